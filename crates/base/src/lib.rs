@@ -1,0 +1,28 @@
+//! Ground floor of netloom: the small types that every layer shares, and nothing that does IO.
+//!
+//! Time is a value ([`Instant`]), randomness is handed in once ([`Rng`]), and what a device knows about a frame
+//! travels beside it ([`RxMeta`], [`TxMeta`]).
+//!
+//! **Architecture invariant:** nothing here, or in any crate up to `netloom-stack`, reads a clock, starts a
+//! thread, opens a file or seeds itself.
+#![forbid(unsafe_code)]
+
+mod counter;
+mod deadline_queue;
+mod device;
+mod drop_reason;
+mod keyed_map;
+mod ring_buffer;
+mod rng;
+mod slab;
+mod time;
+
+pub use counter::{Counter, ReasonCounters};
+pub use deadline_queue::DeadlineQueue;
+pub use device::{DeviceCaps, Gso, GsoKind, InterfaceId, Medium, RxChecksum, RxMeta, TxChecksum, TxMeta};
+pub use drop_reason::DropReason;
+pub use keyed_map::{HashKey, KeyedMap, KeyedSet};
+pub use ring_buffer::RingBuffer;
+pub use rng::Rng;
+pub use slab::{Slab, SlabId};
+pub use time::Instant;

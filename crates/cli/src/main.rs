@@ -1,0 +1,4 @@
+//! The netloom command.
+#![forbid(unsafe_code)]
+
+fn main() {}

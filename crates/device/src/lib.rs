@@ -1,0 +1,1 @@
+//! TUN/TAP devices and packet capture for netloom.

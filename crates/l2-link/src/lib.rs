@@ -1,0 +1,2 @@
+//! Link layer of netloom: Ethernet, ARP, neighbour cache.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Bytes to typed protocol headers and back.
+#![forbid(unsafe_code)]

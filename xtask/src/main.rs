@@ -1,0 +1,4 @@
+//! netloom's own build, test and check commands.
+#![forbid(unsafe_code)]
+
+fn main() {}
