@@ -77,7 +77,10 @@ impl DeadlineQueue {
     }
 
     fn position(&self, index: u32) -> Option<usize> {
-        self.positions.get(index as usize).filter(|&&position| position != ABSENT).map(|&position| position as usize)
+        self.positions
+            .get(index as usize)
+            .filter(|&&position| position != ABSENT)
+            .map(|&position| position as usize)
     }
 
     /// Writes `entry` at `position` and remembers where it is.

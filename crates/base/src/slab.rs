@@ -110,7 +110,9 @@ impl<T> Slab<T> {
     /// The thing with this id, if it is still there.
     pub fn get(&self, id: SlabId) -> Option<&T> {
         match self.entries.get(id.index as usize) {
-            Some(Entry { generation, state: EntryState::Occupied(value) }) if *generation == id.generation => {
+            Some(Entry { generation, state: EntryState::Occupied(value) })
+                if *generation == id.generation =>
+            {
                 Some(value)
             }
             _ => None,
@@ -120,7 +122,9 @@ impl<T> Slab<T> {
     /// The same, to change it.
     pub fn get_mut(&mut self, id: SlabId) -> Option<&mut T> {
         match self.entries.get_mut(id.index as usize) {
-            Some(Entry { generation, state: EntryState::Occupied(value) }) if *generation == id.generation => {
+            Some(Entry { generation, state: EntryState::Occupied(value) })
+                if *generation == id.generation =>
+            {
                 Some(value)
             }
             _ => None,

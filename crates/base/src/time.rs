@@ -89,7 +89,10 @@ mod tests {
         assert_eq!(Instant::ZERO - Duration::from_secs(1), Instant::ZERO);
         assert_eq!(Instant::FAR_FUTURE + Duration::from_secs(1), Instant::FAR_FUTURE);
         assert_eq!(Instant::from_millis(3).saturating_since(Instant::from_millis(5)), Duration::ZERO);
-        assert_eq!(Instant::from_millis(5).saturating_since(Instant::from_millis(3)), Duration::from_millis(2));
+        assert_eq!(
+            Instant::from_millis(5).saturating_since(Instant::from_millis(3)),
+            Duration::from_millis(2)
+        );
     }
 
     #[test]

@@ -1,2 +1,38 @@
-//! Bytes to typed protocol headers and back.
+//! Protocol headers: bytes to typed values and back, and nothing that remembers or decides.
+//!
+//! Received headers are read through etherparse's slices, which check lengths once and then only look; what we send
+//! is written here, front to back into a [`HeadBuf`], so that a payload is never copied to get its headers.
+//!
+//! **Architecture invariant:** `parse` of anything returns a value or a [`ParseError`]; it never panics and never
+//! allocates. `parse` of what `emit` wrote gives the value back.
 #![forbid(unsafe_code)]
+
+mod address;
+mod checksum;
+mod datagram;
+mod error;
+mod ethernet;
+mod head_buf;
+mod icmp_error;
+mod ipv4;
+mod ipv6;
+mod protocol;
+mod seq_number;
+mod tcp;
+mod tcp_options;
+mod udp;
+
+pub use address::{Cidr, CidrError, EthernetAddress, is_global_unicast_candidate, solicited_node};
+pub use checksum::Checksum;
+pub use datagram::{CastKind, Datagram};
+pub use error::ParseError;
+pub use ethernet::{ETHERNET_HEADER_LEN, EtherType, EthernetFrame, EthernetHeader};
+pub use head_buf::HeadBuf;
+pub use icmp_error::{IcmpError, IcmpErrorKind};
+pub use ipv4::{IPV4_HEADER_LEN, Ipv4Header, Ipv4Packet};
+pub use ipv6::{IPV6_HEADER_LEN, Ipv6Header, Ipv6Packet};
+pub use protocol::Protocol;
+pub use seq_number::SeqNumber;
+pub use tcp::{TCP_HEADER_LEN, TcpFlags, TcpHeader, TcpSegment};
+pub use tcp_options::{SackBlocks, TCP_OPTIONS_MAX_LEN, TcpOptions, TcpTimestamps};
+pub use udp::{UDP_HEADER_LEN, UdpDatagram, UdpHeader};

@@ -1,0 +1,238 @@
+//! TCP options: MSS, window scale, SACK, timestamps.
+
+use crate::{ParseError, SeqNumber};
+
+/// Bytes that the options of one segment may take.
+pub const TCP_OPTIONS_MAX_LEN: usize = 40;
+
+const END: u8 = 0;
+const NO_OPERATION: u8 = 1;
+const MSS: u8 = 2;
+const WINDOW_SCALE: u8 = 3;
+const SACK_PERMITTED: u8 = 4;
+const SACK: u8 = 5;
+const TIMESTAMPS: u8 = 8;
+
+/// The timestamps option (RFC 7323 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpTimestamps {
+    /// TSval: the sender's clock.
+    pub value: u32,
+    /// TSecr: the peer's clock, as last heard.
+    pub echo_reply: u32,
+}
+
+/// Up to four ranges of received bytes, each from its first sequence number up to, and without, its end
+/// (RFC 2018 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SackBlocks {
+    blocks: [(SeqNumber, SeqNumber); Self::CAPACITY],
+    len: u8,
+}
+
+impl SackBlocks {
+    /// More do not fit beside nothing else; beside timestamps only three do.
+    pub const CAPACITY: usize = 4;
+
+    /// Appends a block; one too many is ignored.
+    pub fn push(&mut self, block: (SeqNumber, SeqNumber)) {
+        if let Some(slot) = self.blocks.get_mut(usize::from(self.len)) {
+            *slot = block;
+            self.len += 1;
+        }
+    }
+
+    /// The blocks, in the option's order.
+    pub fn as_slice(&self) -> &[(SeqNumber, SeqNumber)] {
+        self.blocks.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Keeps only the first `count` blocks.
+    pub fn truncate(&mut self, count: usize) {
+        self.len = self.len.min(u8::try_from(count).unwrap_or(u8::MAX));
+    }
+}
+
+/// The options that netloom knows; others are skipped, as RFC 9293 MUST-6 asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// Maximum segment size (RFC 9293 3.7.1), in bytes of text.
+    pub mss: Option<u16>,
+    /// Window scale, as a shift count (RFC 7323 2.2). Not limited to 14 here.
+    pub window_scale: Option<u8>,
+    /// SACK may be used (RFC 2018 2).
+    pub sack_permitted: bool,
+    /// What has been received out of order (RFC 2018 3).
+    pub sack: SackBlocks,
+    /// Timestamps (RFC 7323 3).
+    pub timestamps: Option<TcpTimestamps>,
+}
+
+impl TcpOptions {
+    /// Reads the options of a header. An option with an impossible length is an error [9293 MUST-7]; one that is
+    /// unknown is skipped by its length [9293 MUST-6].
+    pub fn parse(mut bytes: &[u8]) -> Result<Self, ParseError> {
+        let mut options = Self::default();
+        loop {
+            match bytes {
+                [] | [END, ..] => return Ok(options),
+                [NO_OPERATION, rest @ ..] => bytes = rest,
+                [kind, len, ..] => {
+                    let (option, rest) =
+                        bytes.split_at_checked(usize::from(*len)).ok_or(ParseError::BadOption)?;
+                    options.read(*kind, option.get(2..).ok_or(ParseError::BadOption)?)?;
+                    bytes = rest;
+                }
+                [_] => return Err(ParseError::BadOption),
+            }
+        }
+    }
+
+    fn read(&mut self, kind: u8, value: &[u8]) -> Result<(), ParseError> {
+        match (kind, value) {
+            (MSS, &[a, b]) => self.mss = Some(u16::from_be_bytes([a, b])),
+            (WINDOW_SCALE, &[shift]) => self.window_scale = Some(shift),
+            (SACK_PERMITTED, []) => self.sack_permitted = true,
+            (TIMESTAMPS, &[a, b, c, d, e, f, g, h]) => {
+                self.timestamps = Some(TcpTimestamps {
+                    value: u32::from_be_bytes([a, b, c, d]),
+                    echo_reply: u32::from_be_bytes([e, f, g, h]),
+                });
+            }
+            (SACK, blocks) if !blocks.is_empty() && blocks.len() % 8 == 0 => {
+                let (blocks, _) = blocks.as_chunks::<8>();
+                for &[a, b, c, d, e, f, g, h] in blocks {
+                    let (start, end) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
+                    self.sack.push((SeqNumber(start), SeqNumber(end)));
+                }
+            }
+            (MSS | WINDOW_SCALE | SACK_PERMITTED | TIMESTAMPS | SACK, _) => {
+                return Err(ParseError::BadOption);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Bytes that [`emit`](Self::emit) writes: a multiple of four, at most 40.
+    pub fn emitted_len(&self) -> usize {
+        self.emit(&mut [0; TCP_OPTIONS_MAX_LEN])
+    }
+
+    /// Writes the options into `buffer`, which must hold 40 bytes, aligned and padded with NOPs as Linux does, and
+    /// says how many bytes they take. SACK blocks that do not fit are left out.
+    pub fn emit(&self, buffer: &mut [u8]) -> usize {
+        let mut writer = Writer { buffer, len: 0 };
+        if let Some(mss) = self.mss {
+            let [a, b] = mss.to_be_bytes();
+            writer.put(&[MSS, 4, a, b]);
+        }
+        match (self.sack_permitted, self.timestamps) {
+            (true, Some(timestamps)) => {
+                writer.put(&[SACK_PERMITTED, 2]);
+                writer.put_timestamps(timestamps);
+            }
+            (false, Some(timestamps)) => {
+                writer.put(&[NO_OPERATION, NO_OPERATION]);
+                writer.put_timestamps(timestamps);
+            }
+            (true, None) => writer.put(&[NO_OPERATION, NO_OPERATION, SACK_PERMITTED, 2]),
+            (false, None) => {}
+        }
+        if let Some(shift) = self.window_scale {
+            writer.put(&[NO_OPERATION, WINDOW_SCALE, 3, shift]);
+        }
+        let room = (TCP_OPTIONS_MAX_LEN - writer.len).saturating_sub(4) / 8;
+        let blocks = self.sack.as_slice();
+        let blocks = blocks.get(..room).unwrap_or(blocks);
+        if !blocks.is_empty() {
+            let len = u8::try_from(2 + 8 * blocks.len()).unwrap_or(u8::MAX);
+            writer.put(&[NO_OPERATION, NO_OPERATION, SACK, len]);
+            for (start, end) in blocks {
+                writer.put(&start.0.to_be_bytes());
+                writer.put(&end.0.to_be_bytes());
+            }
+        }
+        writer.len
+    }
+}
+
+struct Writer<'a> {
+    buffer: &'a mut [u8],
+    len: usize,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        self.buffer[self.len..end].copy_from_slice(bytes);
+        self.len = end;
+    }
+
+    fn put_timestamps(&mut self, timestamps: TcpTimestamps) {
+        self.put(&[TIMESTAMPS, 10]);
+        self.put(&timestamps.value.to_be_bytes());
+        self.put(&timestamps.echo_reply.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_options_are_skipped_by_their_length() {
+        // [9293 MUST-6]
+        let options = TcpOptions::parse(&[253, 4, 9, 9, NO_OPERATION, MSS, 4, 5, 0xb4, END, 77]).unwrap();
+        assert_eq!(options, TcpOptions { mss: Some(1460), ..TcpOptions::default() });
+    }
+
+    #[test]
+    fn impossible_lengths_are_errors() {
+        // [9293 MUST-7]
+        for bytes in [
+            &[MSS][..],
+            &[MSS, 0],
+            &[MSS, 1, 0, 0],
+            &[MSS, 4, 1],
+            &[MSS, 3, 1],
+            &[SACK, 2],
+            &[SACK, 9, 0, 0, 0, 0, 0, 0, 0],
+            &[253, 1],
+        ] {
+            assert_eq!(TcpOptions::parse(bytes), Err(ParseError::BadOption), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_syn_takes_twenty_bytes() {
+        let options = TcpOptions {
+            mss: Some(1460),
+            window_scale: Some(7),
+            sack_permitted: true,
+            timestamps: Some(TcpTimestamps { value: 1, echo_reply: 2 }),
+            ..TcpOptions::default()
+        };
+        assert_eq!(options.emitted_len(), 20);
+    }
+
+    #[test]
+    fn only_three_sack_blocks_fit_beside_timestamps() {
+        let mut options = TcpOptions {
+            timestamps: Some(TcpTimestamps { value: 1, echo_reply: 2 }),
+            ..TcpOptions::default()
+        };
+        for block in 0..4 {
+            options.sack.push((SeqNumber(block * 10), SeqNumber(block * 10 + 5)));
+        }
+        assert_eq!(options.emitted_len(), 40);
+        let mut buffer = [0; TCP_OPTIONS_MAX_LEN];
+        options.emit(&mut buffer);
+        assert_eq!(TcpOptions::parse(&buffer).unwrap().sack.as_slice().len(), 3);
+    }
+}
