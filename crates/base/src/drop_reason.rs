@@ -44,6 +44,8 @@ drop_reasons! {
     ArpMalformed = "arp.malformed",
     /// An ARP packet that asks for or names somebody else.
     ArpNotForUs = "arp.not_for_us",
+    /// An ARP packet of our own that the link sent back (RFC 5227 2.1.1).
+    ArpEchoed = "arp.echoed",
     /// The queue of packets that wait for a neighbour's address is full: the oldest goes (RFC 1122 2.3.2.2).
     NeighborQueueFull = "neighbor.queue_full",
     /// The neighbour did not answer (RFC 4861 7.2.2); packets that waited are returned as unreachable.

@@ -7,6 +7,7 @@
 //! thread, opens a file or seeds itself.
 #![forbid(unsafe_code)]
 
+mod address_detection;
 mod counter;
 mod deadline_queue;
 mod device;
@@ -18,6 +19,7 @@ mod rng;
 mod slab;
 mod time;
 
+pub use address_detection::AddressDetection;
 pub use counter::{Counter, ReasonCounters};
 pub use deadline_queue::DeadlineQueue;
 pub use device::{DeviceCaps, Gso, GsoKind, InterfaceId, Medium, RxChecksum, RxMeta, TxChecksum, TxMeta};
