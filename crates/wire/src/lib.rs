@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod arp;
 mod checksum;
 mod datagram;
 mod error;
@@ -16,6 +17,7 @@ mod head_buf;
 mod icmp_error;
 mod ipv4;
 mod ipv6;
+mod neighbor_update;
 mod protocol;
 mod seq_number;
 mod tcp;
@@ -23,6 +25,7 @@ mod tcp_options;
 mod udp;
 
 pub use address::{Cidr, CidrError, EthernetAddress, is_global_unicast_candidate, solicited_node};
+pub use arp::{ARP_PACKET_LEN, ArpOperation, ArpPacket};
 pub use checksum::Checksum;
 pub use datagram::{CastKind, Datagram};
 pub use error::ParseError;
@@ -31,6 +34,7 @@ pub use head_buf::HeadBuf;
 pub use icmp_error::{IcmpError, IcmpErrorKind};
 pub use ipv4::{IPV4_HEADER_LEN, Ipv4Header, Ipv4Packet};
 pub use ipv6::{IPV6_HEADER_LEN, Ipv6Header, Ipv6Packet};
+pub use neighbor_update::{NeighborUpdate, NeighborUpdateKind};
 pub use protocol::Protocol;
 pub use seq_number::SeqNumber;
 pub use tcp::{TCP_HEADER_LEN, TcpFlags, TcpHeader, TcpSegment};
