@@ -10,6 +10,9 @@ use core::num::NonZeroU16;
 pub struct InterfaceId(u8);
 
 impl InterfaceId {
+    /// This host itself: where packets that it sends to its own addresses come from. No device has this id.
+    pub const LOOPBACK: Self = Self(u8::MAX);
+
     /// The interface at this position of the stack's table.
     pub const fn new(index: u8) -> Self {
         Self(index)

@@ -112,6 +112,12 @@ drop_reasons! {
     IcmpRateLimited = "icmp.rate_limited",
     /// A neighbour-discovery message that fails RFC 4861's validation.
     NdpMalformed = "ndp.malformed",
+    /// A valid neighbour-discovery or listener message that asks nothing of this host: about another's address, from
+    /// or for routers.
+    NdpIgnored = "ndp.ignored",
+    /// A redirect that names an impossible gateway, or does not come from the gateway in use (RFC 1122 3.2.2.2,
+    /// RFC 4861 8.1).
+    IcmpBadRedirect = "icmp.bad_redirect",
 
     // Transport
     /// Shorter than its header, or a data offset that cannot be.
