@@ -1,4 +1,50 @@
-//! netloom's own build, test and check commands.
+//! netloom's own build, test and check commands: `cargo xtask <command>`.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod runner;
+mod skips;
+mod steps;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// netloom's own build, test and check commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check the rules of the house that the compiler and clippy do not know; prints file:line for each breach.
+    Tidy,
+    /// The one test command: tools, format, tidy, build, clippy, every test. Installs missing Debian packages as root.
+    Test {
+        /// Leave out the packages whose tests drive real clients in network namespaces.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// What CI runs: the documentation and the licences, then everything that `test` does.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Tidy => tidy::run(),
+        Command::Test { quick } => runner::test(quick),
+        Command::Ci => runner::ci(),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The programs that the tests drive, and how to get them.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::steps;
+
+/// A program that tests start.
+struct Tool {
+    program: &'static str,
+    /// The Debian packages that bring it.
+    packages: &'static [&'static str],
+    /// Words that one of its options prints, where several programs share the name.
+    told_by: Option<(&'static str, &'static str)>,
+}
+
+const TOOLS: &[Tool] = &[
+    tool("arping", &["iputils-arping"], Some(("-V", "iputils"))),
+    tool("cc", &["gcc", "libc6-dev"], None),
+    tool("curl", &["curl"], None),
+    tool("ip", &["iproute2"], None),
+    tool("iperf3", &["iperf3"], None),
+    tool("nc", &["netcat-openbsd"], Some(("-h", "OpenBSD"))),
+    tool("ping", &["iputils-ping"], Some(("-V", "iputils"))),
+    tool("setpriv", &["util-linux"], None),
+    tool("sysctl", &["procps"], None),
+    tool("tcpdump", &["tcpdump"], None),
+    tool("traceroute", &["traceroute"], None),
+    tool("unshare", &["util-linux"], None),
+];
+
+const fn tool(
+    program: &'static str,
+    packages: &'static [&'static str],
+    told_by: Option<(&'static str, &'static str)>,
+) -> Tool {
+    Tool { program, packages, told_by }
+}
+
+/// Directories that are not always in a user's PATH.
+const SYSTEM_DIRECTORIES: &[&str] = &["/usr/sbin", "/sbin"];
+
+/// Looks for every tool, and installs what is missing where that can be done; false if something stays missing.
+pub(crate) fn ensure() -> Result<bool> {
+    let mut complete = true;
+    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !steps::has_cargo(subcommand) {
+            eprintln!("cargo {subcommand} is missing; type: rustup component add {component}");
+            complete = false;
+        }
+    }
+    let mut missing = missing();
+    let is_debian = fs::read_to_string("/etc/os-release").is_ok_and(|text| is_debian(&text));
+    if !missing.is_empty() && is_debian && is_root() {
+        eprintln!("installing {}", packages(&missing).join(" "));
+        install(&packages(&missing))?;
+        missing = self::missing();
+    }
+    if missing.is_empty() {
+        if complete {
+            eprintln!("every tool is here");
+        }
+        return Ok(complete);
+    }
+    for line in instructions(&missing, is_debian) {
+        eprintln!("{line}");
+    }
+    Ok(false)
+}
+
+fn missing() -> Vec<&'static Tool> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<PathBuf> =
+        std::env::split_paths(&path).chain(SYSTEM_DIRECTORIES.iter().map(PathBuf::from)).collect();
+    TOOLS.iter().filter(|tool| !is_here(tool, &directories)).collect()
+}
+
+fn is_here(tool: &Tool, directories: &[PathBuf]) -> bool {
+    let Some(program) =
+        directories.iter().map(|directory| directory.join(tool.program)).find(|path| path.is_file())
+    else {
+        return false;
+    };
+    tool.told_by.is_none_or(|(option, word)| says(&program, option, word))
+}
+
+/// Whether the program, asked with `option`, prints `word`.
+fn says(program: &Path, option: &str, word: &str) -> bool {
+    let Ok(output) = Command::new(program).arg(option).output() else { return false };
+    [output.stdout, output.stderr].iter().any(|text| String::from_utf8_lossy(text).contains(word))
+}
+
+fn packages(tools: &[&Tool]) -> Vec<&'static str> {
+    let mut packages: Vec<&str> = tools.iter().flat_map(|tool| tool.packages.iter().copied()).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
+/// What to type to get the tools.
+fn instructions(missing: &[&Tool], is_debian: bool) -> Vec<String> {
+    let programs: Vec<&str> = missing.iter().map(|tool| tool.program).collect();
+    let packages = packages(missing).join(" ");
+    let mut lines = vec![format!("the tests need programs that are not here: {}", programs.join(", "))];
+    lines.push(if is_debian {
+        format!("type: sudo apt-get install {packages}")
+    } else {
+        format!("install what your system has in place of Debian's packages: {packages}")
+    });
+    lines
+}
+
+/// Whether /etc/os-release tells of Debian or of a system made from it.
+fn is_debian(os_release: &str) -> bool {
+    os_release
+        .lines()
+        .filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")))
+        .flat_map(|value| value.trim_matches('"').split_whitespace())
+        .any(|id| id == "debian" || id == "ubuntu")
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+/// Installs packages without asking; a failure shows itself in the tools that are still missing.
+fn install(packages: &[&str]) -> Result<()> {
+    let apt_get = |arguments: &[&str]| {
+        Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments).status()
+    };
+    apt_get(&["update", "--quiet"])?;
+    apt_get(&[&["install", "--yes", "--no-install-recommends", "--quiet"], packages].concat())?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_with_its_package() {
+        let missing: Vec<&Tool> =
+            TOOLS.iter().filter(|tool| ["nc", "unshare", "setpriv"].contains(&tool.program)).collect();
+        let lines = instructions(&missing, true);
+        assert_eq!(lines[0], "the tests need programs that are not here: nc, setpriv, unshare");
+        assert_eq!(lines[1], "type: sudo apt-get install netcat-openbsd util-linux");
+        assert!(instructions(&missing, false)[1].ends_with("netcat-openbsd util-linux"));
+    }
+
+    #[test]
+    fn debian_and_its_children_are_known() {
+        for (text, expected) in [
+            ("NAME=x\nID=debian\n", true),
+            ("ID=ubuntu\nID_LIKE=debian\n", true),
+            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", true),
+            ("ID=fedora\nVARIANT_ID=debian\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_debian(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_program_of_the_same_name_is_not_the_tool() {
+        let directories = [PathBuf::from("/usr/bin"), PathBuf::from("/bin")];
+        assert!(is_here(&tool("echo", &[], Some(("OpenBSD", "OpenBSD"))), &directories));
+        assert!(!is_here(&tool("echo", &[], Some(("GNU", "OpenBSD"))), &directories));
+        assert!(!is_here(&tool("netloom-no-such-command", &[], None), &directories));
+    }
+}
