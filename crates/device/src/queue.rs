@@ -1,0 +1,234 @@
+//! One queue of a device: whole frames in, whole frames out, and a descriptor to wait for.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::AsFd;
+
+use netloom_base::{DeviceCaps, RxMeta, TxChecksum, TxMeta};
+use nix::errno::Errno;
+use nix::sys::uio::{readv, writev};
+
+/// A receive buffer of this many bytes holds every frame of every device: an IP packet of 65,535 bytes behind an
+/// Ethernet header with a VLAN tag, rounded up.
+pub const RECEIVE_BUFFER_LEN: usize = 65_600;
+
+/// One queue of a device. It never blocks; wait for its descriptor ([`AsFd`]) to become readable or writable.
+///
+/// # Errors of `recv` and `send`
+///
+/// | kind | from | meaning | what to do |
+/// |---|---|---|---|
+/// | [`WouldBlock`](io::ErrorKind::WouldBlock) | both | nothing is there; there is no room and the frame was not taken | wait for the descriptor |
+/// | [`InvalidData`](io::ErrorKind::InvalidData) | `recv` | a frame was longer than the buffer; it is gone | count it, receive on |
+/// | [`OutOfMemory`](io::ErrorKind::OutOfMemory) | `send` | `ENOBUFS` or `ENOMEM`: the kernel had no memory and lost the frame; nothing will signal that it has some again | count it, send on |
+/// | [`NetworkDown`](io::ErrorKind::NetworkDown) | `send` | the interface is not up; the frame is lost | count it, send on |
+/// | [`InvalidInput`](io::ErrorKind::InvalidInput) | `send` | not a frame for this device: empty, too long, not what its medium begins with, or it needs an offload that the caps do not name | count it: a mistake of the sender |
+/// | [`NotConnected`](io::ErrorKind::NotConnected) | both | the device is gone for good: its interface was deleted, or the other end was dropped | stop |
+///
+/// Any other kind is the kernel's own error, and as final.
+///
+/// # A queue of one's own
+///
+/// ```
+/// use std::io;
+/// use std::os::fd::{AsFd, BorrowedFd};
+///
+/// use netloom_base::{DeviceCaps, Medium, RxMeta, TxMeta};
+/// use netloom_device::{MemoryQueue, Queue, RECEIVE_BUFFER_LEN};
+///
+/// /// Loses every second frame that is sent.
+/// struct Lossy<Q> {
+///     inner: Q,
+///     sent_count: u64,
+/// }
+///
+/// impl<Q: AsFd> AsFd for Lossy<Q> {
+///     fn as_fd(&self) -> BorrowedFd<'_> {
+///         self.inner.as_fd()
+///     }
+/// }
+///
+/// impl<Q: Queue> Queue for Lossy<Q> {
+///     fn caps(&self) -> DeviceCaps {
+///         self.inner.caps()
+///     }
+///
+///     fn name(&self) -> &str {
+///         self.inner.name()
+///     }
+///
+///     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+///         self.inner.recv(buffer)
+///     }
+///
+///     fn send(&mut self, meta: TxMeta, head: &[u8], payload: [&[u8]; 2]) -> io::Result<()> {
+///         self.sent_count += 1;
+///         if self.sent_count % 2 == 0 { Ok(()) } else { self.inner.send(meta, head, payload) }
+///     }
+///
+///     fn flush(&mut self) -> io::Result<()> {
+///         self.inner.flush()
+///     }
+/// }
+///
+/// # fn main() -> io::Result<()> {
+/// let (ours, mut theirs) = MemoryQueue::pair(Medium::Ip, 1500)?;
+/// let mut ours = Lossy { inner: ours, sent_count: 0 };
+/// ours.send(TxMeta::default(), b"head", [b"one", b""])?;
+/// ours.send(TxMeta::default(), b"head", [b"two", b""])?;
+/// let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
+/// let (len, _) = theirs.recv(&mut buffer)?;
+/// assert_eq!(&buffer[..len], b"headone");
+/// assert_eq!(theirs.recv(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+/// # Ok(())
+/// # }
+/// ```
+pub trait Queue: AsFd + Send {
+    /// What the device can do. It does not change while the queue lives.
+    fn caps(&self) -> DeviceCaps;
+
+    /// The device's name, as a person knows it: `netloom0`.
+    fn name(&self) -> &str;
+
+    /// Receives one frame to the start of `buffer`, and says how many bytes it has and what the device knows of it.
+    ///
+    /// A buffer of [`RECEIVE_BUFFER_LEN`] is never too short.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when no frame waits; the others in the [table](Queue).
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)>;
+
+    /// Sends one frame, whose bytes are `head` and then both parts of `payload`, any of which may be empty.
+    ///
+    /// The frame goes as a whole or not at all, without a copy on our side of the kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when the frame was not taken and should be offered again once the
+    /// descriptor is writable; the others in the [table](Queue).
+    fn send(&mut self, meta: TxMeta, head: &[u8], payload: [&[u8]; 2]) -> io::Result<()>;
+
+    /// Ends a batch: hands on what this queue may have held back. A driver calls it before it waits.
+    ///
+    /// Frames are never held back by a device; a wrapper may hold what it writes about them ([`Captured`]).
+    ///
+    /// [`Captured`]: crate::Captured
+    ///
+    /// # Errors
+    ///
+    /// What the writing gave. The queue goes on working.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<Q: Queue + ?Sized> Queue for Box<Q> {
+    fn caps(&self) -> DeviceCaps {
+        (**self).caps()
+    }
+
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+        (**self).recv(buffer)
+    }
+
+    fn send(&mut self, meta: TxMeta, head: &[u8], payload: [&[u8]; 2]) -> io::Result<()> {
+        (**self).send(meta, head, payload)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (**self).flush()
+    }
+}
+
+/// Reads one frame from a descriptor that gives whole frames and cuts a long one short without a word: a spare byte
+/// behind the buffer shows that it did.
+pub(crate) fn read_frame<F: AsFd>(fd: F, buffer: &mut [u8]) -> io::Result<usize> {
+    let room = buffer.len();
+    let mut spare = [0; 1];
+    let len = readv(fd, &mut [IoSliceMut::new(buffer), IoSliceMut::new(&mut spare)]).map_err(queue_error)?;
+    if len > room {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(len)
+}
+
+/// Writes one frame to a descriptor that takes whole frames.
+pub(crate) fn write_frame<F: AsFd>(fd: F, head: &[u8], payload: [&[u8]; 2]) -> io::Result<()> {
+    let slices = frame_slices(head, payload);
+    if frame_len(&slices) == 0 {
+        // The kernel would take it for no write at all, and be content.
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    writev(fd, &slices).map(drop).map_err(queue_error)
+}
+
+/// A frame's parts as one system call takes them.
+pub(crate) fn frame_slices<'a>(head: &'a [u8], payload: [&'a [u8]; 2]) -> [IoSlice<'a>; 3] {
+    let [first, second] = payload;
+    [IoSlice::new(head), IoSlice::new(first), IoSlice::new(second)]
+}
+
+/// How many bytes a frame's parts have together.
+pub(crate) fn frame_len(slices: &[IoSlice<'_>]) -> usize {
+    slices.iter().map(|slice| slice.len()).sum()
+}
+
+/// Refuses a frame that a device without offloads cannot send.
+pub(crate) fn check_plain(meta: TxMeta) -> io::Result<()> {
+    let TxMeta { checksum, gso } = meta;
+    match (checksum, gso) {
+        (TxChecksum::Complete, None) => Ok(()),
+        (TxChecksum::Complete, Some(_)) | (TxChecksum::Partial { .. }, _) => {
+            Err(io::ErrorKind::InvalidInput.into())
+        }
+    }
+}
+
+/// The kernel's error as the kind that [`Queue`] promises.
+pub(crate) fn queue_error(errno: Errno) -> io::Error {
+    const KINDS: [(Errno, io::ErrorKind); 9] = [
+        (Errno::EAGAIN, io::ErrorKind::WouldBlock),
+        (Errno::ENOBUFS, io::ErrorKind::OutOfMemory),
+        (Errno::ENOMEM, io::ErrorKind::OutOfMemory),
+        (Errno::EIO, io::ErrorKind::NetworkDown),
+        (Errno::EINVAL, io::ErrorKind::InvalidInput),
+        (Errno::EMSGSIZE, io::ErrorKind::InvalidInput),
+        (Errno::EBADFD, io::ErrorKind::NotConnected),
+        (Errno::EPIPE, io::ErrorKind::NotConnected),
+        (Errno::ECONNRESET, io::ErrorKind::NotConnected),
+    ];
+    KINDS.iter().find(|&&(known, _)| known == errno).map_or_else(|| errno.into(), |&(_, kind)| kind.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+
+    use netloom_base::{Gso, GsoKind};
+
+    use super::*;
+
+    #[test]
+    fn a_plain_device_takes_only_finished_frames() {
+        let gso = Gso { kind: GsoKind::Tcp4, segment_size: NonZeroU16::MIN, ecn: false };
+        let partial = TxChecksum::Partial { start: 34, offset: 16 };
+        for (meta, is_taken) in [
+            (TxMeta::default(), true),
+            (TxMeta { checksum: partial, gso: None }, false),
+            (TxMeta { checksum: TxChecksum::Complete, gso: Some(gso) }, false),
+            (TxMeta { checksum: partial, gso: Some(gso) }, false),
+        ] {
+            assert_eq!(check_plain(meta).is_ok(), is_taken, "{meta:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_without_a_promise_stays_the_kernels() {
+        assert_eq!(queue_error(Errno::EFAULT).raw_os_error(), Some(Errno::EFAULT as i32));
+        assert_eq!(queue_error(Errno::EAGAIN).kind(), io::ErrorKind::WouldBlock);
+    }
+}
