@@ -1,2 +1,8 @@
 //! Internet layer of netloom: IPv4, IPv6, ICMP, NDP, routing, fragments.
 #![forbid(unsafe_code)]
+
+mod rate_limit;
+mod routing_table;
+
+pub use rate_limit::TokenBucket;
+pub use routing_table::{Route, RouteError, RoutingTable, Verdict};
