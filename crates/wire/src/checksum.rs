@@ -1,6 +1,6 @@
 //! The Internet checksum (RFC 1071).
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
 use crate::Protocol;
 
@@ -34,6 +34,15 @@ impl Checksum {
         let len = u32::try_from(len).unwrap_or(u32::MAX);
         checksum.add(&len.to_be_bytes());
         checksum.add(&[0, protocol.0]);
+        checksum
+    }
+
+    /// The sum of an ICMPv6 message of `len` bytes, in `pieces`, and its pseudo-header (RFC 4443 2.3).
+    pub(crate) fn icmpv6(source: Ipv6Addr, destination: Ipv6Addr, len: usize, pieces: &[&[u8]]) -> Self {
+        let mut checksum = Self::pseudo_header(source.into(), destination.into(), Protocol::ICMPV6, len);
+        for piece in pieces {
+            checksum.add(piece);
+        }
         checksum
     }
 

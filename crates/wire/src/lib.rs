@@ -15,8 +15,14 @@ mod error;
 mod ethernet;
 mod head_buf;
 mod icmp_error;
+mod icmpv4;
+mod icmpv6;
 mod ipv4;
+mod ipv4_options;
 mod ipv6;
+mod ipv6_extensions;
+mod mld;
+mod ndp;
 mod neighbor_update;
 mod protocol;
 mod seq_number;
@@ -32,8 +38,19 @@ pub use error::ParseError;
 pub use ethernet::{ETHERNET_HEADER_LEN, EtherType, EthernetFrame, EthernetHeader};
 pub use head_buf::HeadBuf;
 pub use icmp_error::{IcmpError, IcmpErrorKind};
+pub use icmpv4::{ICMPV4_HEADER_LEN, Icmpv4Message};
+pub use icmpv6::{ICMPV6_HEADER_LEN, Icmpv6Message, Icmpv6Parameter};
 pub use ipv4::{IPV4_HEADER_LEN, Ipv4Header, Ipv4Packet};
+pub use ipv4_options::{BadIpv4Option, Ipv4Options};
 pub use ipv6::{IPV6_HEADER_LEN, Ipv6Header, Ipv6Packet};
+pub use ipv6_extensions::{
+    IPV6_FRAGMENT_HEADER_LEN, Ipv6Chain, Ipv6Extension, Ipv6FragmentHeader, Ipv6Option, Ipv6Options,
+    UnknownOptionAction, router_alert_header,
+};
+pub use mld::{MldQuery, MldRecord, mld_report};
+pub use ndp::{
+    NdpMessage, NdpOptions, NdpPrefix, NeighborFlags, neighbor_advertisement, neighbor_solicitation,
+};
 pub use neighbor_update::{NeighborUpdate, NeighborUpdateKind};
 pub use protocol::Protocol;
 pub use seq_number::SeqNumber;
