@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -33,7 +33,10 @@ pub(crate) fn ci() -> Result<bool> {
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]);
     steps.command("docs", docs.env("RUSTDOCFLAGS", "-D warnings"))?;
     if has_cargo("deny") {
-        steps.command("licences", &mut cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
+        steps.command(
+            "licences",
+            &mut cargo(&["deny", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]),
+        )?;
     } else {
         eprintln!(
             "SKIPPED: cargo-deny is not here, so the licences were not checked: cargo install cargo-deny"
@@ -66,25 +69,21 @@ fn run_tests(steps: &mut Steps, quick: bool) -> Result<Option<Skips>> {
     steps
         .command("clippy", &mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     steps.command("doc tests", &mut cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
-    let target = target_directory()?;
-    let program = target.join("debug/netloom");
+    let metadata =
+        MetadataCommand::new().no_deps().exec().context("cargo metadata does not read the workspace")?;
+    let program = metadata.target_directory.as_std_path().join("debug/netloom");
     let skips = if has_cargo("nextest") {
-        run_nextest(steps, quick, &target, &program)?
+        run_nextest(steps, quick, metadata.workspace_root.as_std_path(), &program)?
     } else {
         run_cargo_test(steps, quick, &program)?
     };
     Ok(Some(skips))
 }
 
-fn target_directory() -> Result<PathBuf> {
-    let metadata =
-        MetadataCommand::new().no_deps().exec().context("cargo metadata does not read the workspace")?;
-    Ok(metadata.target_directory.into_std_path_buf())
-}
-
-fn run_nextest(steps: &mut Steps, quick: bool, target: &Path, program: &Path) -> Result<Skips> {
+fn run_nextest(steps: &mut Steps, quick: bool, root: &Path, program: &Path) -> Result<Skips> {
     let profile = if quick { "quick" } else { "default" };
-    let report = target.join("nextest").join(profile).join("junit.xml");
+    // Below the workspace, wherever cargo's own target directory is.
+    let report = root.join("target/nextest").join(profile).join("junit.xml");
     if report.exists() {
         fs::remove_file(&report).context("the report of the last run cannot be removed")?;
     }
