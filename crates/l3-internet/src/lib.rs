@@ -2,7 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod rate_limit;
+mod reassembly;
 mod routing_table;
 
 pub use rate_limit::TokenBucket;
+pub use reassembly::{
+    ExpiredDatagram, Fragment, FragmentError, FragmentHeader, FragmentKey, Reassembler, ReassemblyConfig,
+    ReassemblyCounters,
+};
 pub use routing_table::{Route, RouteError, RoutingTable, Verdict};
