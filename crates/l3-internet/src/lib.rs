@@ -4,6 +4,7 @@
 mod rate_limit;
 mod reassembly;
 mod routing_table;
+mod source_selection;
 
 pub use rate_limit::TokenBucket;
 pub use reassembly::{
@@ -11,3 +12,4 @@ pub use reassembly::{
     ReassemblyCounters,
 };
 pub use routing_table::{Route, RouteError, RoutingTable, Verdict};
+pub use source_selection::{CandidateState, SourceCandidate, SourceQuery, select_source};
