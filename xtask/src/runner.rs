@@ -25,7 +25,7 @@ pub(crate) fn test(quick: bool) -> Result<bool> {
     Ok(finish(&steps, skips.as_ref()))
 }
 
-/// Checks the docs and the licences, and then all that [`test`] does; true if all passed.
+/// Checks the docs and the licences, and then all that [`test()`] does; true if all passed.
 pub(crate) fn ci() -> Result<bool> {
     let mut steps = Steps::new();
     steps
@@ -88,7 +88,7 @@ fn run_nextest(steps: &mut Steps, quick: bool, root: &Path, program: &Path) -> R
         fs::remove_file(&report).context("the report of the last run cannot be removed")?;
     }
     let mut command = cargo(&["nextest", "run", "--workspace", "--profile", profile]);
-    steps.command("tests", command.env(PROGRAM_VARIABLE, program))?;
+    steps.command("tests", with_environment(&mut command, program)?)?;
     match fs::read_to_string(&report) {
         Ok(text) => Skips::from_junit(&text),
         // The tests did not compile: there is nothing to tell.
@@ -101,10 +101,16 @@ fn run_cargo_test(steps: &mut Steps, quick: bool, program: &Path) -> Result<Skip
     if quick {
         command.args(LIVE_PACKAGES.iter().flat_map(|package| ["--exclude", package]));
     }
-    command.args(["--", "--show-output"]).env(PROGRAM_VARIABLE, program);
+    with_environment(command.args(["--", "--show-output"]), program)?;
     let mut output = String::new();
     steps.run("tests", || run_and_keep(&mut command, &mut output))?;
     Ok(Skips::from_test_output(&output))
+}
+
+/// What the tests find in their environment.
+fn with_environment<'a>(command: &'a mut Command, program: &Path) -> Result<&'a mut Command> {
+    let path = std::env::join_paths(tools::directories()).context("PATH holds a directory with a colon")?;
+    Ok(command.env(PROGRAM_VARIABLE, program).env("PATH", path))
 }
 
 /// Runs `command`, showing its standard output as it comes, and keeping it.

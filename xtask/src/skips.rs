@@ -62,7 +62,8 @@ impl Skips {
         if count == 0 {
             return vec!["SKIPPED: no test; all that there are were run".to_owned()];
         }
-        let mut lines = vec![format!("SKIPPED: {count} tests prove nothing on this machine:")];
+        let tests = if count == 1 { "test proves" } else { "tests prove" };
+        let mut lines = vec![format!("SKIPPED: {count} {tests} nothing on this machine:")];
         for (reason, tests) in &self.tests_by_reason {
             lines.push(format!("  {reason}"));
             lines.extend(tests.iter().map(|test| format!("    {test}")));

@@ -72,10 +72,14 @@ pub(crate) fn ensure() -> Result<bool> {
     Ok(false)
 }
 
-fn missing() -> Vec<&'static Tool> {
+/// Where the tools are looked for; the tests get it as their PATH, as `traceroute` is not in every user's.
+pub(crate) fn directories() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let directories: Vec<PathBuf> =
-        std::env::split_paths(&path).chain(SYSTEM_DIRECTORIES.iter().map(PathBuf::from)).collect();
+    std::env::split_paths(&path).chain(SYSTEM_DIRECTORIES.iter().map(PathBuf::from)).collect()
+}
+
+fn missing() -> Vec<&'static Tool> {
+    let directories = directories();
     TOOLS.iter().filter(|tool| !is_here(tool, &directories)).collect()
 }
 
