@@ -1,2 +1,33 @@
 //! Services on netloom sockets: HTTP/1.1, echo, discard, chargen, daytime, iperf3.
+//!
+//! # Theory of operation
+//! Every service takes a bound socket and serves it until its [`CancellationToken`] is cancelled. The sockets are
+//! generic: a TCP service takes any [`Listener`] of axum's, a UDP service any [`Datagrams`]; `netloom`'s sockets and
+//! tokio's are both. [`Services`] says which services run on which ports, [`Service::run`] runs one.
+//!
+//! # Limits
+//! Each service accepts no more than [`ConnectionLimits::max_connections`] connections at a time (further ones wait
+//! in the listener's backlog), and ends one that has moved no byte for [`ConnectionLimits::idle`]. What a connection
+//! may hold in memory is written at each service.
+//!
+//! # Not here
+//! Binding, addresses and the choice of services belong to the command `netloom`; TCP and UDP to the crates below.
 #![forbid(unsafe_code)]
+
+mod accept;
+mod activity;
+pub mod chargen;
+mod datagrams;
+pub mod daytime;
+pub mod discard;
+pub mod echo;
+pub mod http;
+pub mod iperf3;
+mod random;
+mod services;
+
+pub use accept::ConnectionLimits;
+pub use axum::serve::Listener;
+pub use datagrams::Datagrams;
+pub use services::{Service, ServiceOptions, ServiceSpec, ServiceSpecError, Services};
+pub use tokio_util::sync::CancellationToken;

@@ -1,0 +1,53 @@
+//! `/files/...`: static files, whole or in ranges.
+//!
+//! # Theory of operation
+//! tower-http's `ServeDir` finds, checks and streams the file; a path with `..` in it, encoded or not, is 404. It does
+//! not know `If-Range`, so a request with both headers is tried, and repeated without its `Range` when the file is
+//! not the one that the client has (RFC 9110, section 13.1.5).
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tower::ServiceExt;
+use tower_http::services::ServeDir;
+
+use crate::http::plain::plain;
+
+/// How much of a file is read at a time, in bytes.
+const PIECE_LEN: usize = 64 << 10;
+
+/// Answers one request for a file below `root`; the request's path is the one below `/files`.
+pub(crate) async fn serve_file(root: PathBuf, mut request: Request) -> Result<Response, Infallible> {
+    let files = ServeDir::new(root).with_buf_chunk_size(PIECE_LEN).redirect_path_prefix("/files");
+    let path = request.uri().path().to_owned();
+    let if_range = request.headers_mut().remove(header::IF_RANGE);
+    // Only GET has ranges (RFC 9110, section 14.2).
+    if request.method() != Method::GET {
+        request.headers_mut().remove(header::RANGE);
+    }
+    let whole = without_range(&request);
+    let mut response = files.clone().oneshot(request).await.into_response();
+    let is_current =
+        if_range.is_none_or(|validator| response.headers().get(header::LAST_MODIFIED) == Some(&validator));
+    if response.status() == StatusCode::PARTIAL_CONTENT && !is_current {
+        response = files.oneshot(whole).await.into_response();
+    }
+    if response.status() == StatusCode::NOT_FOUND {
+        return Ok(plain(StatusCode::NOT_FOUND, format_args!("no file {path}")));
+    }
+    Ok(response)
+}
+
+/// The same request, without a body, for the whole file.
+fn without_range(request: &Request) -> Request {
+    let mut whole = Request::new(Body::empty());
+    *whole.method_mut() = request.method().clone();
+    *whole.uri_mut() = request.uri().clone();
+    whole.headers_mut().clone_from(request.headers());
+    whole.headers_mut().remove(header::RANGE);
+    whole
+}

@@ -1,0 +1,140 @@
+//! The tasks that move a test's data, one a stream.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::sleep;
+use tracing::debug;
+
+use crate::datagrams::Datagrams;
+use crate::iperf3::header::DatagramHeader;
+use crate::iperf3::pacing;
+use crate::iperf3::tally::Tally;
+use crate::iperf3::udp::UdpPort;
+use crate::random::Random;
+
+/// Datagrams between two turns for the others on this thread.
+const DATAGRAMS_A_TURN: u64 = 32;
+
+/// How to send.
+#[derive(Clone, Debug)]
+pub(crate) struct Sending {
+    /// Bytes at once.
+    pub(crate) block_len: usize,
+    /// Bits a second.
+    pub(crate) rate: Option<u64>,
+    /// What all streams together may still send, where there is an end.
+    pub(crate) allowance: Option<Arc<AtomicU64>>,
+}
+
+impl Sending {
+    /// A block of filler that does not compress.
+    fn block(&self) -> Vec<u8> {
+        let mut block = vec![0; self.block_len];
+        Random::new().fill(&mut block);
+        block
+    }
+
+    /// How many bytes may be written next.
+    fn take_allowance(&self) -> usize {
+        let Some(allowance) = &self.allowance else { return self.block_len };
+        let block_len = self.block_len as u64;
+        let left = allowance
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(block_len)));
+        let (Ok(left) | Err(left)) = left;
+        usize::try_from(left).unwrap_or(usize::MAX).min(self.block_len)
+    }
+
+    /// Waits until `sent_len` bytes are due.
+    async fn pace(&self, sent_len: u64, start: Instant) {
+        if let Some(rate) = self.rate {
+            let wait = pacing::wait(sent_len, rate, start.elapsed());
+            if !wait.is_zero() {
+                sleep(wait).await;
+            }
+        }
+    }
+}
+
+/// Counts what arrives on `stream` until it ends.
+pub(crate) async fn receive<S: AsyncRead + Unpin>(mut stream: S, block_len: usize, tally: Arc<Tally>) {
+    let mut buffer = vec![0; block_len];
+    loop {
+        match stream.read(&mut buffer).await {
+            Ok(0) => return,
+            Ok(len) => tally.on_bytes(len),
+            Err(error) => {
+                debug!(%error, "iperf3: a stream broke off");
+                return;
+            }
+        }
+    }
+}
+
+/// Sends on `stream` until it breaks or nothing more may be sent. It is then held open until the task is ended: that
+/// the data has an end is the control connection's to say.
+pub(crate) async fn send<S: AsyncWrite + Unpin>(mut stream: S, sending: Sending, tally: Arc<Tally>) {
+    let sent = send_all(&mut stream, &sending, &tally).await;
+    if let Err(error) = sent {
+        debug!(%error, "iperf3: a stream broke off");
+    }
+    std::future::pending::<()>().await;
+}
+
+async fn send_all<S: AsyncWrite + Unpin>(stream: &mut S, sending: &Sending, tally: &Tally) -> io::Result<()> {
+    let block = sending.block();
+    let start = Instant::now();
+    let mut sent_len = 0;
+    loop {
+        let mut rest = block.get(..sending.take_allowance()).unwrap_or_default();
+        if rest.is_empty() {
+            return stream.flush().await;
+        }
+        while !rest.is_empty() {
+            let len = stream.write(rest).await?;
+            if len == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            tally.on_bytes(len);
+            sent_len += len as u64;
+            rest = rest.get(len..).unwrap_or_default();
+        }
+        sending.pace(sent_len, start).await;
+    }
+}
+
+/// Sends numbered datagrams to `peer` until the task is ended.
+pub(crate) async fn send_datagrams<D: Datagrams>(
+    port: Arc<UdpPort<D>>,
+    peer: SocketAddr,
+    wide: bool,
+    sending: Sending,
+    tally: Arc<Tally>,
+) {
+    let mut datagram = sending.block();
+    let start = Instant::now();
+    let (mut number, mut sent_len) = (1, 0);
+    loop {
+        DatagramHeader { sent_at: port.epoch.elapsed(), number }.emit(wide, &mut datagram);
+        match port.socket.send_to(&datagram, peer).await {
+            Ok(len) => {
+                tally.on_datagram_sent(len);
+                sent_len += len as u64;
+                number += 1;
+            }
+            // A full queue, or news of an earlier datagram; the next try tells.
+            Err(error) => {
+                debug!(%error, "iperf3: a datagram was not sent");
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+        sending.pace(sent_len, start).await;
+        if number % DATAGRAMS_A_TURN == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}

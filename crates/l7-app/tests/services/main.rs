@@ -1,0 +1,7 @@
+//! The services over the kernel's own loopback, driven by real clients and by raw bytes.
+
+mod http_endpoints;
+mod http_wire;
+mod iperf3;
+mod simple;
+mod support;
