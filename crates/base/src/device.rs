@@ -3,6 +3,7 @@
 //! The metadata is netloom's own; only the device that speaks the virtio header translates to and from it.
 
 use core::fmt;
+use core::net::IpAddr;
 use core::num::NonZeroU16;
 
 /// Which of a stack's interfaces.
@@ -89,6 +90,16 @@ pub enum GsoKind {
     Tcp6,
     /// UDP over either.
     Udp,
+}
+
+impl GsoKind {
+    /// The kind of a TCP train to `address`.
+    pub const fn tcp(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::Tcp4,
+            IpAddr::V6(_) => Self::Tcp6,
+        }
+    }
 }
 
 /// One packet that stands for several: all parts carry `segment_size` bytes of payload but the last, which may
