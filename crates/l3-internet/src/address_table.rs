@@ -1,0 +1,193 @@
+//! The host's own addresses and how far each may be used.
+
+use core::fmt;
+use core::net::IpAddr;
+
+use netloom_base::{HashKey, Instant, InterfaceId, KeyedMap};
+use netloom_wire::Cidr;
+
+/// How far an address may be used (RFC 4862 2, RFC 4429).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressState {
+    /// Being tried out: neither used nor answered for.
+    Tentative,
+    /// Being tried out, and used meanwhile.
+    Optimistic,
+    /// Ours.
+    Preferred,
+    /// Somebody else's: neither used nor answered for.
+    Duplicate,
+}
+
+impl AddressState {
+    /// Whether packets are sent from it and taken for it.
+    pub const fn is_usable(self) -> bool {
+        match self {
+            Self::Optimistic | Self::Preferred => true,
+            Self::Tentative | Self::Duplicate => false,
+        }
+    }
+
+    /// Whether duplicate detection has still to say.
+    pub const fn is_on_trial(self) -> bool {
+        match self {
+            Self::Tentative | Self::Optimistic => true,
+            Self::Preferred | Self::Duplicate => false,
+        }
+    }
+}
+
+impl fmt::Display for AddressState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Tentative => "tentative",
+            Self::Optimistic => "optimistic",
+            Self::Preferred => "preferred",
+            Self::Duplicate => "duplicate",
+        })
+    }
+}
+
+/// One of the host's own addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalAddress {
+    /// Which interface it belongs to.
+    pub interface: InterfaceId,
+    /// The address and its network.
+    pub cidr: Cidr,
+    /// How far it may be used.
+    pub state: AddressState,
+    /// Duplicate detection by neighbour solicitations, while it runs.
+    pub(crate) trial: Option<Trial>,
+}
+
+/// Where duplicate detection of one address stands (RFC 4862 5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trial {
+    pub(crate) solicitations_left: u8,
+    pub(crate) next: Instant,
+}
+
+/// Why an address was not added or removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// There is no such interface.
+    UnknownInterface,
+    /// No host can have this address: a group, broadcast, loopback, or the network's own.
+    NotAHostAddress,
+    /// The host has it already.
+    InUse,
+    /// The host does not have it.
+    Unknown,
+    /// As many addresses as there may be.
+    Full,
+    /// As many routes as there may be.
+    RoutesFull,
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownInterface => "there is no such interface",
+            Self::NotAHostAddress => "no host can have this address",
+            Self::InUse => "this host has the address already",
+            Self::Unknown => "this host does not have the address",
+            Self::Full => "this host has as many addresses as it may",
+            Self::RoutesFull => "the routing table is full",
+        })
+    }
+}
+
+impl core::error::Error for AddressError {}
+
+/// Own addresses. Each is there once, whatever the interface.
+#[derive(Debug)]
+pub(crate) struct AddressTable {
+    entries: Vec<LocalAddress>,
+    /// Position of each address; only asked when there are many.
+    positions: KeyedMap<IpAddr, usize>,
+    /// Earliest step of a trial.
+    next_step: Option<Instant>,
+    max_addresses: usize,
+}
+
+/// Up to here comparing beats hashing.
+const FEW: usize = 8;
+
+impl AddressTable {
+    pub(crate) fn new(max_addresses: usize, key: HashKey) -> Self {
+        Self { entries: Vec::new(), positions: KeyedMap::with_hasher(key), next_step: None, max_addresses }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &LocalAddress> + Clone {
+        self.entries.iter()
+    }
+
+    pub(crate) fn get(&self, address: IpAddr) -> Option<&LocalAddress> {
+        self.position(address).and_then(|position| self.entries.get(position))
+    }
+
+    /// Whether the address is ours and usable.
+    pub(crate) fn is_usable(&self, address: IpAddr) -> bool {
+        self.get(address).is_some_and(|entry| entry.state.is_usable())
+    }
+
+    pub(crate) fn insert(&mut self, entry: LocalAddress) -> Result<(), AddressError> {
+        let address = entry.cidr.address();
+        if self.position(address).is_some() {
+            return Err(AddressError::InUse);
+        }
+        if self.entries.len() >= self.max_addresses {
+            return Err(AddressError::Full);
+        }
+        self.positions.insert(address, self.entries.len());
+        self.entries.push(entry);
+        self.find_next_step();
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, address: IpAddr) -> Option<LocalAddress> {
+        let position = self.position(address)?;
+        let removed = self.entries.remove(position);
+        self.positions.clear();
+        let addresses = self.entries.iter().map(|entry| entry.cidr.address());
+        self.positions.extend(addresses.zip(0..));
+        self.find_next_step();
+        Some(removed)
+    }
+
+    /// Changes how far an address may be used and where its trial stands.
+    pub(crate) fn set(&mut self, address: IpAddr, state: AddressState, trial: Option<Trial>) {
+        let Some(entry) = self.position(address).and_then(|position| self.entries.get_mut(position)) else {
+            return;
+        };
+        entry.state = state;
+        entry.trial = trial;
+        self.find_next_step();
+    }
+
+    /// When the next trial takes its next step.
+    pub(crate) const fn next_step(&self) -> Option<Instant> {
+        self.next_step
+    }
+
+    /// An address whose trial is to take its next step.
+    pub(crate) fn due(&self, now: Instant) -> Option<LocalAddress> {
+        if self.next_step.is_none_or(|next| next > now) {
+            return None;
+        }
+        self.entries.iter().find(|entry| entry.trial.is_some_and(|trial| trial.next <= now)).copied()
+    }
+
+    fn position(&self, address: IpAddr) -> Option<usize> {
+        if self.entries.len() <= FEW {
+            return self.entries.iter().position(|entry| entry.cidr.address() == address);
+        }
+        self.positions.get(&address).copied()
+    }
+
+    fn find_next_step(&mut self) {
+        self.next_step = self.entries.iter().filter_map(|entry| entry.trial.map(|trial| trial.next)).min();
+    }
+}
