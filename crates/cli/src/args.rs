@@ -1,0 +1,168 @@
+//! What can be typed: the command line as clap reads it, before any value is judged.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+/// The name an interface gets when none is given.
+pub(crate) const DEFAULT_INTERFACE_NAME: &str = "netloom0";
+
+const UP_EXAMPLE: &str = "\
+Examples:
+  sudo netloom up
+      then, in another terminal: ping 10.0.0.2
+  sudo netloom up --address 10.7.0.2/24 --host-address 10.7.0.1/24 --service http=8080
+  netloom up --tap tap0
+      without root, if an administrator typed: ip tuntap add tap0 mode tap user $USER
+      and gave tap0 its addresses
+
+Ctrl-C ends it and takes the interface away. RUST_LOG (for example netloom=trace) overrides -v.";
+
+const SHELL_EXAMPLE: &str = "\
+Examples:
+  netloom shell
+      then: ping 10.0.0.2
+  netloom shell -- curl -s http://10.0.0.2/hello
+
+The command sees NETLOOM_SHELL=1, NETLOOM_ADDRESS (the stack's first address) and NETLOOM_ADDRESS6 (its first
+IPv6 address). Its exit status is netloom's, 128 plus the signal's number if one killed it. What it left running
+is ended with it. Ctrl-C goes to the command alone; a SIGTERM, SIGHUP or SIGINT sent to netloom by kill is passed
+on to it (to an interactive shell as SIGHUP), and a second SIGINT kills it.";
+
+/// A TCP/IP stack in user space behind a Linux TUN or TAP interface.
+#[derive(Debug, Parser)]
+#[command(name = "netloom", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the stack behind an interface of this network namespace until SIGINT or SIGTERM
+    ///
+    /// Creates the interface, gives the kernel's end its addresses and raises it (which takes root or
+    /// CAP_NET_ADMIN), serves, and undoes everything at the end. Prints what to type next, then one line `ready`.
+    #[command(after_help = UP_EXAMPLE)]
+    Up(Options),
+    /// Run a shell, or COMMAND, in a private network namespace with the stack beside it
+    ///
+    /// The machine's own network is not touched. Needs no root where unprivileged user namespaces are allowed.
+    #[command(after_help = SHELL_EXAMPLE)]
+    Shell(ShellOptions),
+    /// Run a command, and end what it leaves behind.
+    #[command(name = "__supervise", hide = true)]
+    Supervise(SuperviseOptions),
+    /// Become a command that dies with its parent.
+    #[command(name = "__exec", hide = true)]
+    Exec(ExecOptions),
+}
+
+/// The options that `up` and `shell` share; each is also a key of the file given by `--config`.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Use a TAP interface (Ethernet frames); one that exists already is attached to and left as it was set
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = DEFAULT_INTERFACE_NAME,
+          conflicts_with = "tun", help_heading = "Interface")]
+    pub(crate) tap: Option<String>,
+    /// Use a TUN interface (IP packets) [default: --tap netloom0]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = DEFAULT_INTERFACE_NAME,
+          help_heading = "Interface")]
+    pub(crate) tun: Option<String>,
+    /// An address of the stack's, again and again [default: 10.0.0.2/24 fd00::2/64]
+    #[arg(long, value_name = "CIDR", help_heading = "Interface")]
+    pub(crate) address: Vec<String>,
+    /// An address of the kernel's end, again and again [default: 10.0.0.1/24 fd00::1/64]
+    #[arg(long, value_name = "CIDR", help_heading = "Interface")]
+    pub(crate) host_address: Vec<String>,
+    /// Largest IP packet in bytes: 576..65535, at least 1280 with IPv6 [default: 1500]
+    #[arg(long, value_name = "N", help_heading = "Interface")]
+    pub(crate) mtu: Option<u32>,
+    /// Serve this and only what else is named, again and again
+    /// [default: http=80 echo=7 discard=9 chargen=19 daytime=13 iperf3=5201]
+    #[arg(long, value_name = "NAME[=PORT]", help_heading = "Services")]
+    pub(crate) service: Vec<String>,
+    /// Serve nothing
+    #[arg(long, conflicts_with = "service", help_heading = "Services")]
+    pub(crate) no_services: bool,
+    /// Serve the files of this directory below /files/
+    #[arg(long, value_name = "DIR", help_heading = "Services")]
+    pub(crate) root: Option<PathBuf>,
+    /// Write every frame that crosses the interface to a pcapng file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+    /// Read options from a TOML file; flags win
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Log more: -v debug, -vv trace
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// Options of `shell`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ShellOptions {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    /// What to run instead of $SHELL
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Options of the hidden command that stands between `shell` and what it runs.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SuperviseOptions {
+    /// The process whose death ends everything.
+    #[arg(long)]
+    pub(crate) parent: i32,
+    /// The command and its arguments.
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Options of the hidden command that becomes another.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExecOptions {
+    /// The process whose death kills the command.
+    #[arg(long)]
+    pub(crate) parent: i32,
+    /// The command and its arguments.
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_interface_without_a_name_gets_the_default() {
+        let Command::Up(options) = Cli::parse_from(["netloom", "up", "--tun", "--mtu", "1400"]).command
+        else {
+            panic!("not up");
+        };
+        assert_eq!((options.tun.as_deref(), options.tap, options.mtu), (Some("netloom0"), None, Some(1400)));
+    }
+
+    #[test]
+    fn a_command_begins_after_two_dashes() {
+        let Command::Shell(shell) =
+            Cli::parse_from(["netloom", "shell", "--tap", "--", "ping", "-c1"]).command
+        else {
+            panic!("not shell");
+        };
+        assert_eq!(shell.command, ["ping", "-c1"]);
+        assert!(Cli::try_parse_from(["netloom", "up", "--tap", "a", "--tun", "b"]).is_err());
+        assert!(Cli::try_parse_from(["netloom", "up", "--service", "http", "--no-services"]).is_err());
+    }
+}

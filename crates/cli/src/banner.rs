@@ -1,0 +1,90 @@
+//! What a person reads when the stack is up: both ends' addresses, and what to type next.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use netloom_wire::Cidr;
+
+/// The port that a URL need not name.
+const HTTP_PORT: u16 = 80;
+
+/// The text, ending in a line break.
+#[derive(Debug)]
+pub(crate) struct Banner<'a> {
+    /// The interface's name.
+    pub(crate) name: &'a str,
+    /// `tap` or `tun`.
+    pub(crate) kind: &'static str,
+    /// Its MTU in bytes.
+    pub(crate) mtu: u16,
+    /// The kernel's addresses.
+    pub(crate) host: &'a [Cidr],
+    /// The stack's addresses.
+    pub(crate) own: &'a [Cidr],
+    /// Where the HTTP service listens, if it does.
+    pub(crate) http_port: Option<u16>,
+    /// Where to type: `, in another terminal`, or nothing.
+    pub(crate) place: &'static str,
+}
+
+impl fmt::Display for Banner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, kind, mtu, host, own, http_port, place } = self;
+        writeln!(f, "{name} ({kind}, MTU {mtu})")?;
+        writeln!(f, "  kernel   {}", join(host))?;
+        writeln!(f, "  netloom  {}", join(own))?;
+        writeln!(f, "Type next{place}:")?;
+        for cidr in *own {
+            writeln!(f, "  ping {}", cidr.address())?;
+        }
+        if let Some(port) = *http_port {
+            for cidr in *own {
+                writeln!(f, "  curl {}", url(cidr.address(), port))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The address's front page, as a shell takes it.
+fn url(address: IpAddr, port: u16) -> String {
+    let port = if port == HTTP_PORT { String::new() } else { format!(":{port}") };
+    match address {
+        IpAddr::V4(four) => format!("http://{four}{port}/"),
+        // Quoted: brackets are patterns to a shell.
+        IpAddr::V6(six) => format!("'http://[{six}]{port}/'"),
+    }
+}
+
+fn join(list: &[Cidr]) -> String {
+    if list.is_empty() {
+        return "no address".to_owned();
+    }
+    list.iter().map(Cidr::to_string).collect::<Vec<_>>().join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_what_to_type() {
+        let cidr = |text: &str| text.parse::<Cidr>().unwrap();
+        let (host, own) = ([cidr("10.0.0.1/24")], [cidr("10.0.0.2/24"), cidr("fd00::2/64")]);
+        let text = Banner {
+            name: "netloom0",
+            kind: "tap",
+            mtu: 1500,
+            host: &host,
+            own: &own,
+            http_port: Some(8080),
+            place: "",
+        }
+        .to_string();
+        assert_eq!(
+            text,
+            "netloom0 (tap, MTU 1500)\n  kernel   10.0.0.1/24\n  netloom  10.0.0.2/24  fd00::2/64\nType next:\n  \
+             ping 10.0.0.2\n  ping fd00::2\n  curl http://10.0.0.2:8080/\n  curl 'http://[fd00::2]:8080/'\n"
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! An interface with the kernel at one end and the stack at the other.
+//!
+//! *Theory of operation.* [`Endpoint::open`] checks, then makes: an interface that does not exist is created, set up
+//! and raised; one that exists (an administrator's, persistent and idle) is attached to, needs no privilege and
+//! keeps its addresses, MTU and state. The stack starts last, so that its first frames find the kernel listening.
+//!
+//! Nothing is undone step by step. A created interface is not persistent, so it vanishes with its descriptor,
+//! and its addresses and routes with it: when the stack stops, when opening fails half-way, on SIGKILL.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::sync::{Arc, Mutex};
+
+use netloom_device::{CaptureWriter, Captured, Queue, TunTap, TunTapConfig};
+use netloom_wire::Cidr;
+
+use crate::banner::Banner;
+use crate::device_access;
+use crate::failure::Failure;
+use crate::host::snapshot::{Link, Snapshot};
+use crate::host::{Host, conflict, ipv6};
+use crate::settings::Settings;
+use crate::stack_host::StackHost;
+
+/// An interface that is up, and the stack behind it.
+pub(crate) struct Endpoint {
+    settings: Settings,
+    host_addresses: Vec<Cidr>,
+    mtu: u16,
+    stack: StackHost,
+}
+
+impl Endpoint {
+    /// Opens the interface and starts the stack. On failure nothing is left behind.
+    pub(crate) async fn open(host: &Host, mut settings: Settings) -> Result<Self, Failure> {
+        device_access::check_node().map_err(Failure::new)?;
+        let snapshot = host.snapshot().await?;
+        let (device, kernel_end) = if snapshot.link_named(&settings.interface.name).is_some() {
+            attach(host, &settings, &snapshot).await?
+        } else {
+            create(host, &mut settings, &snapshot).await?
+        };
+        let KernelEnd { mtu, addresses } = kernel_end;
+        let queue: Box<dyn Queue> = match &settings.pcap {
+            None => Box::new(device),
+            Some(path) => {
+                let shown = path.display();
+                let failure =
+                    |error| Failure::new(format_args!("--pcap {shown}: {error}: name a file to write"));
+                let writer = CaptureWriter::new(BufWriter::new(File::create(path).map_err(failure)?));
+                let writer = Arc::new(Mutex::new(writer.map_err(failure)?));
+                Box::new(Captured::new(device, writer).map_err(failure)?)
+            }
+        };
+        let stack = StackHost::start(queue, &settings).await?;
+        Ok(Self { settings, host_addresses: addresses, mtu, stack })
+    }
+
+    /// What to tell a person; `place` says where to type.
+    pub(crate) fn banner(&self, place: &'static str) -> Banner<'_> {
+        Banner {
+            name: &self.settings.interface.name,
+            kind: self.settings.interface.kind(),
+            mtu: self.mtu,
+            host: &self.host_addresses,
+            own: self.own_addresses(),
+            http_port: self.stack.http_port(),
+            place,
+        }
+    }
+
+    /// The stack's addresses.
+    pub(crate) fn own_addresses(&self) -> &[Cidr] {
+        &self.settings.addressing.own
+    }
+
+    /// Stops the services and the stack; a created interface is gone when this returns.
+    pub(crate) async fn close(self) {
+        self.stack.stop().await;
+    }
+}
+
+/// The kernel's end as it is.
+struct KernelEnd {
+    mtu: u16,
+    addresses: Vec<Cidr>,
+}
+
+async fn create(
+    host: &Host,
+    settings: &mut Settings,
+    snapshot: &Snapshot,
+) -> Result<(TunTap, KernelEnd), Failure> {
+    device_access::check_privilege(&settings.interface).map_err(Failure::new)?;
+    settle_ipv6(settings)?;
+    conflict::check_free(snapshot, &settings.addressing, &settings.interface)?;
+    let mtu = settings.mtu_to_create();
+    let device = open_device(settings, mtu)?;
+    if !device.created() {
+        return Err(Failure::new(format_args!(
+            "someone else made {} at the same moment: try again",
+            settings.interface.name
+        )));
+    }
+    host.set_up(device.name(), mtu, &settings.addressing.host).await?;
+    tracing::debug!(interface = device.name(), mtu, "interface created and raised");
+    Ok((device, KernelEnd { mtu, addresses: settings.addressing.host.clone() }))
+}
+
+async fn attach(
+    host: &Host,
+    settings: &Settings,
+    snapshot: &Snapshot,
+) -> Result<(TunTap, KernelEnd), Failure> {
+    let name = &settings.interface.name;
+    let device = open_device(settings, settings.mtu_to_create())?;
+    let link = host.link(name).await?;
+    let mtu = settings.check_existing_mtu(link.mtu)?;
+    if settings.mtu.is_some_and(|asked| asked != mtu) {
+        return Err(Failure::new(format_args!(
+            "{name} has an MTU of {mtu} already: leave --mtu out, or as root: ip link set {name} mtu {}",
+            settings.mtu_to_create()
+        )));
+    }
+    conflict::check_own_free(snapshot, &settings.addressing, &settings.interface)?;
+    let addresses: Vec<Cidr> = snapshot.addresses_of(link.index).map(|held| held.cidr).collect();
+    warn_of_dead_ends(settings, &link, &addresses);
+    Ok((device, KernelEnd { mtu, addresses }))
+}
+
+/// Says what an administrator's interface lacks; it is his to change.
+fn warn_of_dead_ends(settings: &Settings, link: &Link, addresses: &[Cidr]) {
+    let name = &link.name;
+    if !link.is_up {
+        tracing::warn!("{name} is down, and stays so until you type, as root: ip link set {name} up");
+    }
+    for own in &settings.addressing.own {
+        if !addresses.iter().any(|held| held.contains(own.address())) {
+            tracing::warn!(
+                "{name} has no address in the network of {own}: the kernel finds it only by a route"
+            );
+        }
+    }
+}
+
+fn open_device(settings: &Settings, mtu: u16) -> Result<TunTap, Failure> {
+    let config = TunTapConfig { kind: settings.interface.medium, name: settings.interface.name.clone(), mtu };
+    TunTap::open(&config).map_err(Failure::new)
+}
+
+/// Leaves IPv6 out where the kernel does not speak it, unless it was asked for.
+fn settle_ipv6(settings: &mut Settings) -> Result<(), Failure> {
+    if !settings.addressing.has_ipv6() || ipv6::is_available() {
+        return Ok(());
+    }
+    let without = settings.addressing.ipv4_only();
+    if settings.addressing.is_explicit {
+        return Err(Failure::new(format_args!("IPv6 is switched off here: type {}", without.flags())));
+    }
+    tracing::warn!("IPv6 is switched off here: going on with IPv4 only");
+    settings.addressing = without;
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! What a command is to do, decided: flags over file over defaults, every value checked.
+//!
+//! Nothing here looks at the machine, except for the file named by `--config` and the directory named by `--root`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use netloom_base::Medium;
+use netloom_device::{OpenError, check_name};
+
+use crate::args::{DEFAULT_INTERFACE_NAME, Options};
+use crate::failure::Failure;
+
+pub(crate) mod addressing;
+mod config_file;
+
+use addressing::Addressing;
+use config_file::ConfigFile;
+
+/// Smallest MTU in bytes (RFC 791 3.2 obliges every host to take 576).
+const MTU_MIN: u32 = 576;
+/// Smallest MTU of a link that carries IPv6, RFC 8200 section 5.
+const MTU_MIN_IPV6: u32 = 1280;
+/// Largest MTU that Linux lets a TAP have: 65,535 bytes less the Ethernet header.
+const MTU_MAX_TAP: u32 = 65_521;
+/// Largest MTU of a TUN: the largest IPv4 packet.
+const MTU_MAX_TUN: u32 = 65_535;
+/// The MTU unless another is asked for.
+const MTU_DEFAULT: u16 = 1500;
+
+/// Which interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InterfaceChoice {
+    /// TAP ([`Medium::Ethernet`]) or TUN ([`Medium::Ip`]).
+    pub(crate) medium: Medium,
+    /// Its name.
+    pub(crate) name: String,
+}
+
+impl InterfaceChoice {
+    /// `tap` or `tun`, as in flags.
+    pub(crate) fn kind(&self) -> &'static str {
+        kind_name(self.medium)
+    }
+
+    /// Whether it is the one that is used without a flag.
+    pub(crate) fn is_default(&self) -> bool {
+        self.medium == Medium::Ethernet && self.name == DEFAULT_INTERFACE_NAME
+    }
+}
+
+impl fmt::Display for InterfaceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--{} {}", self.kind(), self.name)
+    }
+}
+
+/// `tap` or `tun`.
+pub(crate) fn kind_name(medium: Medium) -> &'static str {
+    match medium {
+        Medium::Ethernet => "tap",
+        Medium::Ip => "tun",
+    }
+}
+
+/// Which services were asked for, as typed; the services' own crate reads the texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ServiceChoice {
+    /// All of them, on their usual ports.
+    All,
+    /// None.
+    None,
+    /// These, each `NAME` or `NAME=PORT`.
+    Named(Vec<String>),
+}
+
+/// What `up` and `shell` are to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Which interface.
+    pub(crate) interface: InterfaceChoice,
+    /// The addresses of both ends.
+    pub(crate) addressing: Addressing,
+    /// The MTU asked for; `None`: that of an interface that exists already, else 1500.
+    pub(crate) mtu: Option<u16>,
+    /// Which services.
+    pub(crate) services: ServiceChoice,
+    /// Directory served below `/files/`.
+    pub(crate) root: Option<PathBuf>,
+    /// File that gets every frame.
+    pub(crate) pcap: Option<PathBuf>,
+    /// How many times `-v` was given.
+    pub(crate) verbosity: u8,
+}
+
+impl Settings {
+    /// Reads the file named in `options`, if one is, and checks everything.
+    pub(crate) fn load(options: Options) -> Result<Self, Failure> {
+        let file = match &options.config {
+            Some(path) => ConfigFile::read(path)?,
+            None => ConfigFile::default(),
+        };
+        Self::resolve(options, file)
+    }
+
+    fn resolve(flags: Options, file: ConfigFile) -> Result<Self, Failure> {
+        let interface = choose_interface(&flags, &file)?;
+        let own = if flags.address.is_empty() { file.address } else { Some(flags.address) };
+        let host = if flags.host_address.is_empty() { file.host_address } else { Some(flags.host_address) };
+        let addressing = Addressing::from_texts(own.as_deref(), host.as_deref())?;
+        let mtu = match flags.mtu.or(file.mtu) {
+            Some(mtu) => Some(check_mtu(mtu, interface.medium, &addressing)?),
+            None => None,
+        };
+        let services = if flags.no_services {
+            ServiceChoice::None
+        } else if !flags.service.is_empty() {
+            ServiceChoice::Named(flags.service)
+        } else {
+            match (file.no_services, file.service) {
+                (Some(true), None) => ServiceChoice::None,
+                (Some(true), Some(_)) => {
+                    return Err(Failure::usage(
+                        "the configuration has both service and no-services: keep one of them",
+                    ));
+                }
+                (Some(false) | None, Some(named)) => ServiceChoice::Named(named),
+                (Some(false) | None, None) => ServiceChoice::All,
+            }
+        };
+        Ok(Self {
+            interface,
+            addressing,
+            mtu,
+            services,
+            root: flags.root.or(file.root).map(|root| check_root(&root)).transpose()?,
+            pcap: flags.pcap.or(file.pcap),
+            verbosity: flags.verbose.max(file.verbose.unwrap_or(0)),
+        })
+    }
+
+    /// The MTU of an interface that netloom makes.
+    pub(crate) fn mtu_to_create(&self) -> u16 {
+        self.mtu.unwrap_or(MTU_DEFAULT)
+    }
+
+    /// Checks an MTU that an existing interface has.
+    pub(crate) fn check_existing_mtu(&self, mtu: u32) -> Result<u16, Failure> {
+        check_mtu(mtu, self.interface.medium, &self.addressing)
+    }
+}
+
+fn choose_interface(flags: &Options, file: &ConfigFile) -> Result<InterfaceChoice, Failure> {
+    let flagged = (flags.tap.as_deref(), flags.tun.as_deref());
+    let filed = (file.tap.as_deref(), file.tun.as_deref());
+    let choice = if flagged == (None, None) { filed } else { flagged };
+    let (medium, name) = match choice {
+        (Some(_), Some(_)) => {
+            return Err(Failure::usage("the configuration has both tap and tun: keep one of them"));
+        }
+        (Some(name), None) => (Medium::Ethernet, name),
+        (None, Some(name)) => (Medium::Ip, name),
+        (None, None) => (Medium::Ethernet, DEFAULT_INTERFACE_NAME),
+    };
+    check_name(name)
+        .map_err(|reason| Failure::usage(OpenError::BadName { name: name.to_owned(), reason }))?;
+    Ok(InterfaceChoice { medium, name: name.to_owned() })
+}
+
+fn check_mtu(mtu: u32, medium: Medium, addressing: &Addressing) -> Result<u16, Failure> {
+    let (max, kind) = match medium {
+        Medium::Ethernet => (MTU_MAX_TAP, "TAP"),
+        Medium::Ip => (MTU_MAX_TUN, "TUN"),
+    };
+    if mtu < MTU_MIN {
+        return Err(Failure::usage(format_args!("--mtu {mtu} is too small: type --mtu {MTU_MIN} or more")));
+    }
+    if mtu < MTU_MIN_IPV6 && addressing.has_ipv6() {
+        return Err(Failure::usage(format_args!(
+            "--mtu {mtu} is too small for IPv6: type --mtu {MTU_MIN_IPV6}, or give IPv4 addresses only: {}",
+            addressing.ipv4_only().flags()
+        )));
+    }
+    match u16::try_from(mtu) {
+        Ok(narrow) if mtu <= max => Ok(narrow),
+        Ok(_) | Err(_) => Err(Failure::usage(format_args!(
+            "--mtu {mtu} is too large for a {kind}: type --mtu {max} or less"
+        ))),
+    }
+}
+
+/// The directory as an absolute path.
+fn check_root(root: &Path) -> Result<PathBuf, Failure> {
+    let shown = root.display();
+    match root.canonicalize() {
+        Ok(found) if found.is_dir() => Ok(found),
+        Ok(_) => Err(Failure::new(format_args!("--root {shown} is not a directory: name one"))),
+        Err(error) => {
+            Err(Failure::new(format_args!("--root {shown}: {error}: name a directory that exists")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

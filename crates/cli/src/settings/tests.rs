@@ -1,0 +1,96 @@
+//! Flags over file over defaults, and values at their bounds.
+
+use super::*;
+
+fn resolve(flags: Options, file: ConfigFile) -> Result<Settings, String> {
+    Settings::resolve(flags, file).map_err(|failure| failure.to_string())
+}
+
+#[test]
+fn defaults_are_those_of_the_contract() {
+    let settings = resolve(Options::default(), ConfigFile::default()).unwrap();
+    assert_eq!(settings.interface.to_string(), "--tap netloom0");
+    assert_eq!(settings.mtu_to_create(), 1500);
+    assert_eq!(settings.services, ServiceChoice::All);
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let file = || ConfigFile {
+        tap: Some("tap1".into()),
+        mtu: Some(9000),
+        service: Some(vec!["echo".into()]),
+        address: Some(vec!["10.9.0.2/24".into()]),
+        host_address: Some(vec!["10.9.0.1/24".into()]),
+        ..ConfigFile::default()
+    };
+    let filed = resolve(Options::default(), file()).unwrap();
+    assert_eq!((filed.interface.to_string().as_str(), filed.mtu), ("--tap tap1", Some(9000)));
+    assert_eq!(filed.services, ServiceChoice::Named(vec!["echo".into()]));
+
+    let flags = Options {
+        tun: Some("tun1".into()),
+        mtu: Some(1400),
+        no_services: true,
+        address: vec!["10.9.0.3/24".into()],
+        ..Options::default()
+    };
+    let flagged = resolve(flags, file()).unwrap();
+    assert_eq!((flagged.interface.to_string().as_str(), flagged.mtu), ("--tun tun1", Some(1400)));
+    assert_eq!(flagged.services, ServiceChoice::None);
+    assert_eq!(flagged.addressing.flags(), "--address 10.9.0.3/24 --host-address 10.9.0.1/24");
+}
+
+#[test]
+fn contradictions_of_the_file_are_refused() {
+    let both = ConfigFile { tap: Some("a".into()), tun: Some("b".into()), ..ConfigFile::default() };
+    assert!(resolve(Options::default(), both).unwrap_err().contains("both tap and tun"));
+    let both = ConfigFile { no_services: Some(true), service: Some(vec![]), ..ConfigFile::default() };
+    assert!(resolve(Options::default(), both).unwrap_err().contains("keep one"));
+}
+
+#[test]
+fn mtu_has_bounds() {
+    let with = |mtu: u32, tun: bool, ipv4_only: bool| {
+        let mut flags = Options { mtu: Some(mtu), ..Options::default() };
+        if tun {
+            flags.tun = Some("tun0".into());
+        }
+        if ipv4_only {
+            flags.address = vec!["10.0.0.2/24".into()];
+            flags.host_address = vec!["10.0.0.1/24".into()];
+        }
+        resolve(flags, ConfigFile::default()).map(|settings| settings.mtu)
+    };
+    assert_eq!(with(576, false, true), Ok(Some(576)));
+    assert!(with(575, false, true).unwrap_err().contains("--mtu 576"));
+    assert!(with(1279, false, false).unwrap_err().contains("--mtu 1280"));
+    assert_eq!(with(1280, false, false), Ok(Some(1280)));
+    assert_eq!(with(65_521, false, false), Ok(Some(65_521)));
+    assert!(with(65_522, false, false).unwrap_err().contains("--mtu 65521"));
+    assert_eq!(with(65_535, true, false), Ok(Some(65_535)));
+    assert!(with(65_536, true, false).unwrap_err().contains("--mtu 65535"));
+    assert!(with(u32::MAX, true, false).is_err());
+}
+
+#[test]
+fn names_that_the_kernel_refuses_or_owns_are_refused() {
+    for name in ["", "a-name-of-16-len", "a/b", "a b", "tap%d", "a:1", "..", "all", "default", "a\n"] {
+        let flags = Options { tap: Some(name.into()), ..Options::default() };
+        let line = resolve(flags, ConfigFile::default()).unwrap_err();
+        assert!(line.contains("such as netloom0"), "{line}");
+    }
+    let flags = Options { tun: Some("fifteen-bytes-x".into()), ..Options::default() };
+    assert!(resolve(flags, ConfigFile::default()).is_ok());
+}
+
+#[test]
+fn a_root_must_be_a_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let with =
+        |root: PathBuf| resolve(Options { root: Some(root), ..Options::default() }, ConfigFile::default());
+    assert!(with(folder.path().to_owned()).is_ok());
+    assert!(with(folder.path().join("absent")).unwrap_err().contains("name a directory"));
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    assert!(with(folder.path().join("file")).unwrap_err().contains("not a directory"));
+}
