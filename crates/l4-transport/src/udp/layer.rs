@@ -1,0 +1,465 @@
+//! UDP's sockets, and the calls on them.
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::VecDeque;
+
+use netloom_base::{InterfaceId, Rng, Slab};
+
+use super::config::{UdpBind, UdpConfig, UdpCounters, UdpOptions};
+use super::demux::{Demux, Local};
+use super::error::{
+    UdpBindError, UdpConnectError, UdpGroupError, UdpRecvError, UdpSendError, UdpSocketError,
+};
+use super::groups::{Groups, UdpGroupChange};
+use super::socket::{
+    Incoming, News, Socket, UdpIcmpReport, UdpOutput, UdpReceived, UdpSocketId, UdpSocketInfo, cost_of,
+};
+use crate::ports::EphemeralPorts;
+
+/// Largest data in one datagram: 65,535 less a UDP header, and in IPv4 less an IP header too.
+const MAX_DATA_IPV4: usize = 65_507;
+const MAX_DATA_IPV6: usize = 65_527;
+
+/// What a socket has to tell. Events are edges: one comes when something has changed since the last was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UdpEvent {
+    /// A datagram has come: read until [`UdpRecvError::WouldBlock`].
+    Readable(UdpSocketId),
+    /// There is room again after a send was refused.
+    Writable(UdpSocketId),
+    /// An error waits for the next call, or in [`Udp::poll_icmp_report`].
+    Error(UdpSocketId),
+}
+
+/// All UDP sockets of a stack.
+#[derive(Debug)]
+pub struct Udp {
+    pub(super) config: UdpConfig,
+    pub(super) sockets: Slab<Socket>,
+    pub(super) demux: Demux,
+    ports: EphemeralPorts,
+    groups: Groups,
+    /// Sockets with something to tell, each once.
+    announced: VecDeque<UdpSocketId>,
+    /// Sockets with something to send, each once.
+    ready: VecDeque<UdpSocketId>,
+    /// What waits in all receive queues.
+    pub(super) receive_bytes: usize,
+    pub(super) counters: UdpCounters,
+}
+
+impl Udp {
+    /// Without sockets. `rng` must be secret: ephemeral ports and hash keys come from it.
+    pub fn new(config: UdpConfig, mut rng: Rng) -> Self {
+        let key = rng.hash_key();
+        Self {
+            config,
+            sockets: Slab::new(config.max_sockets),
+            demux: Demux::new(key),
+            groups: Groups::new(config.max_groups, key),
+            ports: EphemeralPorts::new(config.ephemeral_ports, rng),
+            announced: VecDeque::new(),
+            ready: VecDeque::new(),
+            receive_bytes: 0,
+            counters: UdpCounters::default(),
+        }
+    }
+
+    /// A new socket. Whether the address is ours is the caller's to know.
+    ///
+    /// # Errors
+    /// When another socket has the address and port, or there are no more ports or sockets.
+    // [1122-U012] [1122-U013]
+    pub fn bind(&mut self, bind: UdpBind) -> Result<UdpSocketId, UdpBindError> {
+        let UdpBind { address, port, share } = bind;
+        let demux = &self.demux;
+        let port = match port {
+            0 => self
+                .ports
+                .pick(|port| demux.is_port_used(port))
+                .or_else(|_| self.ports.pick(|port| demux.is_taken(Local { address, port }, false))),
+            port => Ok(port),
+        }
+        .map_err(|_| UdpBindError::PortsExhausted)?;
+        let local = Local { address, port };
+        if self.demux.is_taken(local, share) {
+            return Err(UdpBindError::AddressInUse);
+        }
+        let id = self.sockets.insert(Socket::new(local, share)).map_err(|_| UdpBindError::TooManySockets)?;
+        self.demux.bind(local, share, UdpSocketId(id));
+        Ok(UdpSocketId(id))
+    }
+
+    /// Connects a socket: it receives from `remote` only, learns of errors, and may [`send`](Self::send). `source` is
+    /// the address that the path to `remote` begins at; it counts if the socket is bound to none. A socket may be
+    /// connected again, to another peer.
+    ///
+    /// # Errors
+    /// When the peer cannot be one, or another socket has both ends.
+    pub fn connect(
+        &mut self,
+        id: UdpSocketId,
+        remote: SocketAddr,
+        source: Option<IpAddr>,
+    ) -> Result<(), UdpConnectError> {
+        let socket = self.open_socket(id).ok_or(UdpConnectError::NoSocket)?;
+        if !is_possible_remote(remote) {
+            return Err(UdpConnectError::InvalidRemote);
+        }
+        let remote = plain(remote);
+        let families = [socket.local.address, source].into_iter().flatten();
+        if !families.clone().all(|address| address.is_ipv4() == remote.is_ipv4()) {
+            return Err(UdpConnectError::FamilyMismatch);
+        }
+        let source = socket.bound_address().or(source);
+        let local = socket.local;
+        if self.demux.peer_of(local, source, remote).is_some_and(|other| other != id) {
+            return Err(UdpConnectError::AddressInUse);
+        }
+        self.disconnect(id);
+        self.demux.connect(local, source, remote, id);
+        if let Some(socket) = self.sockets.get_mut(id.0) {
+            (socket.source, socket.remote) = (source, Some(remote));
+        }
+        Ok(())
+    }
+
+    /// Undoes [`connect`](Self::connect).
+    pub fn disconnect(&mut self, id: UdpSocketId) {
+        let Some(socket) = self.sockets.get_mut(id.0).filter(|socket| !socket.is_closing) else { return };
+        let source = socket.source.take();
+        if let Some(remote) = socket.remote.take() {
+            self.demux.disconnect(socket.local, source, remote, id);
+        }
+    }
+
+    /// Queues a datagram for the peer that the socket is connected to. Drain [`poll_transmit`](Self::poll_transmit)
+    /// next.
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to), or when it is not connected.
+    pub fn send(&mut self, id: UdpSocketId, data: &[u8]) -> Result<(), UdpSendError> {
+        let socket = self.open_socket(id).ok_or(UdpSendError::NoSocket)?;
+        let remote = socket.remote.ok_or(UdpSendError::NotConnected)?;
+        self.send_to(id, remote, None, data)
+    }
+
+    /// Queues a datagram for `remote`; `source`, one of our addresses, if it must be sent from there. Drain
+    /// [`poll_transmit`](Self::poll_transmit) next.
+    ///
+    /// # Errors
+    /// When the queue is full, the datagram too long or the peer impossible, or when an earlier datagram met an error.
+    // [1122-U012] [1122-U018]
+    pub fn send_to(
+        &mut self,
+        id: UdpSocketId,
+        remote: SocketAddr,
+        source: Option<IpAddr>,
+        data: &[u8],
+    ) -> Result<(), UdpSendError> {
+        let socket = self.open_socket_mut(id).ok_or(UdpSendError::NoSocket)?;
+        if let Some(error) = socket.error.take() {
+            return Err(UdpSendError::Socket(error));
+        }
+        if !is_possible_remote(remote) {
+            return Err(UdpSendError::InvalidRemote);
+        }
+        let families = [socket.local.address, source].into_iter().flatten();
+        if !families.clone().all(|address| address.is_ipv4() == remote.is_ipv4()) {
+            return Err(UdpSendError::FamilyMismatch);
+        }
+        if data.len() > if remote.is_ipv4() { MAX_DATA_IPV4 } else { MAX_DATA_IPV6 } {
+            return Err(UdpSendError::MessageTooLong);
+        }
+        // What `connect` chose suits its peer, not another.
+        let chosen = if socket.remote == Some(plain(remote)) {
+            socket.source_address()
+        } else {
+            socket.bound_address().filter(|address| !address.is_multicast())
+        };
+        let options = socket.options;
+        let output = UdpOutput {
+            id,
+            source: source.or(chosen),
+            source_port: socket.local.port,
+            remote: plain(remote),
+            hop_limit: if remote.ip().is_multicast() {
+                Some(options.group_hop_limit.unwrap_or(1))
+            } else {
+                options.hop_limit
+            },
+            traffic_class: options.traffic_class,
+            dont_fragment: options.dont_fragment,
+            data: data.to_vec(),
+        };
+        self.enqueue(output)
+    }
+
+    fn enqueue(&mut self, output: UdpOutput) -> Result<(), UdpSendError> {
+        let (id, cost) = (output.id, cost_of(output.data.len()));
+        let (max_bytes, max_count) = (self.config.send_queue_bytes, self.config.queue_datagrams);
+        let socket = self.sockets.get_mut(id.0).ok_or(UdpSendError::NoSocket)?;
+        if !(socket.outgoing.is_empty() || socket.outgoing.fits(cost, max_bytes, max_count)) {
+            socket.wants_to_send = true;
+            return Err(UdpSendError::WouldBlock);
+        }
+        socket.outgoing.push(output, cost);
+        if !socket.is_ready {
+            socket.is_ready = true;
+            self.ready.push_back(id);
+        }
+        Ok(())
+    }
+
+    /// Takes the oldest datagram that has come. What does not fit `buffer` is lost.
+    ///
+    /// # Errors
+    /// When none is there, or when an earlier datagram met an error.
+    pub fn recv_from(&mut self, id: UdpSocketId, buffer: &mut [u8]) -> Result<UdpReceived, UdpRecvError> {
+        let about = self.peek_from(id, buffer)?;
+        let socket = self.open_socket_mut(id).ok_or(UdpRecvError::NoSocket)?;
+        let cost = cost_of(about.len);
+        socket.received.pop(|_| cost);
+        self.receive_bytes -= cost;
+        Ok(about)
+    }
+
+    /// The same, but the datagram stays. An error is told only once here too.
+    pub fn peek_from(&mut self, id: UdpSocketId, buffer: &mut [u8]) -> Result<UdpReceived, UdpRecvError> {
+        let socket = self.open_socket_mut(id).ok_or(UdpRecvError::NoSocket)?;
+        if let Some(error) = socket.error.take() {
+            return Err(UdpRecvError::Socket(error));
+        }
+        let Some(Incoming { about, data }) = socket.received.front() else {
+            return Err(UdpRecvError::WouldBlock);
+        };
+        let count = data.len().min(buffer.len());
+        if let (Some(target), Some(data)) = (buffer.get_mut(..count), data.get(..count)) {
+            target.copy_from_slice(data);
+        }
+        Ok(*about)
+    }
+
+    /// Closes a socket: it receives nothing more, and its port is free at once. What it has to send is still sent.
+    /// Take [`poll_group_change`](Self::poll_group_change) next if it was in groups.
+    pub fn close(&mut self, id: UdpSocketId) {
+        if self.open_socket_mut(id).is_none() {
+            return;
+        }
+        self.disconnect(id);
+        let Some(socket) = self.sockets.get_mut(id.0) else { return };
+        self.demux.unbind(socket.local, id);
+        for group in core::mem::take(&mut socket.groups) {
+            self.groups.leave(group);
+        }
+        self.receive_bytes -= socket.received.clear();
+        socket.news = News::default();
+        if core::mem::take(&mut socket.is_announced) {
+            self.announced.retain(|&announced| announced != id);
+        }
+        socket.is_closing = true;
+        if socket.outgoing.is_empty() {
+            self.sockets.remove(id.0);
+        }
+    }
+
+    /// The next datagram to send, of each socket in turn.
+    pub fn poll_transmit(&mut self) -> Option<UdpOutput> {
+        loop {
+            let id = self.ready.pop_front()?;
+            let Some(socket) = self.sockets.get_mut(id.0) else { continue };
+            let Some(output) = socket.outgoing.pop(|it| cost_of(it.data.len())) else {
+                socket.is_ready = false;
+                continue;
+            };
+            socket.is_ready = !socket.outgoing.is_empty();
+            if socket.is_ready {
+                self.ready.push_back(id);
+            } else if socket.is_closing {
+                self.sockets.remove(id.0);
+            }
+            self.counters.sent.increment();
+            self.counters.bytes_sent.add(output.data.len() as u64);
+            self.note_room(id);
+            return Some(output);
+        }
+    }
+
+    /// Tells a socket that was refused once half its queue is free, so that it does not wake for every datagram.
+    fn note_room(&mut self, id: UdpSocketId) {
+        let (max_bytes, max_count) = (self.config.send_queue_bytes / 2, self.config.queue_datagrams / 2);
+        let Some(socket) = self.open_socket_mut(id) else { return };
+        let has_room = socket.outgoing.is_empty() || socket.outgoing.fits(0, max_bytes, max_count);
+        if socket.wants_to_send && has_room {
+            socket.wants_to_send = false;
+            socket.news.writable = true;
+            self.announce(id);
+        }
+    }
+
+    /// The next thing that a socket has to tell.
+    pub fn poll_event(&mut self) -> Option<UdpEvent> {
+        loop {
+            let id = self.announced.pop_front()?;
+            let Some(socket) = self.sockets.get_mut(id.0) else { continue };
+            socket.is_announced = false;
+            let news = &mut socket.news;
+            let event = if core::mem::take(&mut news.error) {
+                UdpEvent::Error(id)
+            } else if core::mem::take(&mut news.readable) {
+                UdpEvent::Readable(id)
+            } else if core::mem::take(&mut news.writable) {
+                UdpEvent::Writable(id)
+            } else {
+                continue;
+            };
+            if *news != News::default() {
+                self.announce(id);
+            }
+            return Some(event);
+        }
+    }
+
+    pub(super) fn announce(&mut self, id: UdpSocketId) {
+        if let Some(socket) = self.sockets.get_mut(id.0)
+            && !socket.is_announced
+        {
+            socket.is_announced = true;
+            self.announced.push_back(id);
+        }
+    }
+
+    /// Makes a socket a member of `group`, on `interface` or where the route leads. Take
+    /// [`poll_group_change`](Self::poll_group_change) next.
+    ///
+    /// # Errors
+    /// When it is no group, the socket is in it already, or there are too many.
+    // [1122-I145]
+    pub fn join_group(
+        &mut self,
+        id: UdpSocketId,
+        group: IpAddr,
+        interface: Option<InterfaceId>,
+    ) -> Result<(), UdpGroupError> {
+        let socket = self.open_socket_mut(id).ok_or(UdpGroupError::NoSocket)?;
+        if !group.is_multicast() {
+            return Err(UdpGroupError::NotMulticast);
+        }
+        if socket.groups.contains(&(group, interface)) {
+            return Err(UdpGroupError::AlreadyJoined);
+        }
+        if !self.groups.join((group, interface)) {
+            return Err(UdpGroupError::TooManyGroups);
+        }
+        if let Some(socket) = self.sockets.get_mut(id.0) {
+            socket.groups.push((group, interface));
+        }
+        Ok(())
+    }
+
+    /// Undoes [`join_group`](Self::join_group).
+    ///
+    /// # Errors
+    /// When the socket is not in it.
+    pub fn leave_group(
+        &mut self,
+        id: UdpSocketId,
+        group: IpAddr,
+        interface: Option<InterfaceId>,
+    ) -> Result<(), UdpGroupError> {
+        let socket = self.open_socket_mut(id).ok_or(UdpGroupError::NoSocket)?;
+        let position = socket.groups.iter().position(|&it| it == (group, interface));
+        socket.groups.swap_remove(position.ok_or(UdpGroupError::NotJoined)?);
+        self.groups.leave((group, interface));
+        Ok(())
+    }
+
+    /// The next group that the layers below must join or leave.
+    pub fn poll_group_change(&mut self) -> Option<UdpGroupChange> {
+        self.groups.poll_change()
+    }
+
+    /// Where the socket listens. Without an address of its own, the one that `connect` chose, else `None`.
+    pub fn local_addr(&self, id: UdpSocketId) -> Option<UdpBind> {
+        self.open_socket(id).map(|socket| socket.info(id).local)
+    }
+
+    /// Whom the socket is connected to.
+    pub fn peer_addr(&self, id: UdpSocketId) -> Option<SocketAddr> {
+        self.open_socket(id)?.remote
+    }
+
+    /// What its datagrams are sent with.
+    pub fn options(&self, id: UdpSocketId) -> Option<UdpOptions> {
+        self.open_socket(id).map(|socket| socket.options)
+    }
+
+    /// Changes what its datagrams are sent with, from the next one on; `false` if there is no such socket.
+    pub fn set_options(&mut self, id: UdpSocketId, options: UdpOptions) -> bool {
+        self.open_socket_mut(id).map(|socket| socket.options = options).is_some()
+    }
+
+    /// The error that waits for the next call, which will then not tell it.
+    pub fn take_error(&mut self, id: UdpSocketId) -> Option<UdpSocketError> {
+        self.open_socket_mut(id)?.error.take()
+    }
+
+    /// The oldest ICMP error about the socket's datagrams that was not taken yet; eight are kept.
+    // [1122-U005] [1122-I154]
+    pub fn poll_icmp_report(&mut self, id: UdpSocketId) -> Option<UdpIcmpReport> {
+        self.open_socket_mut(id)?.icmp_reports.pop_front()
+    }
+
+    /// Whether a datagram, or an error, waits to be read.
+    pub fn is_readable(&self, id: UdpSocketId) -> bool {
+        self.open_socket(id).is_some_and(|socket| !socket.received.is_empty() || socket.error.is_some())
+    }
+
+    /// What a socket looks like now, for tools.
+    pub fn info(&self, id: UdpSocketId) -> Option<UdpSocketInfo> {
+        self.sockets.get(id.0).map(|socket| socket.info(id))
+    }
+
+    /// Every socket, for tools; those too that only send what is left.
+    pub fn sockets(&self) -> impl Iterator<Item = UdpSocketInfo> + '_ {
+        self.sockets.iter().map(|(id, socket)| socket.info(UdpSocketId(id)))
+    }
+
+    /// Bytes that wait in all receive queues, each datagram counted with what it costs beside its data.
+    pub const fn receive_bytes(&self) -> usize {
+        self.receive_bytes
+    }
+
+    /// What was counted.
+    pub const fn counters(&self) -> &UdpCounters {
+        &self.counters
+    }
+
+    fn open_socket(&self, id: UdpSocketId) -> Option<&Socket> {
+        self.sockets.get(id.0).filter(|socket| !socket.is_closing)
+    }
+
+    pub(super) fn open_socket_mut(&mut self, id: UdpSocketId) -> Option<&mut Socket> {
+        self.sockets.get_mut(id.0).filter(|socket| !socket.is_closing)
+    }
+
+    /// Whether nothing is left of any socket, for tests of leaks.
+    #[cfg(test)]
+    pub(super) fn is_clean(&self) -> bool {
+        self.sockets.is_empty()
+            && self.demux.is_empty()
+            && self.announced.is_empty()
+            && self.ready.is_empty()
+            && self.receive_bytes == 0
+    }
+}
+
+/// Whether a datagram can be for `remote`.
+fn is_possible_remote(remote: SocketAddr) -> bool {
+    remote.port() != 0 && !remote.ip().is_unspecified()
+}
+
+/// The address without flow label and zone, so that it equals the one that datagrams come from.
+fn plain(remote: SocketAddr) -> SocketAddr {
+    SocketAddr::new(remote.ip(), remote.port())
+}

@@ -1,0 +1,295 @@
+//! One UDP socket: its ends, its two queues, and what it has to tell.
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use std::collections::VecDeque;
+
+use netloom_base::{InterfaceId, SlabId};
+use netloom_wire::IcmpErrorKind;
+
+use super::config::{UdpBind, UdpOptions};
+use super::demux::Local;
+use super::error::UdpSocketError;
+use super::groups::Group;
+
+/// What a queued datagram costs beside its data.
+const DATAGRAM_COST: usize = 128;
+
+/// Entries that an empty queue keeps room for.
+const KEPT_ENTRIES: usize = 32;
+
+/// ICMP errors that a socket remembers.
+const MAX_ICMP_REPORTS: usize = 8;
+
+/// The id of a UDP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UdpSocketId(pub(super) SlabId);
+
+impl UdpSocketId {
+    /// The id as one number, for keys of tables outside.
+    pub const fn as_u64(self) -> u64 {
+        self.0.as_u64()
+    }
+}
+
+impl fmt::Display for UdpSocketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "udp{}", self.0)
+    }
+}
+
+/// What came with a datagram's data.
+// [768-03] [1122-U011] [1122-U014] [1122-U019] [1122-I150]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpReceived {
+    /// Bytes of data that the datagram had, however many of them fitted.
+    pub len: usize,
+    /// Who sent it; port 0 if it wants no answer.
+    pub remote: SocketAddr,
+    /// To which of our addresses, or which group, it was sent, and our port. An answer goes out from here.
+    pub local: SocketAddr,
+    /// Where it came in.
+    pub interface: InterfaceId,
+    /// TTL or hop limit as received.
+    pub hop_limit: u8,
+    /// DSCP (6 bits) and ECN (2 bits).
+    pub traffic_class: u8,
+}
+
+impl UdpReceived {
+    /// Whether a buffer of `capacity` bytes did not hold all of it. What did not fit is gone, as with `recvfrom`.
+    pub const fn is_truncated(&self, capacity: usize) -> bool {
+        self.len > capacity
+    }
+}
+
+/// A datagram to be sent. The sender of it knows the path, and makes header and checksum.
+// [1122-U009] [1122-U016]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UdpOutput {
+    /// Whose it is.
+    pub id: UdpSocketId,
+    /// The address to send from; `None` leaves it to the path.
+    pub source: Option<IpAddr>,
+    /// The port to send from.
+    pub source_port: u16,
+    /// Whom it is for.
+    pub remote: SocketAddr,
+    /// TTL or hop limit; `None` for the internet layer's own.
+    pub hop_limit: Option<u8>,
+    /// DSCP (6 bits) and ECN (2 bits).
+    pub traffic_class: u8,
+    /// Whether it may not be cut into fragments.
+    pub dont_fragment: bool,
+    /// The data.
+    pub data: Vec<u8>,
+}
+
+/// An ICMP error that was about one of a socket's datagrams.
+// [1122-U005]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpIcmpReport {
+    /// What is reported.
+    pub kind: IcmpErrorKind,
+    /// Who reports it.
+    pub reporter: IpAddr,
+    /// Where the datagram was going.
+    pub remote: SocketAddr,
+}
+
+/// What a socket looks like from outside, for tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpSocketInfo {
+    /// Which it is.
+    pub id: UdpSocketId,
+    /// Where it listens; without an address at every one.
+    pub local: UdpBind,
+    /// Whom it is connected to.
+    pub remote: Option<SocketAddr>,
+    /// Datagrams that wait to be read.
+    pub receive_queue_count: usize,
+    /// Bytes that those cost.
+    pub receive_queue_bytes: usize,
+    /// Datagrams that wait to be sent.
+    pub send_queue_count: usize,
+    /// Bytes that those cost.
+    pub send_queue_bytes: usize,
+    /// Datagrams that the full receive queue did not take.
+    pub dropped: u64,
+    /// Whether it is closed and only sends what is left.
+    pub is_closing: bool,
+}
+
+/// A received datagram in its queue.
+#[derive(Clone, Debug)]
+pub(super) struct Incoming {
+    pub(super) about: UdpReceived,
+    pub(super) data: Box<[u8]>,
+}
+
+/// Things that cost memory, in the order they came, and what they cost.
+#[derive(Clone, Debug)]
+pub(super) struct Queue<T> {
+    items: VecDeque<T>,
+    bytes: usize,
+}
+
+/// What a datagram of `len` bytes of data costs in a queue.
+pub(super) const fn cost_of(len: usize) -> usize {
+    len + DATAGRAM_COST
+}
+
+impl<T> Queue<T> {
+    const fn new() -> Self {
+        Self { items: VecDeque::new(), bytes: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn front(&self) -> Option<&T> {
+        self.items.front()
+    }
+
+    /// Whether something that costs `cost` still fits the bounds.
+    pub(super) fn fits(&self, cost: usize, max_bytes: usize, max_count: usize) -> bool {
+        self.items.len() < max_count && self.bytes.saturating_add(cost) <= max_bytes
+    }
+
+    pub(super) fn push(&mut self, item: T, cost: usize) {
+        self.items.push_back(item);
+        self.bytes += cost;
+    }
+
+    /// Drops everything, and says what it has cost.
+    pub(super) fn clear(&mut self) -> usize {
+        self.items = VecDeque::new();
+        core::mem::take(&mut self.bytes)
+    }
+
+    /// Takes the oldest out; `cost` says what it costs.
+    pub(super) fn pop(&mut self, cost: impl FnOnce(&T) -> usize) -> Option<T> {
+        let item = self.items.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(cost(&item));
+        if self.items.is_empty() {
+            debug_assert_eq!(self.bytes, 0, "an empty queue costs nothing");
+            if self.items.capacity() > KEPT_ENTRIES {
+                self.items = VecDeque::new();
+            }
+        }
+        Some(item)
+    }
+}
+
+/// What a socket has to tell, until it is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct News {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    pub(super) error: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Socket {
+    pub(super) local: Local,
+    pub(super) share: bool,
+    /// The address that `connect` chose, where `local` names none.
+    pub(super) source: Option<IpAddr>,
+    pub(super) remote: Option<SocketAddr>,
+    pub(super) options: UdpOptions,
+    pub(super) received: Queue<Incoming>,
+    pub(super) outgoing: Queue<UdpOutput>,
+    pub(super) error: Option<UdpSocketError>,
+    pub(super) icmp_reports: VecDeque<UdpIcmpReport>,
+    pub(super) groups: Vec<Group>,
+    pub(super) news: News,
+    /// Whether it stands in the queue of sockets that have something to tell.
+    pub(super) is_announced: bool,
+    /// Whether it stands in the queue of sockets that have something to send.
+    pub(super) is_ready: bool,
+    /// Whether a send was refused since the queue was last found open.
+    pub(super) wants_to_send: bool,
+    /// Closed, with something left to send.
+    pub(super) is_closing: bool,
+    pub(super) dropped: u64,
+}
+
+impl Socket {
+    pub(super) const fn new(local: Local, share: bool) -> Self {
+        Self {
+            local,
+            share,
+            source: None,
+            remote: None,
+            options: UdpOptions {
+                hop_limit: None,
+                group_hop_limit: None,
+                traffic_class: 0,
+                dont_fragment: false,
+                may_broadcast: false,
+            },
+            received: Queue::new(),
+            outgoing: Queue::new(),
+            error: None,
+            icmp_reports: VecDeque::new(),
+            groups: Vec::new(),
+            news: News { readable: false, writable: false, error: false },
+            is_announced: false,
+            is_ready: false,
+            wants_to_send: false,
+            is_closing: false,
+            dropped: 0,
+        }
+    }
+
+    /// The address that it is bound to, if that is one address.
+    pub(super) fn bound_address(&self) -> Option<IpAddr> {
+        self.local.address.filter(|address| !address.is_unspecified())
+    }
+
+    /// The address that it sends from, if it has one.
+    pub(super) fn source_address(&self) -> Option<IpAddr> {
+        // A group that it is bound to is nobody's source.
+        self.bound_address().or(self.source).filter(|address| !address.is_multicast())
+    }
+
+    /// Whether it is in `group`, for a datagram that came in at `interface`.
+    pub(super) fn is_member(&self, group: IpAddr, interface: InterfaceId) -> bool {
+        self.groups.iter().any(|&(address, at)| address == group && at.is_none_or(|at| at == interface))
+    }
+
+    /// Remembers an ICMP error; the oldest goes if there are too many.
+    pub(super) fn report(&mut self, report: UdpIcmpReport) {
+        if self.icmp_reports.len() >= MAX_ICMP_REPORTS {
+            self.icmp_reports.pop_front();
+        }
+        self.icmp_reports.push_back(report);
+    }
+
+    pub(super) fn info(&self, id: UdpSocketId) -> UdpSocketInfo {
+        UdpSocketInfo {
+            id,
+            local: UdpBind {
+                address: self.source_address().or(self.local.address),
+                port: self.local.port,
+                share: self.share,
+            },
+            remote: self.remote,
+            receive_queue_count: self.received.len(),
+            receive_queue_bytes: self.received.bytes(),
+            send_queue_count: self.outgoing.len(),
+            send_queue_bytes: self.outgoing.bytes(),
+            dropped: self.dropped,
+            is_closing: self.is_closing,
+        }
+    }
+}
