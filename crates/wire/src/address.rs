@@ -167,6 +167,11 @@ const fn address_bits(address: IpAddr) -> u8 {
     }
 }
 
+/// Whether both addresses are of one version of IP.
+pub const fn is_same_family(a: IpAddr, b: IpAddr) -> bool {
+    a.is_ipv4() == b.is_ipv4()
+}
+
 /// Whether `address` can belong to one host on a network: not unspecified, loopback, group or broadcast.
 pub fn is_global_unicast_candidate(address: IpAddr) -> bool {
     let never = address.is_unspecified() || address.is_loopback() || address.is_multicast();
@@ -211,6 +216,13 @@ mod tests {
         for text in ["10.0.0.2", "10.0.0.2/33", "fd00::/129", "10.0.0/8", "x/1", "10.0.0.2/-1", "10.0.0.2/"] {
             assert!(text.parse::<Cidr>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn families_are_told_apart() {
+        let same = |a: &str, b: &str| is_same_family(a.parse().unwrap(), b.parse().unwrap());
+        assert!(same("10.0.0.1", "0.0.0.0") && same("::", "fd00::1"));
+        assert!(!same("10.0.0.1", "::ffff:10.0.0.1"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use etherparse::UdpHeaderSlice;
 
-use crate::{Checksum, HeadBuf, ParseError, Protocol};
+use crate::{Checksum, HeadBuf, IPV4_HEADER_LEN, ParseError, Protocol};
 
 /// Bytes of a UDP header.
 pub const UDP_HEADER_LEN: usize = 8;
@@ -51,6 +51,12 @@ impl<'a> UdpDatagram<'a> {
         Ok(Self { header, checksum: slice.checksum(), payload, bytes })
     }
 
+    /// Whether the checksum adds up, or is absent where that is allowed: over IPv4 (RFC 768), not over IPv6
+    /// (RFC 8200 8.1).
+    pub fn checksum_is_acceptable(&self, source: IpAddr, destination: IpAddr) -> bool {
+        if self.checksum == 0 { source.is_ipv4() } else { self.checksum_is_valid(source, destination) }
+    }
+
     /// Whether the checksum adds up. One that is absent (zero) does not: the caller knows where that is allowed.
     pub fn checksum_is_valid(&self, source: IpAddr, destination: IpAddr) -> bool {
         let mut checksum = Checksum::pseudo_header(source, destination, Protocol::UDP, self.bytes.len());
@@ -60,6 +66,13 @@ impl<'a> UdpDatagram<'a> {
 }
 
 impl UdpHeader {
+    /// Largest data of one datagram to `destination`, in bytes: 65,507 over IPv4, whose length field counts the IP
+    /// header, and 65,527 over IPv6.
+    pub const fn max_payload_len(destination: IpAddr) -> usize {
+        let ip_header = if destination.is_ipv4() { IPV4_HEADER_LEN } else { 0 };
+        u16::MAX as usize - UDP_HEADER_LEN - ip_header
+    }
+
     /// Puts the header, with the checksum over `payload`, in front of `head`, which must be empty.
     /// With `partial` only the pseudo-header is summed, and a device does the rest.
     pub fn emit(
@@ -125,5 +138,13 @@ mod tests {
         fn any_bytes_parse_or_fail(bytes: Vec<u8>) {
             let _ = UdpDatagram::parse(&bytes);
         }
+    }
+
+    #[test]
+    fn the_families_differ_in_length_and_in_doing_without_a_checksum() {
+        let (v4, v6) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]));
+        assert_eq!((UdpHeader::max_payload_len(v4), UdpHeader::max_payload_len(v6)), (65_507, 65_527));
+        let absent = UdpDatagram::parse(&[0, 7, 0, 9, 0, 8, 0, 0]).unwrap();
+        assert!(absent.checksum_is_acceptable(v4, v4) && !absent.checksum_is_acceptable(v6, v6));
     }
 }
