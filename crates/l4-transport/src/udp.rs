@@ -22,6 +22,7 @@ mod config;
 mod demux;
 mod error;
 mod groups;
+mod id;
 mod input;
 mod layer;
 mod socket;
@@ -29,8 +30,9 @@ mod socket;
 pub use config::{UdpBind, UdpConfig, UdpCounters, UdpOptions};
 pub use error::{UdpBindError, UdpConnectError, UdpGroupError, UdpRecvError, UdpSendError, UdpSocketError};
 pub use groups::UdpGroupChange;
+pub use id::UdpSocketId;
 pub use layer::{Udp, UdpEvent};
-pub use socket::{UdpIcmpReport, UdpOutput, UdpReceived, UdpSocketId, UdpSocketInfo};
+pub use socket::{UdpIcmpReport, UdpOutput, UdpReceived, UdpSocketInfo};
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,9 @@
 use core::net::{IpAddr, SocketAddr};
 
 use netloom_base::{HashKey, KeyedMap};
+use netloom_wire::is_same_family;
 
-use super::socket::UdpSocketId;
+use super::id::UdpSocketId;
 
 /// Where a socket is bound: an address and a port. The address is as in [`UdpBind`](super::UdpBind).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +37,7 @@ pub(super) struct Demux {
 fn covers(bound: Option<IpAddr>, address: IpAddr) -> bool {
     match bound {
         None => true,
-        Some(bound) if bound.is_unspecified() => bound.is_ipv4() == address.is_ipv4(),
+        Some(bound) if bound.is_unspecified() => is_same_family(bound, address),
         Some(bound) => bound == address,
     }
 }

@@ -6,8 +6,9 @@ use netloom_base::{DropReason, Instant, RxChecksum};
 use netloom_wire::{CastKind, Datagram, IcmpError, IcmpErrorKind, UdpDatagram};
 
 use super::error::UdpSocketError;
+use super::id::UdpSocketId;
 use super::layer::Udp;
-use super::socket::{Incoming, UdpIcmpReport, UdpReceived, UdpSocketId, cost_of};
+use super::socket::{Incoming, UdpIcmpReport, UdpReceived, cost_of};
 
 impl Udp {
     /// Takes a datagram from the internet layer and queues it for its socket, or for every socket that it is for. Drain
@@ -20,10 +21,9 @@ impl Udp {
         // [768-01]
         let udp = UdpDatagram::parse(datagram.payload).map_err(|_| DropReason::UdpTruncated)?;
         // [1122-U006] [1122-U007] [768-02] [8200-21] [8200-22]
-        let is_sound = match (datagram.meta.checksum, udp.checksum) {
-            (RxChecksum::Trusted, _) => true,
-            (RxChecksum::Unknown, 0) => datagram.source.is_ipv4(),
-            (RxChecksum::Unknown, _) => udp.checksum_is_valid(datagram.source, datagram.destination),
+        let is_sound = match datagram.meta.checksum {
+            RxChecksum::Trusted => true,
+            RxChecksum::Unknown => udp.checksum_is_acceptable(datagram.source, datagram.destination),
         };
         if !is_sound {
             return Err(DropReason::UdpBadChecksum);

@@ -4,6 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
 use netloom_base::{InterfaceId, Rng, Slab};
+use netloom_wire::{UdpHeader, is_same_family};
 
 use super::config::{UdpBind, UdpConfig, UdpCounters, UdpOptions};
 use super::demux::{Demux, Local};
@@ -11,14 +12,9 @@ use super::error::{
     UdpBindError, UdpConnectError, UdpGroupError, UdpRecvError, UdpSendError, UdpSocketError,
 };
 use super::groups::{Groups, UdpGroupChange};
-use super::socket::{
-    Incoming, News, Socket, UdpIcmpReport, UdpOutput, UdpReceived, UdpSocketId, UdpSocketInfo, cost_of,
-};
+use super::id::UdpSocketId;
+use super::socket::{Incoming, News, Socket, UdpIcmpReport, UdpOutput, UdpReceived, UdpSocketInfo, cost_of};
 use crate::ports::EphemeralPorts;
-
-/// Largest data in one datagram: 65,535 less a UDP header, and in IPv4 less an IP header too.
-const MAX_DATA_IPV4: usize = 65_507;
-const MAX_DATA_IPV6: usize = 65_527;
 
 /// What a socket has to tell. Events are edges: one comes when something has changed since the last was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +104,7 @@ impl Udp {
         }
         let remote = plain(remote);
         let families = [socket.local.address, source].into_iter().flatten();
-        if !families.clone().all(|address| address.is_ipv4() == remote.is_ipv4()) {
+        if !families.clone().all(|address| is_same_family(address, remote.ip())) {
             return Err(UdpConnectError::FamilyMismatch);
         }
         let source = socket.bound_address().or(source);
@@ -165,10 +161,10 @@ impl Udp {
             return Err(UdpSendError::InvalidRemote);
         }
         let families = [socket.local.address, source].into_iter().flatten();
-        if !families.clone().all(|address| address.is_ipv4() == remote.is_ipv4()) {
+        if !families.clone().all(|address| is_same_family(address, remote.ip())) {
             return Err(UdpSendError::FamilyMismatch);
         }
-        if data.len() > if remote.is_ipv4() { MAX_DATA_IPV4 } else { MAX_DATA_IPV6 } {
+        if data.len() > UdpHeader::max_payload_len(remote.ip()) {
             return Err(UdpSendError::MessageTooLong);
         }
         // What `connect` chose suits its peer, not another.

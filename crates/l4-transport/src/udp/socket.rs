@@ -1,16 +1,16 @@
 //! One UDP socket: its ends, its two queues, and what it has to tell.
 
-use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
-use netloom_base::{InterfaceId, SlabId};
+use netloom_base::InterfaceId;
 use netloom_wire::IcmpErrorKind;
 
 use super::config::{UdpBind, UdpOptions};
 use super::demux::Local;
 use super::error::UdpSocketError;
 use super::groups::Group;
+use super::id::UdpSocketId;
 
 /// What a queued datagram costs beside its data.
 const DATAGRAM_COST: usize = 128;
@@ -20,23 +20,6 @@ const KEPT_ENTRIES: usize = 32;
 
 /// ICMP errors that a socket remembers.
 const MAX_ICMP_REPORTS: usize = 8;
-
-/// The id of a UDP socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UdpSocketId(pub(super) SlabId);
-
-impl UdpSocketId {
-    /// The id as one number, for keys of tables outside.
-    pub const fn as_u64(self) -> u64 {
-        self.0.as_u64()
-    }
-}
-
-impl fmt::Display for UdpSocketId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "udp{}", self.0)
-    }
-}
 
 /// What came with a datagram's data.
 // [768-03] [1122-U011] [1122-U014] [1122-U019] [1122-I150]
