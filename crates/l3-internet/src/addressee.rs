@@ -6,7 +6,7 @@ use netloom_base::{DropReason, InterfaceId};
 use netloom_wire::CastKind;
 
 use crate::address_table::AddressState;
-use crate::internet::Internet;
+use crate::internet::{Internet, is_link_local};
 
 /// Whom a packet is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,13 +100,5 @@ impl Internet {
                 && broadcast.is_some()
                 && (broadcast == Some(address) || entry.cidr.network() == address)
         })
-    }
-}
-
-/// Whether an address means something on its link only.
-pub(crate) fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }

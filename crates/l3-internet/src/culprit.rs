@@ -1,5 +1,6 @@
 //! What an ICMP error complains about, and of what.
 
+use netloom_base::InterfaceId;
 use netloom_wire::{CastKind, IcmpErrorKind, Icmpv6Parameter};
 
 /// The packet that an ICMP error is about.
@@ -9,6 +10,8 @@ pub(crate) struct Culprit<'a> {
     pub(crate) packet: &'a [u8],
     /// Whom it was sent to: not [`CastKind::Unicast`] if either its link or its IP destination was a group.
     pub(crate) cast: CastKind,
+    /// Where it came in, if that is still known.
+    pub(crate) interface: Option<InterfaceId>,
 }
 
 /// What is wrong with it.

@@ -13,12 +13,12 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use netloom_base::{DropReason, Instant, InterfaceId, NextHop, RxChecksum, RxMeta, TxChecksum, TxMeta};
 use netloom_wire::{
-    CastKind, Checksum, IPV6_HEADER_LEN, IcmpErrorKind, Ipv4Options, Ipv4Packet, Ipv6Packet, Protocol,
+    CastKind, Checksum, IcmpErrorKind, Ipv4Options, Ipv4Packet, Ipv6Chain, Ipv6Extension, Ipv6Packet,
+    Protocol,
 };
 
-use crate::addressee::is_link_local;
 use crate::culprit::{Culprit, Problem};
-use crate::internet::Internet;
+use crate::internet::{Internet, is_link_local};
 use crate::output::{fragment_v4, refresh_ipv4_checksum};
 use crate::packet::{Arrival, Forward, Input};
 
@@ -40,7 +40,7 @@ impl Internet {
         let header = &packet.header;
         let (source, destination) = (header.source.into(), header.destination.into());
         self.check_forwardable(arrival, source, destination)?;
-        let culprit = Culprit { packet: bytes, cast: CastKind::Unicast };
+        let culprit = Culprit { packet: bytes, cast: CastKind::Unicast, interface: Some(arrival.interface) };
         let options = self.check_options(now, packet.options, &culprit)?;
         let (interface, next_hop) = self.way_out(now, destination, header.ttl, &culprit)?;
         let mut copy = bytes.to_vec();
@@ -95,17 +95,17 @@ impl Internet {
         let header = &packet.header;
         let (source, destination) = (header.source.into(), header.destination.into());
         self.check_forwardable(arrival, source, destination)?;
-        let culprit = Culprit { packet: bytes, cast: CastKind::Unicast };
+        let culprit = Culprit { packet: bytes, cast: CastKind::Unicast, interface: Some(arrival.interface) };
         let (interface, next_hop) = self.way_out(now, destination, header.hop_limit, &culprit)?;
         let mut copy = bytes.to_vec();
         if let Some(hop_limit) = copy.get_mut(HOP_LIMIT_AT) {
             *hop_limit = hop_limit.saturating_sub(1);
         }
-        let protocol = header.next_header;
+        let Upper { protocol, begins_at, is_whole } = upper_of(packet, bytes);
         let meta =
-            finish_checksum(&mut copy, IPV6_HEADER_LEN, source, destination, protocol, true, arrival.meta);
+            finish_checksum(&mut copy, begins_at, source, destination, protocol, is_whole, arrival.meta);
         let mtu = self.mtu_of(interface);
-        if part_len(&copy, IPV6_HEADER_LEN, protocol, &meta) > usize::from(mtu) {
+        if part_len(&copy, begins_at, protocol, &meta) > usize::from(mtu) {
             // [4443-13]
             self.report(now, IcmpErrorKind::PacketTooBig { mtu: Some(mtu) }.into(), &culprit);
             return Err(DropReason::IpPacketTooBig);
@@ -184,6 +184,24 @@ impl Internet {
         }
         Ok((interface, next_hop))
     }
+}
+
+/// Where a packet's transport begins.
+struct Upper {
+    protocol: Protocol,
+    begins_at: usize,
+    /// It is there as a whole, and not in fragments.
+    is_whole: bool,
+}
+
+fn upper_of(packet: &Ipv6Packet<'_>, bytes: &[u8]) -> Upper {
+    let mut chain = Ipv6Chain::new(bytes, packet.header.next_header);
+    let mut is_whole = true;
+    // Each step is at least eight bytes long, so this ends; a chain that breaks off leads to no transport.
+    while let Ok(Some(extension)) = chain.advance() {
+        is_whole &= !matches!(extension, Ipv6Extension::Fragment(header) if !header.is_atomic());
+    }
+    Upper { protocol: chain.next_header(), begins_at: chain.offset(), is_whole }
 }
 
 /// Length of the largest packet on the wire that the packet stands for.

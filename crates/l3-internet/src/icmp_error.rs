@@ -44,7 +44,11 @@ impl Internet {
         kind: IcmpErrorKind,
         about: &Datagram<'_>,
     ) -> Result<(), DropReason> {
-        self.complain(now, kind.into(), &Culprit { packet: about.packet, cast: about.cast })
+        self.complain(
+            now,
+            kind.into(),
+            &Culprit { packet: about.packet, cast: about.cast, interface: Some(about.interface) },
+        )
     }
 
     /// The link could not find the next hop of `packet` [4861-14]: its transport is told if the packet is ours, else its
@@ -54,7 +58,7 @@ impl Internet {
         // [1122-I110] a first hop that does not answer is not used again.
         self.destinations.forget_first_hop(facts.destination);
         if !self.is_local(facts.source) {
-            let culprit = Culprit { packet, cast: CastKind::Unicast };
+            let culprit = Culprit { packet, cast: CastKind::Unicast, interface: None };
             self.report(now, IcmpErrorKind::HostUnreachable.into(), &culprit);
             return;
         }
@@ -87,7 +91,8 @@ impl Internet {
         // [792-02] [4443-01] [1812-08] the address that was asked, or the one of the way back.
         let asked = (culprit.cast == CastKind::Unicast && self.is_local(facts.destination))
             .then_some(facts.destination);
-        let path = self.path(asked, facts.source).map_err(|_| DropReason::IpNoRoute)?;
+        let path =
+            self.path_back(culprit.interface, asked, facts.source).map_err(|_| DropReason::IpNoRoute)?;
         // [1812-11] [4443-09] errors to ourselves cost nobody else anything.
         if !self.is_local(facts.source) && !self.error_limit.take(now) {
             return Err(DropReason::IcmpRateLimited);

@@ -5,8 +5,8 @@ use core::net::IpAddr;
 
 use netloom_base::{DropReason, Instant, NextHop};
 use netloom_wire::{
-    CastKind, IPV4_HEADER_LEN, IcmpErrorKind, Icmpv4Message, Icmpv6Message, Icmpv6Parameter, Ipv4Options,
-    Ipv4Packet, Ipv6Chain, Ipv6Extension, Ipv6Packet, ParseError, Protocol,
+    CastKind, IcmpErrorKind, Icmpv4Message, Icmpv6Message, Icmpv6Parameter, Ipv4Options, Ipv4Packet,
+    Ipv6Chain, Ipv6Extension, Ipv6Packet, ParseError, Protocol,
 };
 
 use crate::event::{InternetEvent, OwnedIcmpError};
@@ -49,7 +49,7 @@ impl Internet {
                 }
                 // [792-07] [1122-I068] [1812-13]
                 let reply = Icmpv4Message::EchoReply { identifier, sequence, data };
-                self.echo_v4(now, received, options, &reply)?;
+                self.echo_v4(now, arrival, received, options, &reply)?;
             }
             Icmpv4Message::EchoReply { identifier, sequence, data } => {
                 self.echo_answered(received, identifier, sequence, data)?;
@@ -88,7 +88,7 @@ impl Internet {
             _ if source.is_unspecified() => return Err(DropReason::IpBadSource),
             Icmpv6Message::EchoRequest { identifier, sequence, data } => {
                 let reply = Icmpv6Message::EchoReply { identifier, sequence, data };
-                self.echo_v6(now, received, &reply)?;
+                self.echo_v6(now, arrival, received, &reply)?;
             }
             Icmpv6Message::EchoReply { identifier, sequence, data } => {
                 self.echo_answered(received, identifier, sequence, data)?;
@@ -114,12 +114,14 @@ impl Internet {
     fn echo_v4(
         &mut self,
         now: Instant,
+        arrival: &Arrival<'_>,
         received: &Received<'_>,
         options: &[u8],
         reply: &Icmpv4Message<'_>,
     ) -> Result<(), DropReason> {
-        let path =
-            self.path(Some(received.destination), received.source).map_err(|_| DropReason::IpNoRoute)?;
+        let path = self
+            .path_back(Some(arrival.interface), Some(received.destination), received.source)
+            .map_err(|_| DropReason::IpNoRoute)?;
         let mut options = match Ipv4Options::parse(options) {
             Ok(found) if found.has_record => options.to_vec(),
             Ok(_) | Err(_) => Vec::new(),
@@ -128,8 +130,6 @@ impl Internet {
             let [.., a, b, c, d] = now.as_millis().to_be_bytes();
             Ipv4Options::record(&mut options, us, u32::from_be_bytes([a, b, c, d]));
         }
-        // With longer options than it came with, no reply: they are as long as they were.
-        debug_assert!(options.len() <= 60 - IPV4_HEADER_LEN);
         let send = self.reply_to(received, path.source, Protocol::ICMP);
         self.send_with_options(&send, &path, &options, &[&reply.to_header(), reply.tail()])
             .map_err(reason_of)?;
@@ -142,6 +142,7 @@ impl Internet {
     fn echo_v6(
         &mut self,
         now: Instant,
+        arrival: &Arrival<'_>,
         received: &Received<'_>,
         reply: &Icmpv6Message<'_>,
     ) -> Result<(), DropReason> {
@@ -149,7 +150,9 @@ impl Internet {
         if asked.is_none() && !self.error_limit.take(now) {
             return Err(DropReason::IcmpRateLimited);
         }
-        let path = self.path(asked, received.source).map_err(|_| DropReason::IpNoRoute)?;
+        let path = self
+            .path_back(Some(arrival.interface), asked, received.source)
+            .map_err(|_| DropReason::IpNoRoute)?;
         let (IpAddr::V6(source), IpAddr::V6(destination)) = (path.source, received.source) else {
             return Err(DropReason::IpNoRoute);
         };

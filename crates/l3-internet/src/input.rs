@@ -95,7 +95,7 @@ impl Internet {
             self.report(
                 now,
                 netloom_wire::IcmpErrorKind::ReassemblyTimeExceeded.into(),
-                &Culprit { packet, cast },
+                &Culprit { packet, cast, interface: expired.key.scope },
             );
         }
     }

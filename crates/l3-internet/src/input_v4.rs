@@ -5,10 +5,10 @@ use core::net::IpAddr;
 use netloom_base::{DropReason, Instant};
 use netloom_wire::{CastKind, IcmpErrorKind, Ipv4Options, Ipv4Packet, ParseError, Protocol};
 
-use crate::addressee::{Addressee, is_link_local};
+use crate::addressee::Addressee;
 use crate::culprit::{Culprit, strictest};
 use crate::input::Received;
-use crate::internet::Internet;
+use crate::internet::{Internet, is_link_local};
 use crate::packet::{Arrival, Input};
 use crate::reassembly::{Fragment, FragmentHeader, FragmentKey};
 
@@ -37,7 +37,11 @@ impl Internet {
             return Err(DropReason::IpLinkBroadcast);
         }
         // TTL is not looked at: it has come here [1122-I022] [1812-02].
-        let culprit = Culprit { packet: bytes, cast: strictest(arrival.cast, cast) };
+        let culprit = Culprit {
+            packet: bytes,
+            cast: strictest(arrival.cast, cast),
+            interface: Some(arrival.interface),
+        };
         self.check_options(now, packet.options, &culprit)?;
         if packet.header.is_fragment() {
             return self.fragment_in_v4(now, &arrival, &packet, bytes);

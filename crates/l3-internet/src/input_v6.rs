@@ -8,10 +8,10 @@ use netloom_wire::{
     Ipv6Packet, ParseError, Protocol, TCP_HEADER_LEN, UDP_HEADER_LEN, UnknownOptionAction,
 };
 
-use crate::addressee::{Addressee, is_link_local};
+use crate::addressee::Addressee;
 use crate::culprit::{Culprit, Problem, strictest};
 use crate::input::Received;
-use crate::internet::Internet;
+use crate::internet::{Internet, is_link_local};
 use crate::packet::{Arrival, Input};
 use crate::reassembly::{Fragment, FragmentError, FragmentHeader, FragmentKey};
 
@@ -62,7 +62,11 @@ impl Internet {
             return Err(DropReason::IpLinkBroadcast);
         }
         // The hop limit is not looked at: it has come here [8200-01].
-        let culprit = Culprit { packet: bytes, cast: strictest(arrival.cast, cast) };
+        let culprit = Culprit {
+            packet: bytes,
+            cast: strictest(arrival.cast, cast),
+            interface: Some(arrival.interface),
+        };
         let mut chain = Ipv6Chain::new(bytes, packet.header.next_header);
         match self.walk(now, &mut chain, &culprit)? {
             Walk::Fragment(part) => {

@@ -148,6 +148,24 @@ impl Internet {
         Ok(PathInfo { next_hop: NextHop::Neighbor { interface, address }, source, mtu })
     }
 
+    /// The way back to whoever sent a packet that came in on `interface`, from the address `asked` if that is given. A
+    /// link-local sender is on that very link; others are wherever the routes say.
+    pub(crate) fn path_back(
+        &self,
+        interface: Option<InterfaceId>,
+        asked: Option<IpAddr>,
+        sender: IpAddr,
+    ) -> Result<PathInfo, NoRoute> {
+        match interface.and_then(|id| self.interface(id).map(|config| (id, config))) {
+            Some((interface, config)) if is_link_local(sender) && !self.is_local(sender) => {
+                let source = asked.or_else(|| self.select_source(interface, sender, sender));
+                let next_hop = NextHop::Neighbor { interface, address: sender };
+                Ok(PathInfo { next_hop, source: source.ok_or(NoRoute::NoSource)?, mtu: config.mtu })
+            }
+            Some(_) | None => self.path(asked, sender),
+        }
+    }
+
     /// The interface and neighbour that packets to `destination` leave by, and the source that the route names.
     fn first_hop(
         &self,
@@ -157,7 +175,9 @@ impl Internet {
         if !is_link_scoped(destination)
             && let Some(route) = self.routes.lookup(destination)
         {
-            return Some((route.interface, route.next_hop(destination), route.source));
+            // A group is no router's to take: it is its own next hop on the route's link.
+            let next_hop = if destination.is_multicast() { destination } else { route.next_hop(destination) };
+            return Some((route.interface, next_hop, route.source));
         }
         if !is_link_scoped(destination) && !destination.is_multicast() {
             return None;
@@ -265,6 +285,14 @@ pub(crate) fn is_link_scoped(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address == Ipv4Addr::BROADCAST || matches!(address.octets(), [224, 0, 0, _]),
         IpAddr::V6(address) => address.is_unicast_link_local() || is_link_group(address),
+    }
+}
+
+/// Whether an address means something on its link only.
+pub(crate) fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }
 

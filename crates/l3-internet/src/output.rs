@@ -290,7 +290,7 @@ mod tests {
     fn fragments_cover_the_payload_and_copy_what_must_be_copied() {
         // [791-05] [791-06]
         let options = [7, 7, 4, 0, 0, 0, 0, 148, 4, 0, 0, 0];
-        let payload: Vec<u8> = (0..500u32).map(|n| n as u8).collect();
+        let payload: Vec<u8> = (0..500u16).map(|n| n.to_be_bytes()[1]).collect();
         let packets = fragment_v4(&header(), &options, &payload, 100);
         let mut covered: Vec<u8> = Vec::new();
         for (index, bytes) in packets.iter().enumerate() {
