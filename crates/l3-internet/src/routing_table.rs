@@ -6,9 +6,10 @@
 //! prefixes to *groups*, a group being the routes to one prefix in order of preference.
 //!
 //! # Limits
-//! The number of routes is bounded by [`RoutingTable::new`]; a route costs 150 bytes and its share of the
-//! trie, which for 100,000 routes spread like the Internet's is 50 bytes. A look-up neither allocates nor recurses; it
-//! visits one node for each six bits of the prefix that it finds.
+//! The number of routes is bounded by [`RoutingTable::new`]; a route costs about 100 bytes and its share of the trie,
+//! which is less than that. A look-up neither allocates nor recurses; it visits at most one node for each six bits of
+//! the prefix that it finds. Among 100,000 routes it takes 15 to 50 nanoseconds for a destination that is asked for again
+//! and again, 200 (IPv4) to 400 (IPv6) for random ones, where every visit misses the caches.
 //!
 //! # Not here
 //! Which gateway is dead: that is the neighbour cache's knowledge, and [`RoutingTable::lookup_where`] takes it into

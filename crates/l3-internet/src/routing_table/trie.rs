@@ -1,4 +1,4 @@
-//! A multibit trie with bitmaps: prefixes of fixed-width keys, and which of them match a key.
+//! A multibit trie with bitmaps and compressed paths: prefixes of fixed-width keys, and which of them match a key.
 //!
 //! # Theory of operation
 //! A node decides six bits of the key. It holds the prefixes that end within those bits, as a bitmap with one bit for
@@ -11,50 +11,73 @@
 //! children:  000000 000001 .. 111111          bit of the six bits
 //! ```
 //!
-//! Of the prefixes in a node that match a key the longest has the highest bit. A look-up therefore costs one visit a
-//! six-bit level, each a cache line, and no more: five for an IPv4 /24, nine for an IPv6 /48.
+//! Of the prefixes in a node that match a key the longest has the highest bit. A node that would hold no prefix and one
+//! child does not exist: its child stands in its place, and knows by its own depth and key which bits were passed over. A
+//! look-up therefore costs one visit, a cache line or two, for each level at which prefixes part, and never more than
+//! one for each six bits.
 //!
 //! # Limits
-//! A node costs 32 bytes. A prefix alone in its corner of the space costs one node for each six bits that it shares with
-//! no other.
+//! A node costs 32 bytes for 32-bit keys and 48 for 128-bit keys; a prefix adds at most two nodes.
+
+use core::fmt::Debug;
 
 use super::blocks::{Blocks, Run};
 
 /// Key bits that a node decides.
 const STRIDE: u32 = 6;
 
-/// Levels that the widest key has: 128 bits.
-const MAX_DEPTH: usize = 128 / STRIDE as usize + 1;
-
 /// An address as a number whose most significant bit is the address's first.
-pub(super) trait Bits: Copy {
+pub(super) trait Bits: Copy + Debug + Default {
+    const ZERO: Self;
+
     /// The six bits from `depth` on, filled up with zeros past the end.
     fn chunk(self, depth: u32) -> u32;
+
+    /// How many leading bits both have in common.
+    fn common_with(self, other: Self) -> u32;
 }
 
 impl Bits for u32 {
+    const ZERO: Self = 0;
+
     #[inline]
     fn chunk(self, depth: u32) -> u32 {
         self.checked_shl(depth).unwrap_or(0) >> (Self::BITS - STRIDE)
     }
+
+    #[inline]
+    fn common_with(self, other: Self) -> u32 {
+        (self ^ other).leading_zeros()
+    }
 }
 
 impl Bits for u128 {
+    const ZERO: Self = 0;
+
     #[inline]
     fn chunk(self, depth: u32) -> u32 {
         // Six bits fit any width.
         (self.checked_shl(depth).unwrap_or(0) >> (Self::BITS - STRIDE)) as u32
     }
+
+    #[inline]
+    fn common_with(self, other: Self) -> u32 {
+        (self ^ other).leading_zeros()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Node {
+struct Node<K> {
     /// Which prefixes end here.
     prefixes: u64,
     /// Which children there are.
     children: u64,
+    /// A key that leads here: its first `depth` bits are those of everything in and below the node.
+    key: K,
     values: Run,
     child_nodes: Run,
+    /// Where its six bits begin; a multiple of six.
+    depth: u8,
 }
 
 /// The bit of the prefix made of the first `len` (at most five) of six bits.
@@ -83,16 +106,47 @@ fn rank(map: u64, bit: u64) -> u32 {
     (map & (bit - 1)).count_ones()
 }
 
-impl Node {
-    /// The prefixes here that match `chunk`.
-    #[inline]
-    fn matching(&self, chunk: u32) -> u64 {
-        self.prefixes & MATCHING.get(chunk as usize).copied().unwrap_or(0)
+impl<K: Bits> Node<K> {
+    const ROOT: Self = Self {
+        prefixes: 0,
+        children: 0,
+        key: K::ZERO,
+        values: Run { start: 0, len: 0 },
+        child_nodes: Run { start: 0, len: 0 },
+        depth: 0,
+    };
+
+    /// Without prefixes or children, where the six bits are that hold bit `position` of `key`.
+    fn at(key: K, position: u32) -> Self {
+        let depth = u8::try_from(position - position % STRIDE).unwrap_or(0);
+        Self { key, depth, ..Self::ROOT }
     }
 
-    /// Where the child for `chunk` is.
     #[inline]
-    fn child(&self, chunk: u32) -> Option<u32> {
+    fn depth(&self) -> u32 {
+        u32::from(self.depth)
+    }
+
+    /// Whether `key` leads here.
+    #[inline]
+    fn is_on_way_to(&self, key: K) -> bool {
+        self.key.common_with(key) >= self.depth()
+    }
+
+    /// The prefixes here that match a key that leads here.
+    #[inline]
+    fn matching(&self, key: K) -> u64 {
+        self.prefixes & MATCHING.get(key.chunk(self.depth()) as usize).copied().unwrap_or(0)
+    }
+
+    /// Where the child is that `key` may lead to.
+    #[inline]
+    fn child(&self, key: K) -> Option<u32> {
+        self.child_at(key.chunk(self.depth()))
+    }
+
+    #[inline]
+    fn child_at(&self, chunk: u32) -> Option<u32> {
         let bit = 1 << chunk;
         (self.children & bit != 0).then(|| self.child_nodes.start + rank(self.children, bit))
     }
@@ -103,18 +157,11 @@ impl Node {
         self.values.start + rank(self.prefixes, bit)
     }
 
-    fn is_empty(&self) -> bool {
-        self.prefixes == 0 && self.children == 0
+    /// The bit of the prefix of `len` bits, if it ends here.
+    fn bit_of(&self, key: K, len: u32) -> Option<u64> {
+        let rest = len.checked_sub(self.depth()).filter(|&rest| rest < STRIDE)?;
+        Some(prefix_bit(key.chunk(self.depth()), rest))
     }
-}
-
-/// Prefixes, each with a value.
-#[derive(Clone, Debug)]
-pub(super) struct Trie<K> {
-    root: Node,
-    nodes: Blocks<Node>,
-    values: Blocks<u32>,
-    key: core::marker::PhantomData<K>,
 }
 
 /// Where a node is: the root stands outside the arena, since it has no siblings.
@@ -124,35 +171,35 @@ enum Place {
     At(u32),
 }
 
+/// Prefixes, each with a value.
+#[derive(Clone, Debug)]
+pub(super) struct Trie<K> {
+    root: Node<K>,
+    nodes: Blocks<Node<K>>,
+    values: Blocks<u32>,
+}
+
 impl<K: Bits> Trie<K> {
     pub(super) const fn new() -> Self {
-        Self {
-            root: Node {
-                prefixes: 0,
-                children: 0,
-                values: Run { start: 0, len: 0 },
-                child_nodes: Run { start: 0, len: 0 },
-            },
-            nodes: Blocks::new(),
-            values: Blocks::new(),
-            key: core::marker::PhantomData,
-        }
+        Self { root: Node::ROOT, nodes: Blocks::new(), values: Blocks::new() }
+    }
+
+    /// The child of `node` that `key` leads to.
+    #[inline]
+    fn next(&self, node: &Node<K>, key: K) -> Option<&Node<K>> {
+        self.nodes.get(node.child(key)?).filter(|child| child.is_on_way_to(key))
     }
 
     /// The value of the longest prefix of `key`.
     pub(super) fn longest(&self, key: K) -> Option<u32> {
-        let mut node = &self.root;
-        let mut depth = 0;
         let mut best = None;
-        loop {
-            let chunk = key.chunk(depth);
-            let matching = node.matching(chunk);
+        let mut node = Some(&self.root);
+        while let Some(here) = node {
+            let matching = here.matching(key);
             if matching != 0 {
-                best = Some(node.value(1 << matching.ilog2()));
+                best = Some(here.value(1 << matching.ilog2()));
             }
-            let Some(child) = node.child(chunk).and_then(|position| self.nodes.get(position)) else { break };
-            node = child;
-            depth += STRIDE;
+            node = self.next(here, key);
         }
         self.values.get(best?).copied()
     }
@@ -160,8 +207,7 @@ impl<K: Bits> Trie<K> {
     /// The values of all prefixes of `key`, shortest first.
     pub(super) fn matching(&self, key: K) -> impl Iterator<Item = u32> + '_ {
         let mut node = Some(&self.root);
-        let mut depth = 0;
-        let mut left = self.root.matching(key.chunk(0));
+        let mut left = self.root.matching(key);
         core::iter::from_fn(move || {
             loop {
                 let here = node?;
@@ -170,9 +216,8 @@ impl<K: Bits> Trie<K> {
                     left ^= bit;
                     return self.values.get(here.value(bit)).copied();
                 }
-                node = here.child(key.chunk(depth)).and_then(|position| self.nodes.get(position));
-                depth += STRIDE;
-                left = node.map_or(0, |node| node.matching(key.chunk(depth)));
+                node = self.next(here, key);
+                left = node.map_or(0, |node| node.matching(key));
             }
         })
     }
@@ -180,74 +225,65 @@ impl<K: Bits> Trie<K> {
     /// The value of exactly this prefix.
     pub(super) fn get(&self, key: K, len: u32) -> Option<u32> {
         let mut node = &self.root;
-        let mut depth = 0;
-        while len - depth >= STRIDE {
-            node = self.nodes.get(node.child(key.chunk(depth))?)?;
-            depth += STRIDE;
+        loop {
+            if let Some(bit) = node.bit_of(key, len) {
+                let is_there = node.prefixes & bit != 0;
+                return self.values.get(node.value(bit)).copied().filter(|_| is_there);
+            }
+            node = self.next(node, key)?;
         }
-        let bit = prefix_bit(key.chunk(depth), len - depth);
-        if node.prefixes & bit == 0 {
-            return None;
-        }
-        self.values.get(node.value(bit)).copied()
     }
 
     /// Stores `value` at a prefix in place of what was there.
     pub(super) fn insert(&mut self, key: K, len: u32, value: u32) {
         let mut place = Place::Root;
-        let mut depth = 0;
-        while len - depth >= STRIDE {
-            let chunk = key.chunk(depth);
-            let Some(node) = self.node(place) else { return };
-            let position = match node.child(chunk) {
+        while let Some(node) = self.node(place) {
+            let shared = node.key.common_with(key).min(len);
+            if shared < node.depth() {
+                // It parts from the way to this node: a new one comes between.
+                self.put_above(place, node, Node::at(key, shared));
+                continue;
+            }
+            if let Some(bit) = node.bit_of(key, len) {
+                self.put_value(place, node, bit, value);
+                return;
+            }
+            let position = match node.child(key) {
                 Some(position) => position,
-                None => self.add_child(place, node, chunk),
+                None => self.add_child(place, node, Node::at(key, len)),
             };
             place = Place::At(position);
-            depth += STRIDE;
         }
-        let Some(mut node) = self.node(place) else { return };
-        let bit = prefix_bit(key.chunk(depth), len - depth);
-        if node.prefixes & bit != 0 {
-            if let Some(old) = self.values.get_mut(node.value(bit)) {
-                *old = value;
-            }
-            return;
-        }
-        node.values = self.values.insert(node.values, rank(node.prefixes, bit) as usize, value);
-        node.prefixes |= bit;
-        self.set_node(place, node);
     }
 
-    /// Forgets a prefix and gives back its value. Nodes that are left with nothing go too.
+    /// Forgets a prefix and gives back its value. Nodes that are needed no more go too.
     pub(super) fn remove(&mut self, key: K, len: u32) -> Option<u32> {
-        let mut path = [Place::Root; MAX_DEPTH];
+        let mut above = None;
         let mut place = Place::Root;
-        let mut depth = 0;
-        while len - depth >= STRIDE {
-            *path.get_mut((depth / STRIDE) as usize)? = place;
-            place = Place::At(self.node(place)?.child(key.chunk(depth))?);
-            depth += STRIDE;
-        }
-        let mut node = self.node(place)?;
-        let bit = prefix_bit(key.chunk(depth), len - depth);
-        if node.prefixes & bit == 0 {
-            return None;
-        }
-        let old = self.values.get(node.value(bit)).copied();
-        node.values = self.values.remove(node.values, rank(node.prefixes, bit) as usize);
-        node.prefixes &= !bit;
-        self.set_node(place, node);
-        while node.is_empty() && depth > 0 {
-            depth -= STRIDE;
-            place = *path.get((depth / STRIDE) as usize)?;
-            node = self.node(place)?;
-            let bit = 1 << key.chunk(depth);
-            node.child_nodes = self.nodes.remove(node.child_nodes, rank(node.children, bit) as usize);
-            node.children &= !bit;
+        loop {
+            let mut node = self.node(place).filter(|node| node.is_on_way_to(key))?;
+            let Some(bit) = node.bit_of(key, len) else {
+                above = Some(place);
+                place = Place::At(node.child(key).filter(|_| node.depth() < len)?);
+                continue;
+            };
+            if node.prefixes & bit == 0 {
+                return None;
+            }
+            let old = self.values.get(node.value(bit)).copied();
+            node.values = self.values.remove(node.values, rank(node.prefixes, bit) as usize);
+            node.prefixes &= !bit;
             self.set_node(place, node);
+            if node.prefixes == 0 && node.children == 0 {
+                if let Some(above) = above {
+                    self.remove_child(above, key);
+                    self.contract(above);
+                }
+            } else {
+                self.contract(place);
+            }
+            return old;
         }
-        old
     }
 
     /// All values, ordered by prefix: a shorter one before the longer ones that it contains.
@@ -265,7 +301,7 @@ impl<K: Bits> Trie<K> {
                 *step += 1;
                 let node = *node;
                 if len == STRIDE {
-                    if let Some(child) = node.child(chunk).and_then(|position| self.nodes.get(position)) {
+                    if let Some(child) = node.child_at(chunk).and_then(|position| self.nodes.get(position)) {
                         path.push((child, 0));
                     }
                 } else if chunk.trailing_zeros() >= STRIDE - len {
@@ -278,14 +314,14 @@ impl<K: Bits> Trie<K> {
         })
     }
 
-    fn node(&self, place: Place) -> Option<Node> {
+    fn node(&self, place: Place) -> Option<Node<K>> {
         match place {
             Place::Root => Some(self.root),
             Place::At(position) => self.nodes.get(position).copied(),
         }
     }
 
-    fn set_node(&mut self, place: Place, node: Node) {
+    fn set_node(&mut self, place: Place, node: Node<K>) {
         match place {
             Place::Root => self.root = node,
             Place::At(position) => {
@@ -296,14 +332,55 @@ impl<K: Bits> Trie<K> {
         }
     }
 
-    /// Gives the node at `place` an empty child, and says where that is.
-    fn add_child(&mut self, place: Place, mut node: Node, chunk: u32) -> u32 {
-        let bit = 1 << chunk;
+    /// Puts `upper` where `node` is, and `node` below it.
+    fn put_above(&mut self, place: Place, node: Node<K>, mut upper: Node<K>) {
+        upper.children = 1 << node.key.chunk(upper.depth());
+        upper.child_nodes = self.nodes.insert(Run::default(), 0, node);
+        self.set_node(place, upper);
+    }
+
+    fn put_value(&mut self, place: Place, mut node: Node<K>, bit: u64, value: u32) {
+        if node.prefixes & bit != 0 {
+            if let Some(old) = self.values.get_mut(node.value(bit)) {
+                *old = value;
+            }
+            return;
+        }
+        node.values = self.values.insert(node.values, rank(node.prefixes, bit) as usize, value);
+        node.prefixes |= bit;
+        self.set_node(place, node);
+    }
+
+    /// Puts `child` below the node at `place`, and says where it is.
+    fn add_child(&mut self, place: Place, mut node: Node<K>, child: Node<K>) -> u32 {
+        let bit = 1 << child.key.chunk(node.depth());
         let rank = rank(node.children, bit);
-        node.child_nodes = self.nodes.insert(node.child_nodes, rank as usize, Node::default());
+        node.child_nodes = self.nodes.insert(node.child_nodes, rank as usize, child);
         node.children |= bit;
         self.set_node(place, node);
         node.child_nodes.start + rank
+    }
+
+    /// Takes out the child that `key` leads to.
+    fn remove_child(&mut self, place: Place, key: K) {
+        let Some(mut node) = self.node(place) else { return };
+        let bit = 1 << key.chunk(node.depth());
+        node.child_nodes = self.nodes.remove(node.child_nodes, rank(node.children, bit) as usize);
+        node.children &= !bit;
+        self.set_node(place, node);
+    }
+
+    /// Puts the only child in place of a node that holds nothing else.
+    fn contract(&mut self, place: Place) {
+        let Place::At(_) = place else { return };
+        let Some(node) = self.node(place) else { return };
+        if node.prefixes == 0
+            && node.children.count_ones() == 1
+            && let Some(&child) = self.nodes.get(node.child_nodes.start)
+        {
+            self.nodes.remove(node.child_nodes, 0);
+            self.set_node(place, child);
+        }
     }
 
     /// Places in use for nodes and values, and places there are, for tests of leaks and of memory.
@@ -316,11 +393,9 @@ impl<K: Bits> Trie<K> {
     #[cfg(test)]
     pub(super) fn visited(&self, key: K) -> usize {
         let (mut node, mut count) = (&self.root, 1);
-        let mut depth = 0;
-        while let Some(position) = node.child(key.chunk(depth)) {
-            node = self.nodes.get(position).unwrap();
+        while let Some(child) = self.next(node, key) {
+            node = child;
             count += 1;
-            depth += STRIDE;
         }
         count
     }
