@@ -85,6 +85,10 @@ impl DestinationCache {
         self.deadlines.next()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     fn entry(&mut self, address: IpAddr) -> Option<(SlabId, &mut Destination)> {
         let id = match self.ids.get(&address) {
             Some(&id) => id,
@@ -135,7 +139,7 @@ mod tests {
         assert_eq!(cache.next_deadline(), Some(Instant::from_millis(600_000)));
         cache.expire(Instant::from_millis(600_000));
         assert_eq!(cache.get(address(1)), None);
-        assert_eq!((cache.entries.len(), cache.next_deadline()), (0, None));
+        assert_eq!((cache.len(), cache.next_deadline()), (0, None));
     }
 
     #[test]
@@ -144,7 +148,7 @@ mod tests {
         for last in 1..=3 {
             cache.lower_mtu(Instant::from_millis(u64::from(last)), address(last), 1300);
         }
-        assert_eq!(cache.entries.len(), 2);
+        assert_eq!(cache.len(), 2);
         assert_eq!(cache.get(address(1)), None);
         assert!(cache.get(address(2)).is_some() && cache.get(address(3)).is_some());
     }

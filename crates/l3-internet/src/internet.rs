@@ -15,7 +15,7 @@ use crate::identification::Identifications;
 use crate::outbox::Outbox;
 use crate::packet::{InternetOutput, NoRoute};
 use crate::rate_limit::TokenBucket;
-use crate::reassembly::{Reassembler, ReassemblyCounters};
+use crate::reassembly::Reassembler;
 use crate::routing_table::RoutingTable;
 use crate::source_selection::{CandidateState, SourceCandidate, SourceQuery, select_source};
 
@@ -106,9 +106,14 @@ impl Internet {
         &self.counters
     }
 
-    /// What reassembly has counted.
-    pub fn reassembly_counters(&self) -> &ReassemblyCounters {
-        self.reassembler.counters()
+    /// The datagrams of which some fragments have come.
+    pub const fn reassembler(&self) -> &Reassembler {
+        &self.reassembler
+    }
+
+    /// How many destinations something was learned about: a path MTU, a better first hop.
+    pub fn learned_destinations(&self) -> usize {
+        self.destinations.len()
     }
 
     /// The way to `destination` from `source`, or from the address that RFC 6724 prefers.
