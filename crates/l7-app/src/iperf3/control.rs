@@ -1,16 +1,20 @@
 //! The control connection: states as bytes, JSON behind its length.
 
 use std::io;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
 
 use crate::iperf3::error::{Refusal, SessionError};
 use crate::iperf3::protocol::State;
 
 /// The longest JSON that a client may send, in bytes: 256 streams' results are a tenth of it.
 const MAX_JSON_LEN: u32 = 1 << 20;
+/// How long a client is given to read that it is sent away.
+const FAREWELL_TIME: Duration = Duration::from_secs(2);
 
 /// A control connection behind its cookie.
 #[derive(Debug)]
@@ -64,8 +68,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<S> {
         Ok(self.0.flush().await?)
     }
 
-    /// Sends the FIN.
+    /// Sends the FIN, and waits for the client's own as long as a farewell takes: closing a connection on which more
+    /// arrives resets it, and a client that sees a reset first does not read what it was told.
     pub(crate) async fn finish(&mut self) -> Result<(), SessionError> {
-        Ok(self.0.shutdown().await?)
+        self.0.shutdown().await?;
+        let mut scratch = [0; 256];
+        let drained = async {
+            while self.0.read(&mut scratch).await? > 0 {}
+            Ok(())
+        };
+        timeout(FAREWELL_TIME, drained).await.unwrap_or(Ok(()))
     }
 }

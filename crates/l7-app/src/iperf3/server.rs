@@ -3,10 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::serve::Listener;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -22,8 +21,6 @@ use crate::iperf3::udp::UdpPort;
 
 /// Connections that are read from before it is known what they are, and the session's control connection.
 const MAX_CONNECTIONS: usize = 320;
-/// How long a refused client is given to read the refusal.
-const REFUSAL_TIME: Duration = Duration::from_secs(2);
 
 /// Serves iperf3 clients until `shutdown`: control and TCP streams on `listener`, UDP streams on `socket`, which is
 /// bound to the same port.
@@ -90,8 +87,11 @@ where
             Visit::PassedOn => {}
             Visit::Refused(stream) => {
                 debug!(%peer, "iperf3: refused, another test is running");
-                // The client may be gone, which is as well.
-                let _ = timeout(REFUSAL_TIME, refuse(stream)).await;
+                let mut control = Control::new(stream);
+                if control.write_state(State::AccessDenied).await.is_ok() {
+                    // The client may be gone, which is as well.
+                    let _ = control.finish().await;
+                }
             }
             Visit::Seated(seat, stream) => {
                 info!(%peer, "iperf3: test begins");
@@ -105,13 +105,4 @@ where
             }
         }
     }
-}
-
-/// Says that another test is running, and waits for the client to close.
-async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
-    stream.write_all(&[State::AccessDenied.byte()]).await?;
-    stream.shutdown().await?;
-    let mut scratch = [0; 64];
-    while stream.read(&mut scratch).await? > 0 {}
-    Ok(())
 }

@@ -88,21 +88,22 @@ async fn head_has_the_headers_of_get_and_no_body() {
         let (headers, body) = head.split_once("\r\n\r\n").unwrap();
         assert_eq!(body, "", "{path}");
         let (get_headers, get_body) = get.split_once("\r\n\r\n").unwrap();
-        assert!(
-            !get_body.is_empty()
-                || path.contains("status")
-                || path.contains("redirect")
-                || path.contains("set")
-                || path.contains("auth")
-        );
-        // What the endpoint says of itself is one byte longer in one of the two.
+        let has_no_body = ["/status", "/redirect", "/cookies/set", "/basic-auth"]
+            .iter()
+            .any(|start| path.starts_with(start));
+        assert_eq!(get_body.is_empty(), has_no_body, "{path}");
+        // `/anything` shows its method, so its lengths differ; RFC 9110, section 9.3.2 lets HEAD leave out what is
+        // known only while the content is made.
         let comparable = |headers: &str| {
-            let is_fixed = |line: &&str| {
-                !line.starts_with("date:")
-                    && !(line.starts_with("content-length") && path.contains("anything")
-                        || line.starts_with("transfer-encoding"))
+            let may_differ = |line: &str| {
+                line.starts_with("date:")
+                    || line.starts_with("transfer-encoding:")
+                    || (line.starts_with("content-length:") && path == "/anything")
             };
-            headers.lines().filter(is_fixed).map(str::to_owned).collect::<Vec<_>>()
+            let mut lines: Vec<_> =
+                headers.lines().filter(|line| !may_differ(line)).map(str::to_owned).collect();
+            lines.sort();
+            lines
         };
         assert_eq!(comparable(headers), comparable(get_headers), "{path}");
         assert!(!(path == "/stream/2" && headers.contains("content-length")), "{headers}");
@@ -211,25 +212,20 @@ async fn a_head_that_does_not_end_is_given_up() {
 
 #[tokio::test]
 async fn a_client_that_neither_reads_nor_sends_is_given_up() {
-    let connections = ConnectionLimits { idle: Duration::from_millis(300), ..ConnectionLimits::default() };
+    let connections =
+        ConnectionLimits { max_connections: 1, idle: Duration::from_millis(300), ..Default::default() };
     let server =
         HttpServer::with(HttpOptions::default(), HttpLimits { connections, ..HttpLimits::default() }).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     // A body that never comes.
     stream.write_all(request("POST", "/discard", "Content-Length: 9\r\n").as_bytes()).await.unwrap();
     assert_eq!(read_to_end(&mut stream).await, "");
-    // An answer that is never read: the connection ends in the middle of it.
-    let mut stream = TcpStream::connect(server.address).await.unwrap();
-    stream.write_all(request("GET", "/bytes/1000000000", "").as_bytes()).await.unwrap();
-    let closed = async {
-        loop {
-            match stream.write(b"x").await {
-                Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-                Err(error) => return error,
-            }
-        }
-    };
-    timeout(PATIENCE, closed).await.expect("the connection stays open");
+    // An answer that is never read: the next connection is served, so this one was ended.
+    let mut stalled = TcpStream::connect(server.address).await.unwrap();
+    stalled.write_all(request("GET", "/bytes/1000000000", "").as_bytes()).await.unwrap();
+    let mut next = TcpStream::connect(server.address).await.unwrap();
+    next.write_all(request("GET", "/hello", "").as_bytes()).await.unwrap();
+    read_until(&mut next, "Hello, world!").await;
 }
 
 #[tokio::test]

@@ -153,7 +153,7 @@ async fn udp_in_all_directions() {
         let report = server.report(mode).await;
         let sum = &report["end"]["sum"];
         let (packets, lost) = (sum["packets"].as_u64().unwrap(), sum["lost_packets"].as_i64().unwrap());
-        assert!(packets > 10 && lost.unsigned_abs() * 10 <= packets, "{mode:?}: {sum:#}");
+        assert!(packets >= 3 && lost.unsigned_abs() * 10 <= packets, "{mode:?}: {sum:#}");
         let jitter = sum["jitter_ms"].as_f64().unwrap();
         assert!((0.0..100.0).contains(&jitter), "{mode:?}: {sum:#}");
         for stream in report["end"]["streams"].as_array().unwrap() {
@@ -291,6 +291,7 @@ async fn clients_that_misbehave_do_not_hold_the_server() {
     let mut rest = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("silence goes on").unwrap();
     assert_eq!(rest, [1, 2, 11]);
+    drop(stream);
     server.report(&["-n", "100K"]).await;
 }
 
