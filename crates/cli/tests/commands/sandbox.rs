@@ -41,12 +41,13 @@ impl Sandbox {
             .unwrap();
         let mut line = String::new();
         BufReader::new(holder.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let sandbox = Self { holder };
         if line != "made\n" {
             // It says why itself, on stderr.
             skip(test, "cannot make a network namespace here");
             return None;
         }
-        Some(Self { holder })
+        Some(sandbox)
     }
 
     /// A command in the sandbox. Its process is the command itself.
