@@ -25,7 +25,7 @@ pub struct NeighborConfig {
     pub queue_max_packets: usize,
     /// Bytes that wait for one neighbour; beyond it the oldest packets go, but one packet of any size is kept.
     pub queue_max_bytes: usize,
-    /// Bytes that wait for all neighbours, with 64 more for each packet; beyond it the neighbour that has been waited
+    /// Bytes that wait for all neighbours, with 40 more for each packet; beyond it the neighbour that has been waited
     /// for longest loses its oldest packet. This bounds the memory of all queues; one packet of any size is kept.
     pub queue_total_bytes: usize,
     /// For how long an answer proves that a neighbour can be reached, on average: each time it is drawn from half of

@@ -312,6 +312,8 @@ impl LinkLayer {
         self.push_frame(destination, ether_type, meta, payload);
     }
 
+    /// RFC 894's encapsulation, and no other.
+    // [1122-L002, 1122-L007, 1122-L011]
     fn push_frame(
         &mut self,
         destination: EthernetAddress,

@@ -18,9 +18,8 @@ use super::LinkLayer;
 impl LinkLayer {
     pub(super) fn handle_arp(&mut self, now: Instant, payload: &[u8]) -> Result<(), DropReason> {
         // [826-03]
-        let packet = ArpPacket::parse(payload).map_err(|error| match error == ParseError::Truncated {
-            true => DropReason::LinkTruncated,
-            false => DropReason::ArpMalformed,
+        let packet = ArpPacket::parse(payload).map_err(|error| {
+            if error == ParseError::Truncated { DropReason::LinkTruncated } else { DropReason::ArpMalformed }
         })?;
         match packet.operation {
             ArpOperation::Request => self.counters.arp_requests_received.increment(),

@@ -25,8 +25,9 @@ use netloom_base::{DeadlineQueue, DropReason, Instant, KeyedMap, Rng, Slab, Slab
 use netloom_wire::{EthernetAddress, NeighborUpdate, NeighborUpdateKind};
 use tracing::trace;
 
+use super::entry::Entry;
 use super::lists::{Lists, Standing};
-use super::queue::{PacketQueue, packet_cost};
+use super::queue::packet_cost;
 use super::state::{Action, NeighborEvent, NeighborState, Told, transition};
 use crate::config::NeighborConfig;
 use crate::counters::NeighborCounters;
@@ -50,37 +51,6 @@ pub(crate) enum Effect {
 struct Times {
     reachable_time: Duration,
     retransmit_interval: Duration,
-}
-
-#[derive(Debug)]
-struct Entry {
-    address: IpAddr,
-    state: NeighborState,
-    /// Unspecified while INCOMPLETE.
-    link_address: EthernetAddress,
-    is_router: bool,
-    /// Requests sent in this state.
-    solicit_count: u8,
-    /// When it was last asked for.
-    solicited_at: Option<Instant>,
-    /// Whether the last request is still without an answer.
-    unanswered: bool,
-    since: Instant,
-    confirmed_at: Option<Instant>,
-    used_at: Option<Instant>,
-    /// For how long the present confirmation holds.
-    reachable_for: Duration,
-    queue: PacketQueue,
-}
-
-impl Entry {
-    fn told(&self, link_address: Option<EthernetAddress>) -> Told {
-        match link_address {
-            None => Told::Nothing,
-            Some(told) if self.state != NeighborState::Incomplete && told == self.link_address => Told::Same,
-            Some(_) => Told::Different,
-        }
-    }
 }
 
 /// All neighbours of one link.
@@ -296,22 +266,11 @@ impl NeighborCache {
         self.apply(now, id, event, link_address);
     }
 
-    /// RFC 4861 appendix D.
     fn set_router(&mut self, address: IpAddr, kind: NeighborUpdateKind, told: Told) {
         let Some(entry) = self.by_address.get(&address).and_then(|&id| self.entries.get_mut(id)) else {
             return;
         };
-        match kind {
-            NeighborUpdateKind::RouterAdvertisement => entry.is_router = true,
-            NeighborUpdateKind::Advertisement { solicited: _, override_, router } => {
-                let ignored =
-                    entry.state != NeighborState::Incomplete && !override_ && told == Told::Different;
-                if !ignored && entry.state != NeighborState::Static {
-                    entry.is_router = router;
-                }
-            }
-            NeighborUpdateKind::Solicitation | NeighborUpdateKind::Redirect => {}
-        }
+        entry.note_router(kind, told);
     }
 
     /// Takes the sender of an ARP packet, if it has an entry; returns whether it has: RFC 826's merge flag.
@@ -413,16 +372,7 @@ impl NeighborCache {
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = NeighborEntry> {
-        self.entries.iter().map(|(_, entry)| NeighborEntry {
-            address: entry.address,
-            link_address: (entry.state != NeighborState::Incomplete).then_some(entry.link_address),
-            state: entry.state,
-            since: entry.since,
-            confirmed_at: entry.confirmed_at,
-            used_at: entry.used_at,
-            is_router: entry.is_router,
-            waiting_count: entry.queue.len(),
-        })
+        self.entries.iter().map(|(_, entry)| entry.view())
     }
 
     // Time.
@@ -495,7 +445,7 @@ impl NeighborCache {
             && matches!(event, NeighborEvent::Advertised { solicited: true, .. })
         {
             entry.confirmed_at = Some(now);
-        } else if event == NeighborEvent::Heard(Told::Same) && next == NeighborState::Stale {
+        } else if next == NeighborState::Stale && (row.record || event == NeighborEvent::Heard(Told::Same)) {
             // Still there: its lifetime begins again (RFC 1122 2.3.2.1).
             let standing = self.lists.standing(id.index());
             self.lists.place(id.index(), standing);
@@ -585,21 +535,7 @@ impl NeighborCache {
             let victim = self.lists.front(Standing::Unproven).or_else(|| self.lists.front(Standing::Proven));
             self.evict(victim);
         }
-        let entry = Entry {
-            address,
-            state: NeighborState::Incomplete,
-            link_address: EthernetAddress::UNSPECIFIED,
-            is_router: false,
-            solicit_count: 0,
-            solicited_at: None,
-            unanswered: false,
-            since: now,
-            confirmed_at: None,
-            used_at: None,
-            reachable_for: Duration::ZERO,
-            queue: PacketQueue::default(),
-        };
-        let id = self.entries.insert(entry).map_err(|_| DropReason::NeighborCacheFull)?;
+        let id = self.entries.insert(Entry::new(now, address)).map_err(|_| DropReason::NeighborCacheFull)?;
         self.by_address.insert(address, id);
         self.counters.created.increment();
         Ok(id)
