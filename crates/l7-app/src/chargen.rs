@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -94,7 +95,7 @@ async fn generate<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> io::Error {
         loop {
             match reader.read(&mut buffer).await {
                 Ok(0) => std::future::pending().await,
-                Ok(_) => {}
+                Ok(_) => consume_budget().await,
                 Err(error) => return error,
             }
         }
@@ -104,6 +105,7 @@ async fn generate<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> io::Error {
             if let Err(error) = writer.write_all(&PATTERN).await {
                 return error;
             }
+            consume_budget().await;
         }
     };
     tokio::select! {

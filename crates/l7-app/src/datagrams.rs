@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
+use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, trace, warn};
@@ -42,6 +43,20 @@ pub trait Datagrams: Send + Sync + 'static {
     /// # Errors
     /// What the socket reports when it is no longer bound.
     fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+impl Datagrams for netloom::UdpSocket {
+    async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        Self::recv_from(self, buffer).await
+    }
+
+    async fn send_to(&self, bytes: &[u8], target: SocketAddr) -> io::Result<usize> {
+        Self::send_to(self, bytes, target).await
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
+    }
 }
 
 impl Datagrams for UdpSocket {
@@ -108,6 +123,7 @@ where
             }
         };
         error_count = 0;
+        consume_budget().await;
         let bytes = buffer.get(..len).unwrap_or_default();
         let Some(answer) = reply(bytes, peer) else { continue };
         if let Err(error) = socket.send_to(&answer, peer).await {

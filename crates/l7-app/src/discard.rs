@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::coop::consume_budget;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -57,5 +58,6 @@ async fn discard<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result
             return Ok(byte_count);
         }
         byte_count += len as u64;
+        consume_budget().await;
     }
 }

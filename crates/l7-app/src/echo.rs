@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::coop::consume_budget;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -68,5 +69,6 @@ async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<u6
         stream.write_all(buffer.get(..len).unwrap_or_default()).await?;
         stream.flush().await?;
         byte_count += len as u64;
+        consume_budget().await;
     }
 }

@@ -5,6 +5,8 @@
 //! generic: a TCP service takes any [`Listener`] of axum's, a UDP service any [`Datagrams`]; `netloom`'s sockets and
 //! tokio's are both. [`Services`] says which services run on which ports, [`Service::run`] runs one.
 //!
+//! Every loop gives way to the other tasks of its thread after a while, however fast its socket is.
+//!
 //! # Limits
 //! Each service accepts no more than [`ConnectionLimits::max_connections`] connections at a time (further ones wait
 //! in the listener's backlog), and ends one that has moved no byte for [`ConnectionLimits::idle`]. What a connection

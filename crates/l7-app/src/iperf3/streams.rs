@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::coop::consume_budget;
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -16,9 +17,6 @@ use crate::iperf3::pacing;
 use crate::iperf3::tally::Tally;
 use crate::iperf3::udp::UdpPort;
 use crate::random::Random;
-
-/// Datagrams between two turns for the others on this thread.
-const DATAGRAMS_A_TURN: u64 = 32;
 
 /// How to send.
 #[derive(Clone, Debug)]
@@ -66,7 +64,10 @@ pub(crate) async fn receive<S: AsyncRead + Unpin>(mut stream: S, block_len: usiz
     loop {
         match stream.read(&mut buffer).await {
             Ok(0) => return,
-            Ok(len) => tally.on_bytes(len),
+            Ok(len) => {
+                tally.on_bytes(len);
+                consume_budget().await;
+            }
             Err(error) => {
                 debug!(%error, "iperf3: a stream broke off");
                 return;
@@ -104,6 +105,7 @@ async fn send_all<S: AsyncWrite + Unpin>(stream: &mut S, sending: &Sending, tall
             rest = rest.get(len..).unwrap_or_default();
         }
         sending.pace(sent_len, start).await;
+        consume_budget().await;
     }
 }
 
@@ -133,8 +135,6 @@ pub(crate) async fn send_datagrams<D: Datagrams>(
             }
         }
         sending.pace(sent_len, start).await;
-        if number % DATAGRAMS_A_TURN == 0 {
-            tokio::task::yield_now().await;
-        }
+        consume_budget().await;
     }
 }
