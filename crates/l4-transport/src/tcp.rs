@@ -1,0 +1,80 @@
+//! TCP (RFC 9293), from LISTEN to TIME-WAIT.
+//!
+//! # Theory of operation
+//! [`Tcp`] is sans-IO. Segments come in by [`Tcp::input`], the user's calls by `connect`, `listen`, `send`, `recv` and
+//! their like, time by [`Tcp::handle_timeout`]; segments leave by [`Tcp::poll_transmit`], news for users by
+//! [`Tcp::poll_event`], hints for the neighbour cache by [`Tcp::poll_advice`].
+//!
+//! The phases of a connection are different types, because their data differ:
+//!
+//! | phase | type | states |
+//! |---|---|---|
+//! | none | nothing: `reset.rs` answers | CLOSED |
+//! | listening | `listener.rs` | LISTEN |
+//! | half open | `syn_cache.rs`, 96 bytes | SYN-RECEIVED, passive |
+//! | live | `connection.rs`, about 1 KiB | SYN-SENT to LAST-ACK, CLOSING |
+//! | dying | `time_wait.rs`, 64 bytes | TIME-WAIT |
+//!
+//! A connection is a record of small parts (`sender`, `receiver`, `recovery`, `congestion`, `rtt`, `timers`), and its
+//! behaviour is spread over files by topic: `input` (RFC 9293 3.10.7.4 step by step), `syn_sent`, `ack`, `text`,
+//! `output`, `timeouts`, `icmp`. They change the connection and note what follows; `layer` alone touches the tables and
+//! queues afterwards, in `settle`.
+//!
+//! # Limits
+//! Every table and queue has a bound in [`TcpConfig`]. A look-up is one hash; nothing walks all connections but the calls
+//! for tools that say so. A timer that moves further away costs nothing, one that comes closer O(log n).
+//!
+//! # Not here
+//! SACK, RACK, pacing, CUBIC, ECN and SYN cookies: their places are `recovery.rs`, `congestion.rs` and `passive.rs`.
+//! Source routes [9293 MUST-51, MUST-52, MUST-53]: no host or router of today takes them (RFC 7126 4.3).
+
+mod ack;
+mod arrival;
+mod config;
+mod congestion;
+mod connection;
+mod counters;
+mod error;
+mod icmp;
+mod id;
+mod info;
+mod input;
+mod isn;
+mod layer;
+mod listener;
+mod listening;
+mod negotiation;
+mod output;
+mod passive;
+mod reason;
+mod reassembly;
+mod receiver;
+mod recovery;
+mod reset;
+mod rtt;
+mod segment;
+mod sender;
+mod sockets;
+mod state;
+mod syn_cache;
+mod syn_sent;
+mod text;
+mod time_wait;
+mod timeouts;
+mod timers;
+mod transmit;
+mod tuple;
+
+pub use config::{Keepalive, ListenOptions, SocketOptions, TcpBind, TcpConfig, TxSegmentation};
+pub use congestion::{Congestion, UnknownCongestion};
+pub use connection::Origin;
+pub use counters::TcpCounters;
+pub use error::{ConnectError, ListenError, NoSuchSocket, RecvError, SendError, TcpError};
+pub use id::{Accepted, PathAdvice, Recv, TcpEvent, TcpListenerId, TcpSocketId};
+pub use info::{TcpInfo, TcpListenerInfo, TcpUsage};
+pub use layer::Tcp;
+pub use reason::{EndReason, RetransmitCause, SendBlockedBy};
+pub use recovery::RecoveryPhase;
+pub use segment::{PayloadRef, SegmentPlan};
+pub use state::{Input as TcpInput, InvalidTransition, State as TcpState, next as next_state};
+pub use tuple::FourTuple;

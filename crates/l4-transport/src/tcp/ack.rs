@@ -1,0 +1,191 @@
+//! What an acknowledgment does: the window, the round-trip time, loss detection, congestion control.
+
+use core::time::Duration;
+
+use netloom_base::DropReason;
+use netloom_wire::{SeqNumber, TcpFlags};
+
+use super::congestion::AckSample;
+use super::connection::{Advice, Connection, Context, Notices, Owner};
+use super::isn::timestamp;
+use super::reason::RetransmitCause;
+use super::recovery::Verdict;
+use super::segment::Segment;
+use super::state::State;
+use super::timers::Timer;
+
+/// How often a peer that makes progress is confirmed to the neighbour cache.
+const CONFIRM_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Round trips by timestamp that are longer say that the echo is not ours.
+const LONGEST_ROUND_TRIP_MILLIS: u32 = 120_000;
+
+impl Connection {
+    /// RFC 9293 3.10.7.4, fifth step, for the synchronized states.
+    pub(super) fn process_ack(
+        &mut self,
+        cx: &mut Context<'_>,
+        segment: &Segment<'_>,
+    ) -> Result<(), DropReason> {
+        let acknowledgment = segment.header.acknowledgment;
+        let snd_una = self.sender.snd_una;
+        // [9293-u09] [9293-u10] [9293 MAY-12] [5961-10] [5961-11] [5961-12]
+        if acknowledgment.after(self.sender.snd_nxt)
+            || acknowledgment.before(snd_una - self.sender.max_snd_wnd)
+        {
+            self.challenge(cx);
+            return Err(DropReason::TcpBadAck);
+        }
+        if acknowledgment.before(snd_una) {
+            return Ok(());
+        }
+        let was_shut = self.sender.snd_wnd == 0;
+        let is_duplicate = self.is_duplicate_ack(segment);
+        self.update_window(segment);
+        if acknowledgment.after(snd_una) {
+            self.on_new_ack(cx, segment);
+        } else if is_duplicate {
+            self.on_duplicate_ack(cx);
+        }
+        if was_shut && self.sender.snd_wnd > 0 {
+            self.attempts.probe = 0;
+            self.dues.window_probe = false;
+            self.timers.clear(Timer::Persist);
+            if self.sender.is_outstanding() && self.sender.is_syn_acked() {
+                self.sender.lose_all(RetransmitCause::WindowReopened);
+            }
+        }
+        self.membership.wants_output = true;
+        self.rearm_send_timers(cx.now);
+        Ok(())
+    }
+
+    /// RFC 5681 2. What answers a probe of a shut window is none.
+    fn is_duplicate_ack(&self, segment: &Segment<'_>) -> bool {
+        segment.header.acknowledgment == self.sender.snd_una
+            && self.sender.is_outstanding()
+            && segment.text.is_empty()
+            && !segment.header.flags.intersects(TcpFlags::SYN | TcpFlags::FIN)
+            && self.scaled_window(segment) == self.sender.snd_wnd
+            && self.sender.snd_wnd > 0
+    }
+
+    /// SEG.WND in bytes. [9293 MUST-1, REC-1] [7323-05] [7323-09]
+    fn scaled_window(&self, segment: &Segment<'_>) -> u32 {
+        let shift = if segment.has(TcpFlags::SYN) { 0 } else { self.sender.shift };
+        u32::from(segment.header.window) << shift
+    }
+
+    /// Takes the segment's window, unless a later segment has set it.
+    fn update_window(&mut self, segment: &Segment<'_>) {
+        let (sequence, acknowledgment) = (segment.header.sequence, segment.header.acknowledgment);
+        let sender = &self.sender;
+        let is_later = sender.snd_wl1.before(sequence)
+            || (sender.snd_wl1 == sequence && sender.snd_wl2.at_or_before(acknowledgment));
+        if is_later {
+            self.set_window(segment);
+        }
+    }
+
+    /// Takes the segment's window. [5961-15]
+    pub(super) fn set_window(&mut self, segment: &Segment<'_>) {
+        let window = self.scaled_window(segment);
+        self.sender.snd_wnd = window;
+        self.sender.max_snd_wnd = self.sender.max_snd_wnd.max(window);
+        self.sender.snd_wl1 = segment.header.sequence;
+        self.sender.snd_wl2 = segment.header.acknowledgment;
+    }
+
+    fn on_new_ack(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) {
+        let acknowledgment = segment.header.acknowledgment;
+        let flight_before = self.sender.flight_len();
+        let was_syn_acked = self.sender.is_syn_acked();
+        let acked_len = self.sender.snd_una.distance_to(acknowledgment);
+        self.sample_round_trip(cx, segment);
+        self.attempts.timeout = 0;
+        self.soft_error = None;
+        self.totals.bytes_acked += u64::from(acked_len);
+        let mut restarts_timer = true;
+        // [5681-05]: the handshake does not open the window.
+        if was_syn_acked {
+            let sample = AckSample {
+                acked_len,
+                flight_len: flight_before,
+                is_window_limited: self.sender.is_window_limited,
+                smss: self.sender.mss,
+            };
+            self.sender.is_window_limited = false;
+            let flight = self.flight();
+            let (verdict, restarts) = self.recovery.on_new_ack(&mut self.congestion, &sample, flight);
+            restarts_timer = restarts;
+            self.follow(verdict);
+        }
+        // [6298-12] [1122-T052]
+        if !self.sender.is_outstanding() {
+            self.timers.clear(Timer::Retransmit);
+        } else if restarts_timer {
+            self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());
+        }
+        self.restart_user_timeout(cx.now);
+        self.note_progress(cx);
+    }
+
+    /// One sample a round trip by the clock, and by timestamp where something was sent again. [6298-09] [7323-28]
+    fn sample_round_trip(&mut self, cx: &Context<'_>, segment: &Segment<'_>) {
+        let was_timing = self.sender.is_timing();
+        if let Some(rtt) = self.sender.acknowledge(cx.now, segment.header.acknowledgment) {
+            self.rtt.sample(rtt);
+            return;
+        }
+        if !was_timing
+            && self.negotiated.timestamps
+            && let Some(theirs) = segment.header.options.timestamps
+        {
+            self.sample_timestamp(timestamp(cx.now, self.ts_offset).wrapping_sub(theirs.echo_reply));
+        }
+    }
+
+    /// A round trip of so many ticks, by an echoed timestamp.
+    pub(super) fn sample_timestamp(&mut self, millis: u32) {
+        if millis <= LONGEST_ROUND_TRIP_MILLIS {
+            self.rtt.sample(Duration::from_millis(u64::from(millis.max(1))));
+        }
+    }
+
+    fn on_duplicate_ack(&mut self, cx: &mut Context<'_>) {
+        cx.counters.duplicate_acks_received.increment();
+        let flight = self.flight();
+        let verdict = self.recovery.on_duplicate_ack(&mut self.congestion, flight);
+        self.follow(verdict);
+    }
+
+    /// Does what loss detection says.
+    fn follow(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Nothing => {}
+            Verdict::Retransmit(cause) => self.sender.lose_first(cause),
+        }
+    }
+
+    /// Tells whoever waits for it that the peer takes what we send.
+    fn note_progress(&mut self, cx: &Context<'_>) {
+        if self.sender.is_writer_waiting && self.sender.is_writable(self.congestion.window()) {
+            self.sender.is_writer_waiting = false;
+            self.notices.add(Notices::WRITABLE);
+        }
+        if self.advice == Advice::None && cx.now.saturating_since(self.confirmed_at) >= CONFIRM_INTERVAL {
+            self.advice = Advice::Confirmed;
+            self.confirmed_at = cx.now;
+        }
+        let is_orphan_sending = self.owner == Owner::Nobody
+            && matches!(self.state, State::FinWait1 | State::Closing | State::LastAck);
+        if is_orphan_sending {
+            self.timers.set(Timer::Lifetime, cx.now + cx.config.orphan_timeout);
+        }
+    }
+
+    /// Whether an acknowledgment, as an ICMP error quotes it, can be of what is in flight (RFC 5927 4.1).
+    pub(super) fn is_in_flight(&self, sequence: SeqNumber) -> bool {
+        sequence.at_or_after(self.sender.snd_una) && sequence.before(self.sender.snd_nxt)
+    }
+}

@@ -1,0 +1,181 @@
+//! What TCP is built from, and what a socket can be told.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use netloom_base::GsoKind;
+
+use super::congestion::Congestion;
+use crate::ports::PortRange;
+
+/// Bounds and choices of a [`Tcp`](super::Tcp). Every table has a bound; its cost stands beside it.
+#[derive(Clone, Debug)]
+pub struct TcpConfig {
+    /// Connections at once. Each takes about 1 KiB, and its buffers while they hold something. At the bound a
+    /// connect fails, and a handshake is not finished until there is room.
+    pub max_connections: usize,
+    /// Connections in TIME-WAIT. Each takes about 200 bytes with its index. At the bound the oldest goes early.
+    pub max_time_wait: usize,
+    /// Handshakes that peers have begun, over all listeners. Each takes about 250 bytes with its index. At the bound
+    /// the oldest of the same listener goes; where it has none, the new one is dropped.
+    pub max_half_open: usize,
+    /// Listeners at once; each takes about 200 bytes and its queues.
+    pub max_listeners: usize,
+    /// Answers without a connection (resets, challenges) that may wait to be sent; about 200 bytes each. Beyond that
+    /// they are not sent.
+    pub max_replies: usize,
+    /// Separate runs of data that wait for a hole before them to fill, a connection; 8 bytes each. Beyond that new
+    /// ones are dropped, and the peer sends them again.
+    pub max_out_of_order_ranges: usize,
+    /// Bytes that a socket holds for sending, unless it is told otherwise. A bound: memory is taken as it is needed,
+    /// and no more than twice the congestion window is accepted ahead.
+    pub send_buffer: usize,
+    /// Bytes that a socket holds for its reader, unless it is told otherwise: the largest window offered.
+    pub receive_buffer: usize,
+    /// How long TIME-WAIT lasts: twice the maximum segment lifetime (RFC 9293 3.4.2 has 2 minutes for one; 30 seconds
+    /// is what hosts use).
+    pub time_wait: Duration,
+    /// Which congestion control new connections use.
+    pub congestion: Congestion,
+    /// The longest that an acknowledgment is held back (RFC 9293 3.8.6.3 allows 500 ms).
+    pub delayed_ack: Duration,
+    /// Whether window scaling is offered and accepted (RFC 7323 2).
+    pub window_scaling: bool,
+    /// Whether timestamps are offered and accepted (RFC 7323 3).
+    pub timestamps: bool,
+    /// How often a SYN or SYN-ACK is sent again. 7 make 183 seconds; RFC 9293 3.8.3 asks for three minutes.
+    pub syn_retries: u8,
+    /// Retransmissions of one segment after which the path is suspected: R1 of RFC 9293 3.8.3.
+    pub retries1: u8,
+    /// Retransmissions of one segment after which the connection is given up: R2 of RFC 9293 3.8.3. 15 make about
+    /// eight minutes, and never less than 100 seconds.
+    pub retries2: u8,
+    /// How long a connection may stay in FIN-WAIT-2 after its socket was closed: nobody will read what still comes.
+    pub fin_wait2_timeout: Duration,
+    /// How long a connection whose socket was closed may go without the peer taking any of what is left to send.
+    /// The peer that keeps its window shut for ever would otherwise hold the buffer for ever.
+    pub orphan_timeout: Duration,
+    /// Challenge acknowledgments that one connection sends within `challenge_ack_interval` (RFC 5961 7). The limit is
+    /// each connection's own: a shared one tells outsiders about others' traffic.
+    // [5961-13] [5961-14]
+    pub challenge_acks: u8,
+    /// See `challenge_acks`.
+    pub challenge_ack_interval: Duration,
+    /// The least time between two answers to segments without text outside the window.
+    pub out_of_window_ack_interval: Duration,
+    /// Super-segments that all devices take.
+    pub tx_segmentation: TxSegmentation,
+    /// Where ephemeral ports come from.
+    pub ports: PortRange,
+}
+
+impl Default for TcpConfig {
+    fn default() -> Self {
+        Self {
+            max_connections: 65_536,
+            max_time_wait: 65_536,
+            max_half_open: 4096,
+            max_listeners: 1024,
+            max_replies: 1024,
+            max_out_of_order_ranges: 256,
+            send_buffer: 4 << 20,
+            receive_buffer: 4 << 20,
+            time_wait: Duration::from_secs(60),
+            congestion: Congestion::NewReno,
+            delayed_ack: Duration::from_millis(40),
+            window_scaling: true,
+            timestamps: true,
+            syn_retries: 7,
+            retries1: 3,
+            retries2: 15,
+            fin_wait2_timeout: Duration::from_secs(60),
+            orphan_timeout: Duration::from_secs(120),
+            challenge_acks: 10,
+            challenge_ack_interval: Duration::from_secs(5),
+            out_of_window_ack_interval: Duration::from_millis(500),
+            tx_segmentation: TxSegmentation::default(),
+            ports: PortRange::default(),
+        }
+    }
+}
+
+/// The largest TCP super-segment, in bytes of IP packet, that a device cuts, by kind; `None`: it does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TxSegmentation {
+    /// [`DeviceCaps::tcp4_segmentation`](netloom_base::DeviceCaps::tcp4_segmentation).
+    pub tcp4: Option<u32>,
+    /// [`DeviceCaps::tcp6_segmentation`](netloom_base::DeviceCaps::tcp6_segmentation).
+    pub tcp6: Option<u32>,
+}
+
+impl TxSegmentation {
+    /// The limit towards `address`.
+    pub const fn towards(self, address: IpAddr) -> Option<u32> {
+        match GsoKind::tcp(address) {
+            GsoKind::Tcp4 => self.tcp4,
+            GsoKind::Tcp6 => self.tcp6,
+            GsoKind::Udp => None,
+        }
+    }
+}
+
+/// An end of a connection that a socket is bound to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TcpBind {
+    /// Our address; `None`: any for a listener, the route's for a connection.
+    pub address: Option<IpAddr>,
+    /// Our port; 0: an ephemeral one.
+    pub port: u16,
+}
+
+/// Probing of an idle connection (RFC 9293 3.8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How long nothing must have been heard before the first probe.
+    pub idle: Duration,
+    /// Between probes.
+    pub interval: Duration,
+    /// Unanswered probes after which the connection is dead.
+    pub probes: u8,
+}
+
+impl Default for Keepalive {
+    /// Two hours, 75 seconds, 9 probes. [9293 MUST-28]
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(7200), interval: Duration::from_secs(75), probes: 9 }
+    }
+}
+
+/// What a socket can be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// Whether small writes leave at once instead of waiting for the acknowledgment of what is in flight
+    /// (RFC 9293 3.7.4).
+    pub nodelay: bool,
+    /// Probing of the idle connection; off by default. [9293 MUST-25]
+    pub keepalive: Option<Keepalive>,
+    /// How long sent data may go unacknowledged (RFC 5482, TCP_USER_TIMEOUT); `None`: until R2.
+    pub user_timeout: Option<Duration>,
+    /// DSCP (6 bits) of what is sent; the two ECN bits are TCP's own.
+    pub traffic_class: u8,
+    /// Bytes held for sending; `None`: [`TcpConfig::send_buffer`].
+    pub send_buffer: Option<u32>,
+    /// Bytes held for the reader; `None`: [`TcpConfig::receive_buffer`].
+    pub receive_buffer: Option<u32>,
+}
+
+/// What a listener can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenOptions {
+    /// Finished handshakes that may wait to be accepted; at least one. As many unfinished ones may wait, and 16 more.
+    pub backlog: usize,
+    /// What its connections begin with.
+    pub socket: SocketOptions,
+}
+
+impl Default for ListenOptions {
+    /// A backlog of 1024.
+    fn default() -> Self {
+        Self { backlog: 1024, socket: SocketOptions::default() }
+    }
+}

@@ -1,0 +1,406 @@
+//! A connection from SYN-SENT to LAST-ACK: the transmission control block, as a record of small parts.
+//!
+//! Its behaviour stands in files of their own: `input.rs` and `syn_sent.rs` (what a segment does to it), `ack.rs`,
+//! `text.rs`, `output.rs` (what it sends), `timeouts.rs`.
+
+use netloom_base::{Instant, SlabId};
+use netloom_wire::{SeqNumber, TcpOptions, TcpTimestamps};
+use std::collections::VecDeque;
+use tracing::{debug, error};
+
+use super::config::{SocketOptions, TcpConfig};
+use super::congestion::CongestionControl;
+use super::counters::TcpCounters;
+use super::error::TcpError;
+use super::isn::timestamp;
+use super::negotiation::{Negotiated, effective_mss};
+use super::reason::{EndReason, SendBlockedBy};
+use super::receiver::Receiver;
+use super::recovery::{Flight, Recovery};
+use super::rtt::RttEstimator;
+use super::segment::Reply;
+use super::sender::Sender;
+use super::state::{Input, State, next};
+use super::timers::{Timer, Timers};
+use super::tuple::FourTuple;
+
+/// Who began a connection. [9293 MUST-11]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A user here.
+    Active,
+    /// The peer, through a listener.
+    Passive,
+}
+
+/// Who holds a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// It waits in this listener's accept queue.
+    Listener(SlabId),
+    /// A user.
+    User,
+    /// Nobody: the user has closed it, and it lives until it is done.
+    Nobody,
+}
+
+/// What a user should look at; a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Notices(u8);
+
+impl Notices {
+    pub(super) const CONNECTED: Self = Self(1);
+    pub(super) const READABLE: Self = Self(2);
+    pub(super) const WRITABLE: Self = Self(4);
+    pub(super) const REPORT: Self = Self(8);
+    pub(super) const CLOSED: Self = Self(16);
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Takes `other` out; whether it was in.
+    pub(super) fn take(&mut self, other: Self) -> bool {
+        let was_in = self.0 & other.0 != 0;
+        self.0 &= !other.0;
+        was_in
+    }
+}
+
+/// What a connection owes the wire beside data and acknowledgments; a set of flags that `output.rs` works off.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Dues {
+    /// A SYN or SYN-ACK.
+    pub(super) syn: bool,
+    /// A reset, after which nothing more comes.
+    pub(super) reset: bool,
+    /// A probe of the peer's window.
+    pub(super) window_probe: bool,
+    /// A keep-alive probe.
+    pub(super) keepalive: bool,
+}
+
+/// How a connection is known to the layer's tables.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Membership {
+    /// The demux leads to it.
+    pub(super) in_demux: bool,
+    /// It is in the queue of those that may have something to send.
+    pub(super) in_ready: bool,
+    /// It is in the queue of those with notices.
+    pub(super) in_events: bool,
+    /// Something happened after which it may have something to send.
+    pub(super) wants_output: bool,
+}
+
+/// How often something happened in a row, for limits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Attempts {
+    /// SYNs sent again.
+    pub(super) syn: u8,
+    /// Timeouts without progress.
+    pub(super) timeout: u8,
+    /// Window probes without an answer.
+    pub(super) unanswered_probe: u8,
+    /// Window probes since the window shut.
+    pub(super) probe: u8,
+    /// Keep-alive probes without an answer.
+    pub(super) keepalive: u8,
+    /// Challenge acknowledgments since `challenge_since`.
+    pub(super) challenge: u8,
+}
+
+/// Numbers of one connection for those who look at it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
+    pub(super) bytes_sent: u64,
+    pub(super) bytes_acked: u64,
+    pub(super) bytes_received: u64,
+    pub(super) retransmits: u32,
+    pub(super) timeouts: u32,
+}
+
+/// News for the neighbour cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Advice {
+    /// Nothing new.
+    None,
+    /// Retransmissions have passed R1. [9293 MUST-20]
+    Suspect,
+    /// The peer has acknowledged something new.
+    Confirmed,
+}
+
+/// What a connection's rules need besides the connection.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) now: Instant,
+    pub(super) config: &'a TcpConfig,
+    pub(super) counters: &'a mut TcpCounters,
+    pub(super) replies: &'a mut VecDeque<Reply>,
+}
+
+impl Context<'_> {
+    /// Queues an answer beside the stream.
+    pub(super) fn reply(&mut self, reply: Reply) {
+        if self.replies.len() < self.config.max_replies {
+            self.replies.push_back(reply);
+        } else {
+            self.counters.replies_dropped.increment();
+        }
+    }
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    pub(super) tuple: FourTuple,
+    pub(super) state: State,
+    pub(super) origin: Origin,
+    pub(super) owner: Owner,
+    pub(super) options: SocketOptions,
+    pub(super) negotiated: Negotiated,
+    pub(super) mtu: u16,
+    pub(super) peer_mss: u16,
+    pub(super) ts_offset: u32,
+    pub(super) sender: Sender,
+    pub(super) receiver: Receiver,
+    pub(super) recovery: Recovery,
+    pub(super) congestion: CongestionControl,
+    pub(super) rtt: RttEstimator,
+    pub(super) timers: Timers,
+    pub(super) dues: Dues,
+    pub(super) membership: Membership,
+    pub(super) attempts: Attempts,
+    pub(super) totals: Totals,
+    pub(super) notices: Notices,
+    pub(super) blocked_by: SendBlockedBy,
+    pub(super) end_reason: Option<EndReason>,
+    pub(super) soft_error: Option<TcpError>,
+    /// Whether the user wants no more to read.
+    pub(super) is_read_shut: bool,
+    pub(super) advice: Advice,
+    pub(super) confirmed_at: Instant,
+    pub(super) last_heard: Instant,
+    pub(super) challenge_since: Instant,
+    pub(super) out_of_window_ack_at: Option<Instant>,
+    pub(super) opened_at: Instant,
+}
+
+/// What a connection begins with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening {
+    pub(super) tuple: FourTuple,
+    pub(super) iss: SeqNumber,
+    pub(super) mtu: u16,
+    pub(super) advertised_mss: u16,
+    pub(super) ts_offset: u32,
+    pub(super) options: SocketOptions,
+}
+
+/// The buffers that a socket gets, in bytes: for sending, for receiving.
+pub(super) fn buffer_limits(config: &TcpConfig, options: &SocketOptions) -> (u32, u32) {
+    let bounded = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX).clamp(2048, 1 << 30);
+    let wanted = |asked: Option<u32>, default: usize| bounded(asked.map_or(default, |asked| asked as usize));
+    (wanted(options.send_buffer, config.send_buffer), wanted(options.receive_buffer, config.receive_buffer))
+}
+
+impl Connection {
+    /// A connection in CLOSED.
+    pub(super) fn new(
+        now: Instant,
+        config: &TcpConfig,
+        opening: &Opening,
+        origin: Origin,
+        owner: Owner,
+    ) -> Self {
+        let Opening { tuple, iss, mtu, advertised_mss, ts_offset, options } = *opening;
+        let (send_limit, receive_limit) = buffer_limits(config, &options);
+        let negotiated = Negotiated::default();
+        let mss = effective_mss(u16::MAX, mtu, tuple.remote_address, negotiated);
+        Self {
+            tuple,
+            state: State::Closed,
+            origin,
+            owner,
+            options,
+            negotiated,
+            mtu,
+            peer_mss: u16::MAX,
+            ts_offset,
+            sender: Sender::new(iss, send_limit, mss),
+            receiver: Receiver::new(receive_limit, advertised_mss),
+            recovery: Recovery::new(iss),
+            congestion: CongestionControl::new(config.congestion, mss),
+            rtt: RttEstimator::new(),
+            timers: Timers::new(),
+            dues: Dues::default(),
+            membership: Membership::default(),
+            attempts: Attempts::default(),
+            totals: Totals::default(),
+            notices: Notices::default(),
+            blocked_by: SendBlockedBy::Handshake,
+            end_reason: None,
+            soft_error: None,
+            is_read_shut: false,
+            advice: Advice::None,
+            confirmed_at: Instant::ZERO,
+            last_heard: now,
+            challenge_since: now,
+            out_of_window_ack_at: None,
+            opened_at: now,
+        }
+    }
+
+    /// The only writer of `state`. An input without a rule is a mistake of ours: it is reported, and changes nothing.
+    pub(super) fn transition(&mut self, input: Input, cause: &'static str) {
+        match next(self.state, input) {
+            Ok(state) => {
+                debug!(tuple = %self.tuple, from = %self.state, to = %state, ?input, cause, "state");
+                self.state = state;
+            }
+            Err(invalid) => {
+                error!(tuple = %self.tuple, %invalid, cause, "no such transition");
+                debug_assert!(false, "{invalid} ({cause})");
+            }
+        }
+    }
+
+    /// Ends the connection for `reason`: nothing will be sent or received any more. What was received stays readable.
+    pub(super) fn end(&mut self, cx: &mut Context<'_>, input: Input, reason: EndReason) {
+        self.transition(input, reason.name());
+        self.note_end(cx, reason);
+    }
+
+    /// The same in LAST-ACK and TIME-WAIT, where it ends in order.
+    pub(super) fn note_end(&mut self, cx: &mut Context<'_>, reason: EndReason) {
+        cx.counters.count_end(reason);
+        self.end_reason = Some(reason);
+        self.timers.clear_all();
+        self.sender.release();
+        self.receiver.ranges.clear();
+        self.dues = Dues { reset: self.dues.reset, ..Dues::default() };
+        self.notices.add(Notices::CLOSED);
+        self.notices.add(Notices::READABLE);
+        self.notices.add(Notices::WRITABLE);
+    }
+
+    /// Ends the connection and tells the peer by a reset, where the peer knows of it. [9293 SHLD-3]
+    pub(super) fn abort(&mut self, cx: &mut Context<'_>, reason: EndReason) {
+        if self.state == State::Closed || self.state == State::TimeWait {
+            return;
+        }
+        self.dues.reset = self.state.abort_sends_reset();
+        self.membership.wants_output = true;
+        self.end(cx, Input::Abort, reason);
+    }
+
+    /// The error that a user is told, if the connection broke.
+    pub(super) fn error(&self) -> Option<TcpError> {
+        TcpError::of(self.end_reason?, self.soft_error)
+    }
+
+    /// Whether nothing will happen on the wire any more.
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.state, State::Closed | State::TimeWait)
+    }
+
+    /// Bytes that may be in flight now.
+    pub(super) fn congestion_window(&self) -> u32 {
+        self.recovery.window(&self.congestion, self.sender.mss)
+    }
+
+    /// Where the sender stands, for loss detection.
+    pub(super) fn flight(&self) -> Flight {
+        Flight {
+            snd_una: self.sender.snd_una,
+            snd_nxt: self.sender.snd_nxt,
+            len: self.sender.flight_len(),
+            smss: self.sender.mss,
+        }
+    }
+
+    /// Full segments have another size from now on.
+    pub(super) fn update_mss(&mut self) {
+        let old = self.sender.mss;
+        let mss = effective_mss(self.peer_mss, self.mtu, self.tuple.remote_address, self.negotiated);
+        self.sender.mss = mss;
+        if self.state.is_synchronized() {
+            self.congestion.on_smss(old, mss);
+        }
+    }
+
+    /// The handshake has said how large segments are: congestion control begins. [5681-05] [5681-06]
+    pub(super) fn start_congestion_control(&mut self, config: &TcpConfig) {
+        self.update_mss();
+        self.congestion = CongestionControl::new(config.congestion, self.sender.mss);
+        if self.attempts.syn > 0 {
+            self.congestion.on_syn_loss(self.sender.mss);
+            self.rtt.after_syn_loss();
+        }
+    }
+
+    /// Options of a segment that is no SYN. [7323-18] [7323-21] [9293 MUST-65]
+    pub(super) fn segment_options(&self, now: Instant) -> TcpOptions {
+        let timestamps = self.negotiated.timestamps.then(|| TcpTimestamps {
+            value: timestamp(now, self.ts_offset),
+            echo_reply: self.receiver.ts_recent(),
+        });
+        TcpOptions { timestamps, ..TcpOptions::default() }
+    }
+
+    /// Keep-alive starts to wait anew: something was heard, or it was switched. [9293 MUST-26]
+    pub(super) fn restart_keepalive(&mut self, now: Instant) {
+        self.attempts.keepalive = 0;
+        match self.options.keepalive {
+            Some(keepalive) if self.state.is_synchronized() && !self.is_over() => {
+                self.timers.set(Timer::Keepalive, now + keepalive.idle);
+            }
+            Some(_) | None => self.timers.clear(Timer::Keepalive),
+        }
+    }
+
+    /// The user's patience with unacknowledged data starts anew, or ends with it.
+    pub(super) fn restart_user_timeout(&mut self, now: Instant) {
+        match self.options.user_timeout {
+            Some(patience) if self.sender.is_outstanding() || self.sender.unsent_len() > 0 => {
+                self.timers.set(Timer::UserTimeout, now + patience);
+            }
+            Some(_) | None => self.timers.clear(Timer::UserTimeout),
+        }
+    }
+
+    /// Bytes of memory beside the connection itself.
+    pub(super) fn allocated(&self) -> usize {
+        self.sender.ring.allocated() + self.receiver.ring.allocated() + self.receiver.ranges.allocated()
+    }
+
+    /// What must hold between any two calls.
+    pub(super) fn assert_invariants(&self) {
+        if !cfg!(debug_assertions) {
+            return;
+        }
+        self.sender.assert_invariants();
+        if self.state.is_synchronized() || self.state == State::SynReceived {
+            self.receiver.assert_invariants();
+        }
+        if self.is_over() {
+            debug_assert_eq!(self.timers.next(), None, "a connection that is over waits for nothing");
+            return;
+        }
+        let waits = self.timers.is_armed(Timer::Retransmit) || self.timers.is_armed(Timer::Persist);
+        debug_assert!(
+            waits
+                || !self.sender.is_outstanding()
+                || self.membership.wants_output
+                || self.membership.in_ready,
+            "what is outstanding has a timer: {self:?}"
+        );
+    }
+}
+
+const _: () = assert!(size_of::<Connection>() <= 1024, "an idle connection costs about a kilobyte");

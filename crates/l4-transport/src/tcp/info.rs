@@ -1,0 +1,231 @@
+//! What those who look at TCP see: connections, listeners, numbers.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use netloom_base::Instant;
+
+use super::config::TcpBind;
+use super::congestion::Congestion;
+use super::connection::{Connection, Origin, Owner};
+use super::error::TcpError;
+use super::id::{TcpListenerId, TcpSocketId};
+use super::layer::Tcp;
+use super::reason::{EndReason, SendBlockedBy};
+use super::recovery::RecoveryPhase;
+use super::state::State;
+use super::tuple::FourTuple;
+
+/// A connection as it is now. Lengths are in bytes.
+#[derive(Clone, Debug)]
+pub struct TcpInfo {
+    /// Its state.
+    pub state: State,
+    /// Who began it.
+    pub origin: Origin,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub remote: SocketAddr,
+    /// Whether a user holds it; otherwise it waits to be accepted, or was closed and lives until it is done.
+    pub is_held: bool,
+    /// When it was begun.
+    pub opened_at: Instant,
+    /// When the peer was last heard.
+    pub last_heard: Instant,
+    /// Smoothed round-trip time (RFC 6298).
+    pub srtt: Option<Duration>,
+    /// Its variation.
+    pub rttvar: Duration,
+    /// The shortest round trip.
+    pub min_rtt: Option<Duration>,
+    /// The retransmission timeout, backed off as it is.
+    pub rto: Duration,
+    /// How often it was doubled.
+    pub backoff: u8,
+    /// The congestion control.
+    pub congestion: Congestion,
+    /// Bytes that may be in flight.
+    pub cwnd: u32,
+    /// Where slow start ends; `None`: nowhere yet.
+    pub ssthresh: Option<u32>,
+    /// Where loss recovery stands.
+    pub recovery: RecoveryPhase,
+    /// Duplicate acknowledgments in a row.
+    pub duplicate_acks: u32,
+    /// Text in a full segment.
+    pub mss: u32,
+    /// Largest packet that the path takes.
+    pub path_mtu: u16,
+    /// The window that the peer offers.
+    pub snd_wnd: u32,
+    /// The window that is offered to the peer.
+    pub rcv_wnd: u32,
+    /// By how many bits the peer's window and ours are scaled (RFC 7323).
+    pub window_scales: (u8, u8),
+    /// Whether segments carry timestamps (RFC 7323).
+    pub timestamps: bool,
+    /// Written and not acknowledged.
+    pub send_queue_len: usize,
+    /// Of those, not even sent.
+    pub unsent_len: u32,
+    /// In flight.
+    pub flight_len: u32,
+    /// Received in order and not read.
+    pub receive_queue_len: usize,
+    /// Runs of data that wait for a hole before them.
+    pub out_of_order_ranges: usize,
+    /// Bytes up to the end of urgent data that were not received yet. [9293 MUST-33] [1122-T021]
+    pub urgent_remaining: Option<u32>,
+    /// Text sent for the first time.
+    pub bytes_sent: u64,
+    /// Text, SYN and FIN acknowledged.
+    pub bytes_acked: u64,
+    /// Text received in order.
+    pub bytes_received: u64,
+    /// Segments sent again.
+    pub retransmits: u32,
+    /// Timers that ran out.
+    pub timeouts: u32,
+    /// What keeps it from sending more.
+    pub blocked_by: SendBlockedBy,
+    /// Why it ended, if it did.
+    pub end_reason: Option<EndReason>,
+    /// The same as a user is told.
+    pub error: Option<TcpError>,
+    /// The last ICMP error that did not end it, until something is acknowledged. [9293 SHLD-25]
+    pub soft_error: Option<TcpError>,
+}
+
+/// A listener as it is now.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpListenerInfo {
+    /// Its id.
+    pub id: TcpListenerId,
+    /// What it is bound to.
+    pub local: TcpBind,
+    /// Connections that may wait to be accepted.
+    pub backlog: usize,
+    /// Connections that wait to be accepted.
+    pub waiting: usize,
+    /// Handshakes that are not done.
+    pub half_open: usize,
+}
+
+/// What TCP holds: for those who watch for leaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpUsage {
+    /// Connections, those included that are over and still held by a user.
+    pub connections: usize,
+    /// Of those, connections on which something may still happen.
+    pub active: usize,
+    /// Handshakes of peers that are not done.
+    pub half_open: usize,
+    /// Connections in TIME-WAIT.
+    pub time_wait: usize,
+    /// Listeners.
+    pub listeners: usize,
+    /// Timers that are armed.
+    pub timers: usize,
+    /// Bytes in buffers.
+    pub buffer_bytes: usize,
+}
+
+impl TcpUsage {
+    /// Connections and handshakes on which something may still happen: TIME-WAIT does not count.
+    pub const fn live(&self) -> usize {
+        self.active + self.half_open
+    }
+}
+
+impl Tcp {
+    /// A connection that a user holds, as it is now.
+    pub fn info(&self, id: TcpSocketId) -> Option<TcpInfo> {
+        self.held(id).map(Connection::info)
+    }
+
+    /// All connections on which something may still happen, or that a user holds. Walks the table: for tools.
+    pub fn connections(&self) -> impl Iterator<Item = (TcpSocketId, TcpInfo)> + '_ {
+        self.connections.iter().map(|(id, connection)| (TcpSocketId(id), connection.info()))
+    }
+
+    /// All handshakes that peers have begun. Walks the table: for tools.
+    pub fn half_open(&self) -> impl Iterator<Item = FourTuple> + '_ {
+        self.half_open.iter().map(|(_, entry)| entry.tuple)
+    }
+
+    /// All connections in TIME-WAIT, and when they leave it. Walks the table: for tools.
+    pub fn time_waits(&self) -> impl Iterator<Item = (FourTuple, Option<Instant>)> + '_ {
+        self.time_waits.iter().map(|(id, entry)| (entry.tuple, self.time_wait_deadlines.get(id.index())))
+    }
+
+    /// All listeners. Walks the table: for tools.
+    pub fn listeners(&self) -> impl Iterator<Item = TcpListenerInfo> + '_ {
+        self.listeners.iter().map(|(id, listener)| TcpListenerInfo {
+            id: TcpListenerId(id),
+            local: listener.bind,
+            backlog: listener.options.backlog,
+            waiting: listener.accept_queue.len(),
+            half_open: listener.half_open_count(),
+        })
+    }
+
+    /// What there is now. Walks the table of connections.
+    pub fn usage(&self) -> TcpUsage {
+        TcpUsage {
+            connections: self.connections.len(),
+            active: self.connections.iter().filter(|(_, connection)| !connection.is_over()).count(),
+            half_open: self.half_open.len(),
+            time_wait: self.time_waits.len(),
+            listeners: self.listeners.len(),
+            timers: self.deadlines.len() + self.time_wait_deadlines.len() + self.half_open_deadlines.len(),
+            buffer_bytes: self.connections.iter().map(|(_, connection)| connection.allocated()).sum(),
+        }
+    }
+}
+
+impl Connection {
+    fn info(&self) -> TcpInfo {
+        let urgent_end = self.receiver.urgent_end.filter(|end| end.after(self.receiver.rcv_nxt));
+        TcpInfo {
+            state: self.state,
+            origin: self.origin,
+            local: self.tuple.local(),
+            remote: self.tuple.remote(),
+            is_held: self.owner == Owner::User,
+            opened_at: self.opened_at,
+            last_heard: self.last_heard,
+            srtt: self.rtt.srtt(),
+            rttvar: self.rtt.rttvar(),
+            min_rtt: self.rtt.min_rtt(),
+            rto: self.rtt.rto(),
+            backoff: self.rtt.backoff(),
+            congestion: self.congestion.which(),
+            cwnd: self.congestion_window(),
+            ssthresh: Some(self.congestion.ssthresh()).filter(|&ssthresh| ssthresh != u32::MAX),
+            recovery: self.recovery.phase(),
+            duplicate_acks: self.recovery.duplicate_acks(),
+            mss: self.sender.mss,
+            path_mtu: self.mtu,
+            snd_wnd: self.sender.snd_wnd,
+            rcv_wnd: self.receiver.window(),
+            window_scales: (self.negotiated.snd_shift, self.negotiated.rcv_shift),
+            timestamps: self.negotiated.timestamps,
+            send_queue_len: self.sender.ring.len(),
+            unsent_len: self.sender.unsent_len(),
+            flight_len: self.sender.flight_len(),
+            receive_queue_len: self.receiver.ring.len(),
+            out_of_order_ranges: self.receiver.ranges.len(),
+            urgent_remaining: urgent_end.map(|end| self.receiver.rcv_nxt.distance_to(end)),
+            bytes_sent: self.totals.bytes_sent,
+            bytes_acked: self.totals.bytes_acked,
+            bytes_received: self.totals.bytes_received,
+            retransmits: self.totals.retransmits,
+            timeouts: self.totals.timeouts,
+            blocked_by: self.blocked_by,
+            end_reason: self.end_reason,
+            error: self.error(),
+            soft_error: self.soft_error,
+        }
+    }
+}

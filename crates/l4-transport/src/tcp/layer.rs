@@ -1,0 +1,354 @@
+//! All connections of a stack: the tables, the queues, and what follows from any change to a connection.
+
+use std::collections::VecDeque;
+
+use netloom_base::{DeadlineQueue, HashKey, Instant, KeyedMap, Rng, Slab, SlabId};
+
+use super::config::{TcpBind, TcpConfig, TxSegmentation};
+use super::connection::{Advice, Connection, Context, Notices, Owner};
+use super::counters::TcpCounters;
+use super::id::{PathAdvice, TcpEvent, TcpListenerId, TcpSocketId};
+use super::isn::IsnGenerator;
+use super::listener::Listener;
+use super::segment::Reply;
+use super::state::State;
+use super::syn_cache::SynCacheEntry;
+use super::time_wait::TimeWait;
+use super::tuple::FourTuple;
+use crate::ports::EphemeralPorts;
+
+/// Hints for the neighbour cache that may wait; more are dropped.
+const MAX_ADVICE: usize = 64;
+
+/// Where a four-tuple leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    Connection(SlabId),
+    TimeWait(SlabId),
+    HalfOpen(SlabId),
+}
+
+/// TCP: sans-IO, and blind to the version of IP.
+///
+/// # Contract
+/// After any call that takes `&mut self`, drain [`poll_transmit`](Self::poll_transmit), then
+/// [`poll_event`](Self::poll_event) and [`poll_advice`](Self::poll_advice), then wait no longer than until
+/// [`poll_timeout`](Self::poll_timeout).
+#[derive(Debug)]
+pub struct Tcp {
+    pub(super) config: TcpConfig,
+    pub(super) counters: TcpCounters,
+    pub(super) isn: IsnGenerator,
+    pub(super) ports: EphemeralPorts,
+    pub(super) demux: KeyedMap<FourTuple, Slot>,
+    pub(super) bound: KeyedMap<TcpBind, SlabId>,
+    pub(super) connections: Slab<Connection>,
+    pub(super) deadlines: DeadlineQueue,
+    pub(super) time_waits: Slab<TimeWait>,
+    pub(super) time_wait_deadlines: DeadlineQueue,
+    pub(super) half_open: Slab<SynCacheEntry>,
+    pub(super) half_open_deadlines: DeadlineQueue,
+    pub(super) listeners: Slab<Listener>,
+    /// Connections that may have something to send, each at most once.
+    pub(super) ready: VecDeque<SlabId>,
+    /// Half-open connections that have a SYN-ACK to send, each at most once.
+    pub(super) ready_half_open: VecDeque<SlabId>,
+    pub(super) replies: VecDeque<Reply>,
+    /// Connections with notices, each at most once.
+    events: VecDeque<SlabId>,
+    listener_events: VecDeque<SlabId>,
+    advice: VecDeque<PathAdvice>,
+}
+
+impl Tcp {
+    /// Without connections. `rng` must be secret: sequence numbers, ports and hash keys come from it.
+    pub fn new(config: TcpConfig, mut rng: Rng) -> Self {
+        let demux_key: HashKey = rng.hash_key();
+        Self {
+            counters: TcpCounters::default(),
+            isn: IsnGenerator::new(&mut rng),
+            demux: KeyedMap::with_hasher(demux_key),
+            bound: KeyedMap::with_hasher(rng.hash_key()),
+            ports: EphemeralPorts::new(config.ports, rng.fork()),
+            connections: Slab::new(config.max_connections),
+            deadlines: DeadlineQueue::new(),
+            time_waits: Slab::new(config.max_time_wait.max(1)),
+            time_wait_deadlines: DeadlineQueue::new(),
+            half_open: Slab::new(config.max_half_open.max(1)),
+            half_open_deadlines: DeadlineQueue::new(),
+            listeners: Slab::new(config.max_listeners),
+            ready: VecDeque::new(),
+            ready_half_open: VecDeque::new(),
+            replies: VecDeque::new(),
+            events: VecDeque::new(),
+            listener_events: VecDeque::new(),
+            advice: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// What it was built from.
+    pub const fn config(&self) -> &TcpConfig {
+        &self.config
+    }
+
+    /// What was counted.
+    pub const fn counters(&self) -> &TcpCounters {
+        &self.counters
+    }
+
+    /// Says which super-segments all devices take from now on.
+    pub fn set_tx_segmentation(&mut self, limits: TxSegmentation) {
+        self.config.tx_segmentation = limits;
+    }
+
+    /// The next event, if any. Connections take turns.
+    pub fn poll_event(&mut self) -> Option<TcpEvent> {
+        while let Some(id) = self.events.pop_front() {
+            let Some(connection) = self.connections.get_mut(id) else { continue };
+            let Some(event) = next_event(&mut connection.notices, TcpSocketId(id)) else {
+                connection.membership.in_events = false;
+                continue;
+            };
+            if connection.notices.is_empty() {
+                connection.membership.in_events = false;
+            } else {
+                self.events.push_back(id);
+            }
+            return Some(event);
+        }
+        while let Some(id) = self.listener_events.pop_front() {
+            let Some(listener) = self.listeners.get_mut(id) else { continue };
+            listener.in_events = false;
+            return Some(TcpEvent::Acceptable(TcpListenerId(id)));
+        }
+        None
+    }
+
+    /// The next hint for the neighbour cache, if any.
+    pub fn poll_advice(&mut self) -> Option<PathAdvice> {
+        self.advice.pop_front()
+    }
+
+    /// Runs `work` on a connection and does what follows from it; `None` if there is no such connection.
+    pub(super) fn with_connection<R>(
+        &mut self,
+        now: Instant,
+        id: SlabId,
+        work: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let Self { connections, config, counters, replies, .. } = self;
+        let connection = connections.get_mut(id)?;
+        let result = work(connection, &mut Context { now, config, counters, replies });
+        self.settle(now, id);
+        Some(result)
+    }
+
+    /// Runs `work` with a context and the table of TIME-WAIT.
+    pub(super) fn with_time_wait<R>(
+        &mut self,
+        now: Instant,
+        id: SlabId,
+        work: impl FnOnce(&mut TimeWait, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let Self { time_waits, config, counters, replies, .. } = self;
+        Some(work(time_waits.get_mut(id)?, &mut Context { now, config, counters, replies }))
+    }
+
+    /// Runs `work` with a context and a half-open connection.
+    pub(super) fn with_half_open<R>(
+        &mut self,
+        now: Instant,
+        id: SlabId,
+        work: impl FnOnce(&mut SynCacheEntry, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let Self { half_open, config, counters, replies, .. } = self;
+        Some(work(half_open.get_mut(id)?, &mut Context { now, config, counters, replies }))
+    }
+
+    /// Queues an answer beside any stream.
+    pub(super) fn reply(&mut self, now: Instant, reply: Reply) {
+        let Self { config, counters, replies, .. } = self;
+        Context { now, config, counters, replies }.reply(reply);
+    }
+
+    /// Brings the tables and queues in line with what a connection has become.
+    pub(super) fn settle(&mut self, now: Instant, id: SlabId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.assert_invariants();
+        if connection.is_over() && connection.membership.in_demux {
+            self.leave_demux(now, id);
+        }
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.membership.wants_output {
+            connection.membership.wants_output = false;
+            if !connection.membership.in_ready {
+                connection.membership.in_ready = true;
+                self.ready.push_back(id);
+            }
+        }
+        match connection.advice {
+            Advice::None => {}
+            Advice::Suspect | Advice::Confirmed => {
+                let remote = connection.tuple.remote_address;
+                let advice = if connection.advice == Advice::Suspect {
+                    PathAdvice::Suspect { remote }
+                } else {
+                    PathAdvice::Confirmed { remote }
+                };
+                connection.advice = Advice::None;
+                if self.advice.len() < MAX_ADVICE {
+                    self.advice.push_back(advice);
+                }
+            }
+        }
+        // A deadline that has moved further away is left where it is: it wakes us once for nothing, which costs less
+        // than moving it with each acknowledgment.
+        if let Some(wanted) = connection.timers.next()
+            && self.deadlines.get(id.index()).is_none_or(|set| wanted < set)
+        {
+            self.deadlines.set(id.index(), Some(wanted));
+        }
+        self.queue_notices(id);
+        self.free_if_done(id);
+    }
+
+    /// Lets the user of a connection know of its notices; nobody else is told.
+    pub(super) fn queue_notices(&mut self, id: SlabId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        match connection.owner {
+            Owner::User => {
+                if !connection.notices.is_empty() && !connection.membership.in_events {
+                    connection.membership.in_events = true;
+                    self.events.push_back(id);
+                }
+            }
+            Owner::Listener(_) => {}
+            Owner::Nobody => connection.notices = Notices::default(),
+        }
+    }
+
+    /// A connection that is over leads nowhere any more; in TIME-WAIT its four-tuple leads to a smaller entry.
+    fn leave_demux(&mut self, now: Instant, id: SlabId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.membership.in_demux = false;
+        let tuple = connection.tuple;
+        let is_time_wait = connection.state == State::TimeWait;
+        let entry = TimeWait::of(connection);
+        self.demux.remove(&tuple);
+        self.deadlines.set(id.index(), None);
+        if is_time_wait {
+            self.add_time_wait(now, entry);
+        }
+    }
+
+    fn add_time_wait(&mut self, now: Instant, entry: TimeWait) {
+        if self.time_waits.is_full()
+            && let Some(index) = self.time_wait_deadlines.pop_due(Instant::FAR_FUTURE)
+            && let Some(oldest) = self.time_waits.id_at(index)
+        {
+            self.counters.time_wait_evicted.increment();
+            self.remove_time_wait(oldest);
+        }
+        if let Ok(id) = self.time_waits.insert(entry) {
+            self.demux.insert(entry.tuple, Slot::TimeWait(id));
+            self.time_wait_deadlines.set(id.index(), Some(now + self.config.time_wait));
+        }
+    }
+
+    pub(super) fn remove_time_wait(&mut self, id: SlabId) {
+        if let Some(entry) = self.time_waits.remove(id) {
+            self.demux.remove(&entry.tuple);
+            self.time_wait_deadlines.set(id.index(), None);
+        }
+    }
+
+    pub(super) fn remove_half_open(&mut self, id: SlabId) -> Option<SynCacheEntry> {
+        let entry = self.half_open.remove(id)?;
+        self.demux.remove(&entry.tuple);
+        self.half_open_deadlines.set(id.index(), None);
+        if let Some(listener) = self.listeners.get_mut(entry.listener) {
+            listener.remove_half_open();
+        }
+        Some(entry)
+    }
+
+    /// Frees a connection that is over, that nobody holds, and that owes the wire nothing.
+    pub(super) fn free_if_done(&mut self, id: SlabId) {
+        let Some(connection) = self.connections.get(id) else { return };
+        if connection.owner == Owner::Nobody && connection.is_over() && !connection.membership.in_ready {
+            self.deadlines.set(id.index(), None);
+            self.connections.remove(id);
+        }
+    }
+
+    /// An event about a listener.
+    pub(super) fn notify_listener(&mut self, id: SlabId) {
+        if let Some(listener) = self.listeners.get_mut(id)
+            && !listener.in_events
+        {
+            listener.in_events = true;
+            self.listener_events.push_back(id);
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called. It may turn out to be early.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.deadlines.next(), self.time_wait_deadlines.next(), self.half_open_deadlines.next()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(index) = self.deadlines.pop_due(now) {
+            if let Some(id) = self.connections.id_at(index) {
+                self.with_connection(now, id, Connection::on_timeout);
+            }
+        }
+        while let Some(index) = self.time_wait_deadlines.pop_due(now) {
+            if let Some(id) = self.time_waits.id_at(index) {
+                self.remove_time_wait(id);
+            }
+        }
+        while let Some(index) = self.half_open_deadlines.pop_due(now) {
+            if let Some(id) = self.half_open.id_at(index) {
+                self.on_half_open_timeout(id);
+            }
+        }
+    }
+
+    /// The SYN-ACK was not answered in time.
+    fn on_half_open_timeout(&mut self, id: SlabId) {
+        let Some(entry) = self.half_open.get_mut(id) else { return };
+        if entry.retries >= self.config.syn_retries {
+            self.counters.half_open_expired.increment();
+            self.remove_half_open(id);
+            return;
+        }
+        entry.retries += 1;
+        self.queue_syn_ack(id);
+    }
+
+    /// A SYN-ACK waits to be sent.
+    pub(super) fn queue_syn_ack(&mut self, id: SlabId) {
+        if let Some(entry) = self.half_open.get_mut(id)
+            && !entry.is_queued
+        {
+            entry.is_queued = true;
+            self.ready_half_open.push_back(id);
+        }
+    }
+}
+
+fn next_event(notices: &mut Notices, id: TcpSocketId) -> Option<TcpEvent> {
+    let order = [
+        (Notices::CONNECTED, TcpEvent::Connected(id)),
+        (Notices::READABLE, TcpEvent::Readable(id)),
+        (Notices::WRITABLE, TcpEvent::Writable(id)),
+        (Notices::REPORT, TcpEvent::Report(id)),
+        (Notices::CLOSED, TcpEvent::Closed(id)),
+    ];
+    order.into_iter().find(|&(notice, _)| notices.take(notice)).map(|(_, event)| event)
+}

@@ -1,0 +1,76 @@
+//! A socket that listens: LISTEN, with its queues.
+
+use std::collections::VecDeque;
+
+use netloom_base::SlabId;
+
+use super::config::{ListenOptions, TcpBind};
+
+/// Unfinished handshakes beyond the backlog that one listener may have.
+const HALF_OPEN_SLACK: usize = 16;
+
+/// One listener.
+#[derive(Clone, Debug)]
+pub(super) struct Listener {
+    pub(super) bind: TcpBind,
+    pub(super) options: ListenOptions,
+    /// Connections that wait to be accepted, oldest first.
+    pub(super) accept_queue: VecDeque<SlabId>,
+    /// Entries of the SYN cache, oldest first; some are gone already.
+    half_open: VecDeque<SlabId>,
+    half_open_count: usize,
+    /// Whether an event about it waits.
+    pub(super) in_events: bool,
+}
+
+impl Listener {
+    pub(super) fn new(bind: TcpBind, options: ListenOptions) -> Self {
+        Self {
+            bind,
+            options: ListenOptions { backlog: options.backlog.max(1), ..options },
+            accept_queue: VecDeque::new(),
+            half_open: VecDeque::new(),
+            half_open_count: 0,
+            in_events: false,
+        }
+    }
+
+    /// Whether no finished handshake fits any more.
+    pub(super) fn is_accept_queue_full(&self) -> bool {
+        self.accept_queue.len() >= self.options.backlog
+    }
+
+    /// Whether no unfinished handshake fits any more.
+    pub(super) const fn is_half_open_full(&self) -> bool {
+        self.half_open_count >= self.options.backlog.saturating_add(HALF_OPEN_SLACK)
+    }
+
+    pub(super) const fn half_open_count(&self) -> usize {
+        self.half_open_count
+    }
+
+    /// A handshake began; `is_live` tells entries from those that are gone.
+    pub(super) fn add_half_open(&mut self, entry: SlabId, is_live: impl Fn(SlabId) -> bool) {
+        // Those that are gone are swept out once they are as many as the others: constant work an entry.
+        if self.half_open.len() > 2 * self.half_open_count + HALF_OPEN_SLACK {
+            self.half_open.retain(|&entry| is_live(entry));
+        }
+        self.half_open.push_back(entry);
+        self.half_open_count += 1;
+    }
+
+    /// A handshake ended, one way or the other.
+    pub(super) const fn remove_half_open(&mut self) {
+        self.half_open_count = self.half_open_count.saturating_sub(1);
+    }
+
+    /// The oldest unfinished handshake.
+    pub(super) fn oldest_half_open(&mut self, is_live: impl Fn(SlabId) -> bool) -> Option<SlabId> {
+        while let Some(entry) = self.half_open.pop_front() {
+            if is_live(entry) {
+                return Some(entry);
+            }
+        }
+        None
+    }
+}

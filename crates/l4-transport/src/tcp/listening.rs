@@ -1,0 +1,80 @@
+//! What a user does with listeners: open, accept, close (RFC 9293 3.9.1.1).
+
+use netloom_base::Instant;
+
+use super::config::{ListenOptions, TcpBind};
+use super::connection::{Notices, Owner};
+use super::error::ListenError;
+use super::id::{Accepted, TcpListenerId, TcpSocketId};
+use super::layer::Tcp;
+use super::listener::Listener;
+use super::reason::EndReason;
+
+impl Tcp {
+    /// Waits for connections to `local`; port 0 stands for a free one. A listener on one address and one on any may share
+    /// a port: the former goes first. [9293 MUST-41, MUST-42, MUST-43] [1122-T035] [1122-T036]
+    ///
+    /// # Errors
+    /// If another listener has the same address and port, no port is free, or the table is full.
+    pub fn listen(&mut self, local: TcpBind, options: ListenOptions) -> Result<TcpListenerId, ListenError> {
+        let mut bind = local;
+        if bind.port == 0 {
+            let Self { ports, bound, .. } = self;
+            let is_used = |port| {
+                bound.contains_key(&TcpBind { address: None, port })
+                    || bound.contains_key(&TcpBind { address: local.address, port })
+            };
+            bind.port = ports.pick(is_used).map_err(|_| ListenError::PortsExhausted)?;
+        }
+        if self.bound.contains_key(&bind) {
+            return Err(ListenError::AddressInUse);
+        }
+        let id = self.listeners.insert(Listener::new(bind, options)).map_err(|_| ListenError::TableFull)?;
+        self.bound.insert(bind, id);
+        Ok(TcpListenerId(id))
+    }
+
+    /// The next connection whose handshake is done, if any; otherwise wait for
+    /// [`TcpEvent::Acceptable`](super::TcpEvent::Acceptable). It may have ended again by now: reading it tells.
+    pub fn accept(&mut self, listener: TcpListenerId) -> Option<Accepted> {
+        let waiting = self.listeners.get_mut(listener.0)?;
+        let id = waiting.accept_queue.pop_front()?;
+        let has_more = !waiting.accept_queue.is_empty();
+        if has_more {
+            self.notify_listener(listener.0);
+        }
+        let connection = self.connections.get_mut(id)?;
+        connection.owner = Owner::User;
+        connection.notices.take(Notices::CONNECTED);
+        let tuple = connection.tuple;
+        self.queue_notices(id);
+        Some(Accepted { id: TcpSocketId(id), local: tuple.local(), remote: tuple.remote() })
+    }
+
+    /// Stops waiting: connections that nobody accepted are reset, handshakes are forgotten, the port is free. Accepted
+    /// connections live on.
+    pub fn close_listener(&mut self, now: Instant, listener: TcpListenerId) {
+        let Some(mut closed) = self.listeners.remove(listener.0) else { return };
+        self.bound.remove(&closed.bind);
+        while let Some(entry) = closed.oldest_half_open(|entry| self.half_open.get(entry).is_some()) {
+            self.remove_half_open(entry);
+        }
+        for id in closed.accept_queue {
+            self.with_connection(now, id, |connection, cx| {
+                connection.owner = Owner::Nobody;
+                connection.abort(cx, EndReason::ListenerClosed);
+                connection.receiver.release();
+            });
+        }
+    }
+
+    /// The address and port that a listener waits on.
+    pub fn listener_addr(&self, listener: TcpListenerId) -> Option<TcpBind> {
+        self.listeners.get(listener.0).map(|listener| listener.bind)
+    }
+
+    /// The port that a listener waits on.
+    pub fn listener_port(&self, listener: TcpListenerId) -> Option<u16> {
+        self.listener_addr(listener).map(|bind| bind.port)
+    }
+}

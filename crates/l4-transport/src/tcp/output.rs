@@ -1,0 +1,377 @@
+//! What a connection sends next: first a decision without side effects ([`Connection::decide`]), then its commitment.
+//!
+//! One decision is one segment of n full parts and at most one smaller part at the end. Without segmentation in the
+//! device n is 1, on the same path.
+
+use core::num::NonZeroU16;
+
+use netloom_base::Instant;
+use netloom_wire::{SeqNumber, TcpFlags, TcpHeader, TcpOptions, ip_header_len};
+
+use super::config::TcpConfig;
+use super::connection::{Connection, Context};
+use super::negotiation::{syn_ack_options, syn_options};
+use super::reason::{RetransmitCause, SendBlockedBy};
+use super::receiver::AckDue;
+use super::segment::{Draft, Text};
+use super::state::State;
+use super::timers::Timer;
+
+/// Bytes of a TCP header with all options that fit.
+const LONGEST_HEADER_LEN: u32 = 60;
+
+/// What to send: numbers `start .. start + len`, and the FIN behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Decision {
+    start: SeqNumber,
+    len: u32,
+    fin: bool,
+    /// Why, if it was sent before.
+    cause: Option<RetransmitCause>,
+    is_probe: bool,
+}
+
+impl Connection {
+    /// The next segment, if there is one: it counts as sent.
+    pub(super) fn poll_segment(&mut self, cx: &mut Context<'_>) -> Option<Draft> {
+        if self.dues.reset {
+            self.dues.reset = false;
+            cx.counters.resets_sent.increment();
+            return Some(self.reset_draft(cx.now));
+        }
+        match self.state {
+            State::Closed | State::Listen => None,
+            State::SynSent => self.poll_syn(cx),
+            State::SynReceived => self.poll_syn(cx).or_else(|| self.poll_ack(cx)),
+            State::TimeWait => self.poll_ack(cx),
+            State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => {
+                self.poll_data(cx).or_else(|| self.poll_keepalive(cx)).or_else(|| self.poll_ack(cx))
+            }
+        }
+    }
+
+    fn header(&self, sequence: SeqNumber, flags: TcpFlags, window: u16, options: TcpOptions) -> TcpHeader {
+        TcpHeader {
+            source_port: self.tuple.local_port,
+            destination_port: self.tuple.remote_port,
+            sequence,
+            acknowledgment: self.receiver.rcv_nxt,
+            flags,
+            window,
+            urgent_pointer: 0,
+            options,
+        }
+    }
+
+    fn bare(header: TcpHeader) -> Draft {
+        Draft { header, text: Text { offset: 0, len: 0 }, part_len: None }
+    }
+
+    /// [7323-22] [7323-37]
+    fn reset_draft(&self, now: Instant) -> Draft {
+        let options = self.segment_options(now);
+        Self::bare(self.header(self.sender.snd_nxt, TcpFlags::RST | TcpFlags::ACK, 0, options))
+    }
+
+    /// Our SYN, or SYN-ACK.
+    fn poll_syn(&mut self, cx: &mut Context<'_>) -> Option<Draft> {
+        if !self.dues.syn {
+            return None;
+        }
+        self.dues.syn = false;
+        let (now, mss) = (cx.now, self.receiver.advertised_mss);
+        let window = self.receiver.syn_window_field();
+        let header = if self.state == State::SynSent {
+            let options = syn_options(cx.config, now, mss, self.receiver.limit(), self.ts_offset);
+            TcpHeader {
+                acknowledgment: SeqNumber(0),
+                ..self.header(self.sender.iss, TcpFlags::SYN, window, options)
+            }
+        } else {
+            let options =
+                syn_ack_options(self.negotiated, now, mss, self.ts_offset, self.receiver.ts_recent());
+            self.receiver.on_ack_sent(false);
+            self.header(self.sender.iss, TcpFlags::SYN | TcpFlags::ACK, window, options)
+        };
+        if self.attempts.syn > 0 {
+            self.count_retransmit(cx, RetransmitCause::SynTimeout, 1);
+        } else {
+            self.sender.advance(now, self.sender.iss + 1);
+        }
+        if !self.timers.is_armed(Timer::Retransmit) {
+            self.timers.set(Timer::Retransmit, now + self.rtt.rto());
+        }
+        Some(Self::bare(header))
+    }
+
+    /// An acknowledgment alone.
+    fn poll_ack(&mut self, cx: &Context<'_>) -> Option<Draft> {
+        let AckDue::Now(_) = self.receiver.ack_due() else { return None };
+        let options = self.segment_options(cx.now);
+        let window = self.receiver.announce();
+        let draft = Self::bare(self.header(self.sender.snd_nxt, TcpFlags::ACK, window, options));
+        self.note_ack_sent(false);
+        Some(draft)
+    }
+
+    fn note_ack_sent(&mut self, carries_text: bool) {
+        self.receiver.on_ack_sent(carries_text);
+        self.timers.clear(Timer::DelayedAck);
+    }
+
+    /// A segment that the peer has acknowledged already: it answers. [9293 SHLD-12, MAY-5]
+    fn poll_keepalive(&mut self, cx: &mut Context<'_>) -> Option<Draft> {
+        if !self.dues.keepalive {
+            return None;
+        }
+        self.dues.keepalive = false;
+        cx.counters.keepalives_sent.increment();
+        let options = self.segment_options(cx.now);
+        let window = self.receiver.announce();
+        self.note_ack_sent(false);
+        Some(Self::bare(self.header(self.sender.snd_nxt - 1, TcpFlags::ACK, window, options)))
+    }
+
+    /// Data, new or again, and the FIN.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Option<Draft> {
+        self.restart_after_idle(cx.now);
+        match self.decide(cx.config) {
+            Ok(decision) => {
+                self.note_blocked(cx, SendBlockedBy::Nothing);
+                Some(self.commit(cx, decision))
+            }
+            Err(blocked) => {
+                if blocked == SendBlockedBy::CongestionWindow {
+                    self.sender.is_window_limited = true;
+                }
+                self.note_blocked(cx, blocked);
+                self.dues.window_probe = false;
+                self.rearm_send_timers(cx.now);
+                None
+            }
+        }
+    }
+
+    fn note_blocked(&mut self, cx: &mut Context<'_>, blocked: SendBlockedBy) {
+        if self.blocked_by != blocked {
+            self.blocked_by = blocked;
+            cx.counters.count_blocked(blocked);
+        }
+    }
+
+    /// [5681-28]
+    fn restart_after_idle(&mut self, now: Instant) {
+        if !self.sender.is_outstanding()
+            && self.sender.unsent_len() > 0
+            && now.saturating_since(self.sender.last_sent_at) > self.rtt.rto()
+        {
+            self.congestion.on_idle(self.sender.mss);
+        }
+    }
+
+    /// The most text of one segment: a full part, or as many as the device cuts.
+    fn segment_limit(&self, config: &TcpConfig) -> u32 {
+        let mss = self.sender.mss;
+        let Some(limit) = config.tx_segmentation.towards(self.tuple.remote_address) else { return mss };
+        let headers = u32::from(ip_header_len(self.tuple.remote_address)) + LONGEST_HEADER_LEN;
+        let room = limit.min(u16::MAX.into()).saturating_sub(headers);
+        // What is urgent points from its own header only.
+        if self.sender.urgent_end.is_some() { mss } else { (room / mss).max(1) * mss }
+    }
+
+    /// What to send now, or why nothing.
+    fn decide(&self, config: &TcpConfig) -> Result<Decision, SendBlockedBy> {
+        if self.dues.window_probe
+            && let Some(probe) = self.decide_probe()
+        {
+            return Ok(probe);
+        }
+        if let Some(again) = self.decide_again(config)? {
+            return Ok(again);
+        }
+        self.decide_new(config)
+    }
+
+    /// One byte, or the FIN, into a window that is shut; what the window takes, if it is only too small. It is sent
+    /// even where silly-window avoidance would wait. [9293 MUST-36, MUST-38]
+    fn decide_probe(&self) -> Option<Decision> {
+        let sender = &self.sender;
+        let (start, cause) = if sender.is_outstanding() {
+            (sender.snd_una, Some(RetransmitCause::WindowProbe))
+        } else {
+            (sender.snd_nxt, None)
+        };
+        let room = sender.window_from(start).clamp(1, sender.mss);
+        let len = start.distance_to(sender.data_end()).min(room);
+        let fin = len == 0 && sender.has_fin;
+        (len > 0 || fin).then_some(Decision { start, len, fin, cause, is_probe: true })
+    }
+
+    /// What was lost. [9293 SHLD-16]: only as far as the window goes now. [5681-01]
+    fn decide_again(&self, config: &TcpConfig) -> Result<Option<Decision>, SendBlockedBy> {
+        let sender = &self.sender;
+        let Some(lost) = sender.lost else { return Ok(None) };
+        let window = sender.window_from(lost.next);
+        if window == 0 {
+            return Err(SendBlockedBy::ReceiveWindow);
+        }
+        let flight_len = sender.flight_len();
+        let room = if lost.is_forced || flight_len == 0 {
+            sender.mss
+        } else {
+            self.congestion_window().saturating_sub(flight_len)
+        };
+        let wanted = lost.next.distance_to(lost.until.earlier_of(sender.data_end()));
+        let most = wanted.min(window).min(self.segment_limit(config));
+        if room < most.min(sender.mss) {
+            return Err(SendBlockedBy::CongestionWindow);
+        }
+        let len = most.min(room.max(sender.mss) / sender.mss * sender.mss);
+        let reaches_end = lost.next + len == sender.data_end();
+        let fin = sender.has_fin && reaches_end && lost.until.after(sender.data_end());
+        if len == 0 && !fin {
+            return Ok(None);
+        }
+        Ok(Some(Decision { start: lost.next, len, fin, cause: Some(lost.cause), is_probe: false }))
+    }
+
+    /// What was never sent. [5681-01] [7323-16] [9293 SHLD-15, SHLD-28]
+    fn decide_new(&self, config: &TcpConfig) -> Result<Decision, SendBlockedBy> {
+        let sender = &self.sender;
+        let available = sender.unsent_len();
+        let fin_waits = sender.has_fin && !sender.is_fin_sent();
+        if available == 0 && !fin_waits {
+            return Err(if sender.has_fin { SendBlockedBy::Finished } else { SendBlockedBy::Application });
+        }
+        let window = sender.window_from(sender.snd_nxt);
+        let room = self.congestion_window().saturating_sub(sender.flight_len());
+        let (usable, blocked) = if window <= room {
+            (window, SendBlockedBy::ReceiveWindow)
+        } else {
+            (room, SendBlockedBy::CongestionWindow)
+        };
+        let mss = sender.mss;
+        let most = available.min(usable).min(self.segment_limit(config));
+        let full = most / mss * mss;
+        let len = if most == available {
+            // The small part at the end, if there is one, is the last that there is to send.
+            if most == full || !self.nagle_holds() { most } else { full }
+        } else if full > 0 {
+            full
+        } else if window < mss && window <= room && most > 0 && most >= sender.max_snd_wnd / 2 {
+            // [9293 MUST-38] [1122-T063]: half of the largest window seen is worth a segment.
+            most
+        } else {
+            0
+        };
+        // The FIN takes a number of the window, but nothing of the congestion window.
+        let fin = fin_waits && len == available && window > len;
+        if len == 0 && !fin {
+            let held = available <= usable && available > 0;
+            return Err(if held { SendBlockedBy::Nagle } else { blocked });
+        }
+        Ok(Decision { start: sender.snd_nxt, len, fin, cause: None, is_probe: false })
+    }
+
+    /// Whether a small segment waits: another small one is in flight (RFC 9293 3.7.4, as Minshall's variant has it, which
+    /// looks at small segments only, so that the tail of a large write does not wait). [9293 SHLD-7, MUST-17]
+    fn nagle_holds(&self) -> bool {
+        !self.options.nodelay
+            && !self.sender.has_fin
+            && self.sender.urgent_end.is_none()
+            && self.sender.small_end.after(self.sender.snd_una)
+    }
+
+    /// Makes a decision true: numbers move, timers are armed.
+    fn commit(&mut self, cx: &mut Context<'_>, decision: Decision) -> Draft {
+        let Decision { start, len, fin, cause, is_probe } = decision;
+        let end = start + len + u32::from(fin);
+        let mss = self.sender.mss;
+        let is_new = end.after(self.sender.snd_nxt);
+        let parts = len.div_ceil(mss).max(1);
+        match cause {
+            Some(cause) => self.count_retransmit(cx, cause, parts),
+            None => {
+                cx.counters.bytes_sent.add(len.into());
+                self.totals.bytes_sent += u64::from(len);
+                self.recovery.on_new_data_sent(len);
+            }
+        }
+        if is_probe {
+            self.dues.window_probe = false;
+            cx.counters.window_probes_sent.increment();
+        }
+        if !self.sender.is_outstanding() {
+            self.restart_user_timeout_at_send(cx.now);
+        }
+        if is_new {
+            self.sender.advance(cx.now, end);
+        } else {
+            self.sender.stop_timing();
+            self.sender.last_sent_at = cx.now;
+        }
+        if len % mss != 0 {
+            self.sender.small_end = self.sender.small_end.later_of(end);
+        }
+        self.advance_lost(end, is_probe);
+        self.rearm_send_timers(cx.now);
+        let header = self.data_header(cx.now, decision);
+        self.note_ack_sent(len > 0);
+        let part_len = if len > mss { u16::try_from(mss).ok().and_then(NonZeroU16::new) } else { None };
+        Draft { header, text: Text { offset: self.sender.offset_of(start), len }, part_len }
+    }
+
+    /// What was lost has been sent again up to `end`.
+    fn advance_lost(&mut self, end: SeqNumber, is_probe: bool) {
+        let Some(lost) = &mut self.sender.lost else { return };
+        if is_probe {
+            return;
+        }
+        lost.is_forced = false;
+        if end.before(lost.until) {
+            lost.next = end;
+        } else {
+            self.sender.lost = None;
+        }
+    }
+
+    fn restart_user_timeout_at_send(&mut self, now: Instant) {
+        if let Some(patience) = self.options.user_timeout
+            && !self.timers.is_armed(Timer::UserTimeout)
+        {
+            self.timers.set(Timer::UserTimeout, now + patience);
+        }
+    }
+
+    fn data_header(&mut self, now: Instant, decision: Decision) -> TcpHeader {
+        let Decision { start, len, fin, .. } = decision;
+        let mut flags = TcpFlags::ACK;
+        // [9293 MUST-60, MUST-61, SHLD-27]
+        if len > 0 && start + len == self.sender.data_end() {
+            flags = flags | TcpFlags::PSH;
+        }
+        if fin {
+            flags = flags | TcpFlags::FIN;
+        }
+        // [9293 MUST-31, MUST-62]
+        let urgent = self.sender.urgent_end.map_or(0, |end| start.distance_to(end));
+        if urgent > 0 {
+            flags = flags | TcpFlags::URG;
+        }
+        let options = self.segment_options(now);
+        let window = self.receiver.announce();
+        let header = self.header(start, flags, window, options);
+        TcpHeader { urgent_pointer: u16::try_from(urgent).unwrap_or(u16::MAX), ..header }
+    }
+
+    fn count_retransmit(&mut self, cx: &mut Context<'_>, cause: RetransmitCause, parts: u32) {
+        tracing::trace!(tuple = %self.tuple, %cause, parts, "sent again");
+        cx.counters.count_retransmit(cause, parts.into());
+        self.totals.retransmits = self.totals.retransmits.saturating_add(parts);
+    }
+}

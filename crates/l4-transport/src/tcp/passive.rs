@@ -1,0 +1,152 @@
+//! Connections that peers begin: from a SYN to the accept queue (RFC 9293 3.10.7.2).
+
+use netloom_base::{DropReason, Instant, SlabId};
+use netloom_wire::{SeqNumber, TcpFlags};
+
+use super::config::{SocketOptions, TcpBind};
+use super::connection::{Connection, Opening, Origin, Owner, buffer_limits};
+use super::layer::{Slot, Tcp};
+use super::negotiation::{mss_of_mtu, negotiate, peer_mss};
+use super::segment::Segment;
+use super::state::Input;
+use super::syn_cache::{HalfOpening, SynCacheEntry};
+
+impl Tcp {
+    /// The listener that a segment is for: of its very address first, then of any. [9293 MUST-42]
+    pub(super) fn listener_for(&self, segment: &Segment<'_>) -> Option<SlabId> {
+        let port = segment.tuple.local_port;
+        [Some(segment.tuple.local_address), None]
+            .into_iter()
+            .find_map(|address| self.bound.get(&TcpBind { address, port }).copied())
+    }
+
+    /// LISTEN, or CLOSED if nobody listens. `beyond`: what the new connection's numbers must lie beyond.
+    pub(super) fn deliver_to_listener(
+        &mut self,
+        now: Instant,
+        segment: &Segment<'_>,
+        beyond: Option<SeqNumber>,
+    ) -> Result<(), DropReason> {
+        if segment.has(TcpFlags::RST) {
+            return Err(DropReason::TcpNoConnection);
+        }
+        let listener = self.listener_for(segment);
+        let Some(id) = listener.filter(|_| !segment.has(TcpFlags::ACK)) else {
+            self.refuse(now, segment);
+            return Err(DropReason::TcpNoConnection);
+        };
+        if !Self::is_opening(segment) {
+            return Err(DropReason::TcpMalformed);
+        }
+        self.counters.syns_received.increment();
+        self.make_room(id)?;
+        self.open_half(now, id, segment, beyond)
+    }
+
+    /// Finds room for a half-open connection of a listener: the oldest of its own goes.
+    fn make_room(&mut self, id: SlabId) -> Result<(), DropReason> {
+        let Self { listeners, half_open, .. } = self;
+        let Some(listener) = listeners.get_mut(id) else { return Err(DropReason::TcpNoConnection) };
+        if listener.is_accept_queue_full() {
+            // The peer tries again, by when the application may have accepted one.
+            return Err(DropReason::TcpAcceptQueueFull);
+        }
+        if !listener.is_half_open_full() && !half_open.is_full() {
+            return Ok(());
+        }
+        let Some(oldest) = listener.oldest_half_open(|entry| half_open.get(entry).is_some()) else {
+            return Err(DropReason::TcpSynQueueFull);
+        };
+        self.counters.half_open_evicted.increment();
+        self.remove_half_open(oldest);
+        Ok(())
+    }
+
+    fn open_half(
+        &mut self,
+        now: Instant,
+        listener_id: SlabId,
+        segment: &Segment<'_>,
+        beyond: Option<SeqNumber>,
+    ) -> Result<(), DropReason> {
+        let Some(listener) = self.listeners.get(listener_id) else { return Err(DropReason::TcpNoConnection) };
+        let options = listener.options.socket;
+        let remote = segment.tuple.remote_address;
+        let (_, receive_limit) = buffer_limits(&self.config, &options);
+        let iss = self.isn.sequence(now, &segment.tuple);
+        let opening = HalfOpening {
+            listener: listener_id,
+            // [9293 MAY-2]
+            iss: beyond.map_or(iss, |beyond| iss.later_of(beyond)),
+            ts_offset: self.isn.timestamp_offset(&segment.tuple),
+            negotiated: negotiate(&self.config, receive_limit, &segment.header.options),
+            peer_mss: peer_mss(&segment.header.options, remote),
+            mss: mss_of_mtu(segment.mtu, remote),
+            receive_limit,
+            traffic_class: options.traffic_class,
+        };
+        let entry = SynCacheEntry::new(segment, &opening);
+        let Ok(id) = self.half_open.insert(entry) else { return Err(DropReason::TcpSynQueueFull) };
+        self.demux.insert(segment.tuple, Slot::HalfOpen(id));
+        let Self { listeners, half_open, .. } = self;
+        if let Some(listener) = listeners.get_mut(listener_id) {
+            listener.add_half_open(id, |entry| half_open.get(entry).is_some());
+        }
+        self.queue_syn_ack(id);
+        Ok(())
+    }
+
+    /// Turns a half-open connection whose handshake is done into one in SYN-RECEIVED that is about to be established.
+    /// Without room it stays: the SYN-ACK, sent again, asks the peer for its acknowledgment once more.
+    pub(super) fn promote(&mut self, now: Instant, id: SlabId) -> Result<SlabId, DropReason> {
+        let Some(&entry) = self.half_open.get(id) else { return Err(DropReason::TcpNoConnection) };
+        let Some(listener) = self.listeners.get(entry.listener) else {
+            return Err(DropReason::TcpNoConnection);
+        };
+        if listener.is_accept_queue_full() {
+            return Err(DropReason::TcpAcceptQueueFull);
+        }
+        if self.connections.is_full() {
+            return Err(DropReason::TcpTableFull);
+        }
+        let connection = self.connection_from(now, &entry, listener.options.socket);
+        self.remove_half_open(id);
+        let Ok(connection) = self.connections.insert(connection) else {
+            return Err(DropReason::TcpTableFull);
+        };
+        self.demux.insert(entry.tuple, Slot::Connection(connection));
+        if let Some(listener) = self.listeners.get_mut(entry.listener) {
+            listener.accept_queue.push_back(connection);
+        }
+        self.notify_listener(entry.listener);
+        Ok(connection)
+    }
+
+    fn connection_from(&self, now: Instant, entry: &SynCacheEntry, options: SocketOptions) -> Connection {
+        let opening = Opening {
+            tuple: entry.tuple,
+            iss: entry.iss,
+            mtu: entry.mtu,
+            advertised_mss: entry.mss,
+            ts_offset: entry.ts_offset,
+            options,
+        };
+        let owner = Owner::Listener(entry.listener);
+        let mut connection = Connection::new(now, &self.config, &opening, Origin::Passive, owner);
+        connection.transition(Input::PassiveOpen, "listener");
+        connection.transition(Input::Syn, "handshake");
+        connection.negotiated = entry.negotiated;
+        connection.peer_mss = entry.peer_mss;
+        connection.attempts.syn = entry.retries;
+        connection.sender.shift = entry.negotiated.snd_shift;
+        connection.receiver.synchronize(entry.irs, entry.negotiated.rcv_shift);
+        if entry.negotiated.timestamps {
+            connection.receiver.set_timestamp(now, entry.ts_recent);
+        }
+        if entry.retries == 0 && !entry.is_repeated {
+            connection.sender.advance(entry.sent_at, entry.iss + 1);
+        }
+        connection.membership.in_demux = true;
+        connection
+    }
+}

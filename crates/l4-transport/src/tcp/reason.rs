@@ -1,0 +1,112 @@
+//! Typed reasons: why something was sent again, why nothing is sent, why a connection ended.
+
+use core::fmt;
+
+macro_rules! reasons {
+    ($(#[doc = $enum_doc:literal])+ $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $text:literal,)+ }) => {
+        $(#[doc = $enum_doc])+
+        ///
+        /// The name (`Display`) is stable: tools and scripts match on it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum $name {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl $name {
+            /// All of them, in the order of their discriminants.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The stable name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a segment was sent again.
+    RetransmitCause {
+        /// A SYN or SYN-ACK was not acknowledged in time (RFC 6298).
+        SynTimeout = "syn_timeout",
+        /// The retransmission timer ran out (RFC 6298 5.4), or what follows it in slow start.
+        Timeout = "timeout",
+        /// The third duplicate acknowledgment (RFC 5681 3.2).
+        FastRetransmit = "fast_retransmit",
+        /// An acknowledgment in fast recovery that did not cover everything (RFC 6582 3.2).
+        PartialAck = "partial_ack",
+        /// The path takes only smaller packets (RFC 1191 6.4).
+        PathMtu = "path_mtu",
+        /// A probe of a window that is shut, with a byte that was sent before (RFC 9293 3.8.6.1).
+        WindowProbe = "window_probe",
+        /// The window opened again, and what was sent into the shut one was not taken.
+        WindowReopened = "window_reopened",
+    }
+}
+
+reasons! {
+    /// What keeps a sender from sending more.
+    SendBlockedBy {
+        /// Nothing: it sends.
+        Nothing = "nothing",
+        /// The handshake is not done.
+        Handshake = "handshake",
+        /// All that was written has been sent.
+        Application = "application",
+        /// The peer's window is full, or too small to be worth it (RFC 9293 3.8.6.2.1).
+        ReceiveWindow = "receive_window",
+        /// The congestion window is full (RFC 5681).
+        CongestionWindow = "congestion_window",
+        /// A small segment waits for the one before it (RFC 9293 3.7.4).
+        Nagle = "nagle",
+        /// All is sent, FIN included.
+        Finished = "finished",
+    }
+}
+
+reasons! {
+    /// Why a connection ended.
+    EndReason {
+        /// Both ends closed in order.
+        Finished = "finished",
+        /// The peer reset it.
+        ResetByPeer = "reset_by_peer",
+        /// The peer reset our SYN: nobody listens.
+        Refused = "refused",
+        /// The handshake was never answered (R2 for SYN, RFC 9293 3.8.3).
+        HandshakeTimeout = "handshake_timeout",
+        /// Data was never acknowledged (R2, RFC 9293 3.8.3).
+        RetransmissionTimeout = "retransmission_timeout",
+        /// Data was not acknowledged within the user's own limit (RFC 5482).
+        UserTimeout = "user_timeout",
+        /// Probes of a shut window were not answered.
+        WindowProbeTimeout = "window_probe_timeout",
+        /// Keep-alive probes were not answered (RFC 9293 3.8.4).
+        KeepaliveTimeout = "keepalive_timeout",
+        /// The user aborted it.
+        Aborted = "aborted",
+        /// The user closed it before it was established.
+        ClosedInHandshake = "closed_in_handshake",
+        /// The user closed it with received data unread (RFC 9293 3.6.1).
+        ClosedUnread = "closed_unread",
+        /// Data came after the user had closed it (RFC 9293 3.6.1).
+        DataAfterClose = "data_after_close",
+        /// Its listener was closed before it was accepted.
+        ListenerClosed = "listener_closed",
+        /// An ICMP error refused our SYN (RFC 9293 3.9.2.2).
+        IcmpRefused = "icmp_refused",
+        /// Closed by the user, and the peer took too long with its own FIN.
+        FinWait2Timeout = "fin_wait2_timeout",
+        /// Closed by the user, and the peer took nothing of what was left to send for too long.
+        OrphanTimeout = "orphan_timeout",
+    }
+}

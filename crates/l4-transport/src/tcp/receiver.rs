@@ -1,0 +1,439 @@
+//! The receiving half of a connection: window, reassembly, when to acknowledge.
+//!
+//! # State
+//! ```text
+//!       1          2          3
+//!  ----------|----------|----------
+//!         RCV.NXT    RCV.NXT
+//!                   +RCV.WND           1 received  2 may come  3 must not come (RFC 9293 figure 4)
+//! ```
+//! | RFC | field |
+//! |---|---|
+//! | IRS | `irs` |
+//! | RCV.NXT | `rcv_nxt` |
+//! | RCV.NXT + RCV.WND, what the buffer allows to promise | `edge` |
+//! | the furthest edge that the peer was ever told (RFC 7323 2.4) | `announced` |
+//! | Rcv.Wind.Shift | `shift` |
+//! | Last.ACK.sent | `last_ack_sent` |
+//! | TS.Recent and when it was set | `ts_recent` |
+//! | RCV.UP | `urgent_end` |
+//!
+//! `edge` never moves back [9293 SHLD-14], and moves on only by a segment or half the buffer [9293 MUST-39]. The window
+//! field is rounded up to its scale, so that `announced` may pass `edge` by less than one unit of it; the ring has that
+//! much to spare.
+
+use core::time::Duration;
+
+use netloom_base::{Instant, RingBuffer};
+use netloom_wire::SeqNumber;
+
+use super::reassembly::Ranges;
+
+/// Full segments that are acknowledged at once when a connection is young: the peer is in slow start and lives on
+/// acknowledgments.
+const QUICK_ACKS: u8 = 16;
+
+/// Acknowledgments that may wait at once: one for each segment that came out of order, up to what a peer's fast
+/// retransmit can use.
+const MAX_PENDING_ACKS: u8 = 32;
+
+/// After this long without a segment TS.Recent says nothing any more. [7323-44]
+const TS_RECENT_LIFETIME: Duration = Duration::from_secs(24 * 24 * 3600);
+
+/// Whether the peer is owed an acknowledgment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AckDue {
+    /// No.
+    None,
+    /// Within the delayed-ACK time, or with the next data.
+    Delayed,
+    /// At once, this many.
+    Now(u8),
+}
+
+/// What became of a segment's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TextOutcome {
+    /// RCV.NXT moved by so many bytes.
+    InOrder(u32),
+    /// It was kept for later.
+    OutOfOrder,
+    /// There is no room for it.
+    NoRoom,
+}
+
+/// The receiving half.
+#[derive(Clone, Debug)]
+pub(super) struct Receiver {
+    pub(super) irs: SeqNumber,
+    pub(super) rcv_nxt: SeqNumber,
+    edge: SeqNumber,
+    announced: SeqNumber,
+    pub(super) last_ack_sent: SeqNumber,
+    ts_recent: Option<(u32, Instant)>,
+    pub(super) urgent_end: Option<SeqNumber>,
+    /// Where the peer's FIN is, once it was seen.
+    fin: Option<SeqNumber>,
+    pub(super) ring: RingBuffer,
+    pub(super) ranges: Ranges,
+    /// The largest window that is offered, in bytes.
+    limit: u32,
+    /// The MSS that we told the peer.
+    pub(super) advertised_mss: u16,
+    /// The largest segment that came: RMSS as RFC 1122 4.2.3.2 means it.
+    segment_len: u32,
+    pub(super) shift: u8,
+    quick_acks: u8,
+    ack_due: AckDue,
+    /// Whether text is taken and forgotten: nobody will read it.
+    pub(super) discards: bool,
+}
+
+fn length(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+impl Receiver {
+    /// For a buffer of `limit` bytes; the peer's SYN is not known yet.
+    pub(super) fn new(limit: u32, advertised_mss: u16) -> Self {
+        Self {
+            irs: SeqNumber(0),
+            rcv_nxt: SeqNumber(0),
+            edge: SeqNumber(0),
+            announced: SeqNumber(0),
+            last_ack_sent: SeqNumber(0),
+            ts_recent: None,
+            urgent_end: None,
+            fin: None,
+            ring: RingBuffer::new(0),
+            ranges: Ranges::default(),
+            limit,
+            advertised_mss,
+            segment_len: 0,
+            shift: 0,
+            quick_acks: QUICK_ACKS,
+            ack_due: AckDue::None,
+            discards: false,
+        }
+    }
+
+    /// The peer's SYN came. `shift`: Rcv.Wind.Shift as negotiated. What our SYN promised, or our SYN-ACK will, is never
+    /// scaled. [7323-05] [7323-08]
+    pub(super) fn synchronize(&mut self, irs: SeqNumber, shift: u8) {
+        self.irs = irs;
+        self.shift = shift;
+        self.limit = self.limit.min(u32::from(u16::MAX) << shift);
+        let slack = 1usize << shift;
+        self.ring.set_limit((self.limit as usize).saturating_add(slack));
+        self.rcv_nxt = irs + 1;
+        self.last_ack_sent = self.rcv_nxt;
+        self.edge = self.rcv_nxt + self.syn_window();
+        self.announced = self.edge;
+    }
+
+    fn syn_window(&self) -> u32 {
+        self.limit.min(u16::MAX.into())
+    }
+
+    /// The window field of a SYN.
+    pub(super) fn syn_window_field(&self) -> u16 {
+        u16::try_from(self.syn_window()).unwrap_or(u16::MAX)
+    }
+
+    /// Bytes from RCV.NXT on that the peer may send because it was told so once. [7323-14] [7323-15]
+    pub(super) fn window(&self) -> u32 {
+        self.rcv_nxt.distance_to(self.announced)
+    }
+
+    /// The largest window that is offered.
+    pub(super) const fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// How far the promise could go now.
+    fn possible_edge(&self) -> SeqNumber {
+        self.rcv_nxt + self.limit.saturating_sub(length(self.ring.len()))
+    }
+
+    /// A step of the window that is worth telling. [9293 MUST-39]
+    fn worthwhile(&self) -> u32 {
+        (self.limit / 2).min(self.segment_len.max(self.advertised_mss.into())).max(1)
+    }
+
+    /// The window field of a segment that is about to be sent. [7323-10]
+    pub(super) fn announce(&mut self) -> u16 {
+        let possible = self.possible_edge();
+        if self.edge.distance_to(possible) >= self.worthwhile() {
+            self.edge = possible;
+        }
+        let unit = 1u32 << self.shift;
+        let field = self.rcv_nxt.distance_to(self.edge).div_ceil(unit);
+        let field = u16::try_from(field).unwrap_or(u16::MAX);
+        self.announced = self.announced.later_of(self.rcv_nxt + (u32::from(field) << self.shift));
+        field
+    }
+
+    /// The window field without a promise that goes further: for answers beside the stream.
+    pub(super) fn window_field(&self) -> u16 {
+        u16::try_from(self.window() >> self.shift).unwrap_or(u16::MAX)
+    }
+
+    /// Whether the reader has made so much room that the peer should hear of it.
+    pub(super) fn window_update_is_due(&self) -> bool {
+        let gain = self.announced.distance_to(self.possible_edge());
+        let remaining = self.window();
+        let worthwhile = self.worthwhile();
+        if gain < worthwhile {
+            return false;
+        }
+        remaining < worthwhile
+            || gain >= self.limit / 2
+            || (remaining < self.limit / 8 && gain >= worthwhile.saturating_mul(2))
+    }
+
+    /// Takes text whose first byte is `start`; what lies outside the window must be cut off already.
+    pub(super) fn take_text(&mut self, start: SeqNumber, text: &[u8], max_ranges: usize) -> TextOutcome {
+        let offset = self.rcv_nxt.distance_to(start);
+        if offset == 0 {
+            let written = length(self.ring.write_ahead(0, text));
+            if written == 0 {
+                return TextOutcome::NoRoom;
+            }
+            let before = self.rcv_nxt;
+            self.rcv_nxt = self.ranges.advance(before + written);
+            let advance = before.distance_to(self.rcv_nxt);
+            self.ring.commit(advance as usize);
+            if self.discards {
+                self.ring.consume(self.ring.len());
+            }
+            return TextOutcome::InOrder(advance);
+        }
+        // [9293 SHLD-31]
+        let room = self.ring.free().saturating_sub(offset as usize);
+        let Some((fitting, _)) = text.split_at_checked(text.len().min(room)) else {
+            return TextOutcome::NoRoom;
+        };
+        let end = start + length(fitting.len());
+        if fitting.is_empty() || self.ranges.insert(start, end, max_ranges).is_err() {
+            return TextOutcome::NoRoom;
+        }
+        self.ring.write_ahead(offset as usize, fitting);
+        TextOutcome::OutOfOrder
+    }
+
+    /// The peer's FIN was seen at `sequence`.
+    pub(super) fn note_fin(&mut self, sequence: SeqNumber) {
+        if self.fin.is_none() {
+            self.fin = Some(sequence);
+        }
+    }
+
+    /// Steps over the FIN if all before it has arrived and it was not stepped over yet.
+    pub(super) fn take_fin(&mut self) -> bool {
+        if self.fin != Some(self.rcv_nxt) {
+            return false;
+        }
+        self.rcv_nxt += 1;
+        // Nothing comes after it.
+        self.edge = self.edge.later_of(self.rcv_nxt);
+        self.announced = self.announced.later_of(self.rcv_nxt);
+        true
+    }
+
+    /// Whether the peer's FIN and everything before it has arrived.
+    pub(super) fn has_finished(&self) -> bool {
+        self.fin.is_some_and(|fin| fin.before(self.rcv_nxt))
+    }
+
+    /// Owes `count` acknowledgments more, at once. [5681-16]
+    pub(super) fn owe_ack_now(&mut self, count: u8) {
+        let pending = match self.ack_due {
+            AckDue::None | AckDue::Delayed => 0,
+            AckDue::Now(pending) => pending,
+        };
+        self.ack_due = AckDue::Now(pending.saturating_add(count).min(MAX_PENDING_ACKS));
+    }
+
+    /// Owes one acknowledgment at once, or what is owed already.
+    pub(super) fn owe_one_ack(&mut self) {
+        match self.ack_due {
+            AckDue::None | AckDue::Delayed => self.ack_due = AckDue::Now(1),
+            AckDue::Now(_) => {}
+        }
+    }
+
+    /// Text came in order: decides whether its acknowledgment waits. `segment_len` is a segment's part of a
+    /// super-segment.
+    pub(super) fn owe_ack_for_text(&mut self, segment_len: u32, filled_gap: bool) {
+        self.segment_len = self.segment_len.max(segment_len.min(self.advertised_mss.into()));
+        let unacked_len = self.last_ack_sent.distance_to(self.rcv_nxt);
+        let is_full = segment_len >= self.segment_len;
+        // [5681-17] [9293 SHLD-19] [5681-31]: on a gap, with every second full segment, and for a young connection.
+        if filled_gap || unacked_len >= self.segment_len.saturating_mul(2) || (is_full && self.quick_acks > 0)
+        {
+            self.quick_acks = self.quick_acks.saturating_sub(1);
+            self.owe_one_ack();
+        } else if self.ack_due == AckDue::None {
+            // [9293 SHLD-18] [5681-29]
+            self.ack_due = AckDue::Delayed;
+        }
+    }
+
+    pub(super) const fn ack_due(&self) -> AckDue {
+        self.ack_due
+    }
+
+    /// The delayed-ACK time is over.
+    pub(super) fn stop_delaying(&mut self) {
+        if self.ack_due == AckDue::Delayed {
+            self.ack_due = AckDue::Now(1);
+        }
+    }
+
+    /// A segment with RCV.NXT in it is on its way. [5681-32]
+    pub(super) fn on_ack_sent(&mut self, carries_text: bool) {
+        self.last_ack_sent = self.rcv_nxt;
+        self.ack_due = match self.ack_due {
+            AckDue::Now(count) if count > 1 => AckDue::Now(count - 1),
+            AckDue::None | AckDue::Delayed | AckDue::Now(_) => AckDue::None,
+        };
+        if carries_text {
+            // It is a conversation: acknowledgments ride on the answers.
+            self.quick_acks = 0;
+        }
+    }
+
+    /// Whether a timestamp is from before what was seen already (RFC 7323 5.3, R1). [7323-38] [7323-44]
+    pub(super) fn is_old_timestamp(&self, now: Instant, value: u32) -> bool {
+        self.ts_recent.is_some_and(|(recent, at)| {
+            SeqNumber(value).before(SeqNumber(recent)) && now.saturating_since(at) < TS_RECENT_LIFETIME
+        })
+    }
+
+    /// Remembers the timestamp of an acceptable segment, if it is the one to echo. [7323-30] [7323-31] [7323-32]
+    /// [7323-33] [7323-34]
+    pub(super) fn note_timestamp(&mut self, now: Instant, sequence: SeqNumber, value: u32) {
+        let is_newer = self.ts_recent.is_none_or(|(recent, _)| !SeqNumber(value).before(SeqNumber(recent)));
+        let is_stale = self.ts_recent.is_some_and(|(_, at)| now.saturating_since(at) >= TS_RECENT_LIFETIME);
+        if (is_newer || is_stale) && sequence.at_or_before(self.last_ack_sent) {
+            self.ts_recent = Some((value, now));
+        }
+    }
+
+    /// TS.Recent, whatever it was before.
+    pub(super) fn set_timestamp(&mut self, now: Instant, value: u32) {
+        self.ts_recent = Some((value, now));
+    }
+
+    /// What TSecr echoes.
+    pub(super) fn ts_recent(&self) -> u32 {
+        self.ts_recent.map_or(0, |(value, _)| value)
+    }
+
+    /// Stops keeping text: what is there goes, and what comes is acknowledged and forgotten.
+    pub(super) fn discard(&mut self) {
+        self.discards = true;
+        self.ring.consume(self.ring.len());
+    }
+
+    /// Gives all memory back: the connection is over and nobody reads.
+    pub(super) fn release(&mut self) {
+        self.ring.clear();
+        self.ranges.clear();
+    }
+
+    pub(super) fn assert_invariants(&self) {
+        debug_assert!(
+            self.rcv_nxt.at_or_before(self.announced) || self.irs == self.rcv_nxt,
+            "RCV.NXT is in the window"
+        );
+        self.ranges.assert_invariants(self.rcv_nxt);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receiver(limit: u32, shift: u8) -> Receiver {
+        let mut receiver = Receiver::new(limit, 1000);
+        receiver.synchronize(SeqNumber(u32::MAX - 10), shift);
+        receiver
+    }
+
+    fn read(receiver: &mut Receiver, count: usize) {
+        receiver.ring.consume(count);
+    }
+
+    #[test]
+    fn the_promised_edge_never_moves_back() {
+        // [9293 SHLD-14] [7323-10] [7323-13] [7323-14]
+        let mut receiver = receiver(100_000, 7);
+        receiver.announce();
+        let mut edge = receiver.announced;
+        for _ in 0..90 {
+            receiver.take_text(receiver.rcv_nxt, &[0; 1111], 8);
+            receiver.announce();
+            assert!(receiver.announced.at_or_after(edge));
+            edge = receiver.announced;
+        }
+        assert!(receiver.window() < 1000);
+        let TextOutcome::InOrder(taken) =
+            receiver.take_text(receiver.rcv_nxt, &vec![0; receiver.window() as usize], 8)
+        else {
+            panic!("what was promised is taken");
+        };
+        assert!(taken > 0);
+        assert_eq!(receiver.window(), 0);
+    }
+
+    #[test]
+    fn a_closed_window_opens_by_a_segment_or_half_the_buffer() {
+        // [9293 MUST-39]
+        let mut receiver = receiver(10_000, 0);
+        receiver.take_text(receiver.rcv_nxt, &[0; 10_000], 8);
+        assert_eq!(receiver.announce(), 0);
+        read(&mut receiver, 999);
+        assert!(!receiver.window_update_is_due());
+        assert_eq!(receiver.announce(), 0);
+        read(&mut receiver, 1);
+        assert!(receiver.window_update_is_due());
+        assert_eq!(receiver.announce(), 1000);
+    }
+
+    #[test]
+    fn every_second_full_segment_is_acknowledged() {
+        // [9293 SHLD-18, SHLD-19] [5681-29] [5681-31] [1122-T060]
+        let mut receiver = receiver(100_000, 2);
+        receiver.on_ack_sent(true);
+        let mut feed = |len: usize| {
+            receiver.take_text(receiver.rcv_nxt, &vec![0; len], 8);
+            receiver.owe_ack_for_text(length(len), false);
+            let due = receiver.ack_due();
+            if let AckDue::Now(_) = due {
+                receiver.on_ack_sent(false);
+            }
+            due
+        };
+        assert_eq!(feed(1000), AckDue::Delayed);
+        assert_eq!(feed(1000), AckDue::Now(1));
+        assert_eq!(feed(100), AckDue::Delayed);
+        assert_eq!(feed(1000), AckDue::Delayed);
+        assert_eq!(feed(1000), AckDue::Now(1));
+    }
+
+    #[test]
+    fn timestamps_are_kept_by_the_rules() {
+        // [7323-30] [7323-31] [7323-34] [7323-38] [7323-44]
+        let mut receiver = receiver(100_000, 2);
+        let now = Instant::from_millis(5);
+        receiver.note_timestamp(now, receiver.rcv_nxt, 100);
+        receiver.note_timestamp(now, receiver.rcv_nxt, 99);
+        assert_eq!(receiver.ts_recent(), 100);
+        receiver.note_timestamp(now, receiver.rcv_nxt + 1, 101);
+        assert_eq!(receiver.ts_recent(), 100, "not from beyond the last acknowledgment");
+        assert!(receiver.is_old_timestamp(now, 99));
+        assert!(!receiver.is_old_timestamp(now, 100));
+        assert!(!receiver.is_old_timestamp(now + TS_RECENT_LIFETIME, 99));
+    }
+}

@@ -1,0 +1,160 @@
+//! Round-trip time and the retransmission timeout (RFC 6298).
+//!
+//! # State
+//! | RFC | field |
+//! |---|---|
+//! | SRTT | `srtt` |
+//! | RTTVAR | `rttvar` |
+//! | RTO | [`rto`](RttEstimator::rto): `base`, doubled `backoff` times |
+//!
+//! # Limits
+//! The timeout is never below [`MIN_RTO`], 200 ms, where RFC 6298 2.4 says one second [6298-06]. One second was to
+//! cover coarse clocks and peers that hold acknowledgments back for half a second. Our clock counts nanoseconds, today's
+//! peers hold back 40 ms, and every stack of the last twenty years uses 200 ms: with a second, one lost tail segment
+//! costs a LAN user a thousand round trips. Never above [`MAX_RTO`], 60 s [6298-07].
+
+use core::time::Duration;
+
+/// The least timeout.
+pub(super) const MIN_RTO: Duration = Duration::from_millis(200);
+/// The most, backed off or not.
+pub(super) const MAX_RTO: Duration = Duration::from_secs(60);
+/// Before any sample. [6298-01]
+pub(super) const INITIAL_RTO: Duration = Duration::from_secs(1);
+/// For data, if the SYN was lost and no sample exists. [6298-16]
+const RTO_AFTER_SYN_LOSS: Duration = Duration::from_secs(3);
+/// The clock granularity G: a millisecond, that of timestamps.
+const GRANULARITY: Duration = Duration::from_millis(1);
+/// Doublings that are told apart: 200 ms doubled nine times passes the most.
+const MAX_BACKOFF: u8 = 16;
+
+/// The estimator of one connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RttEstimator {
+    srtt: Option<Duration>,
+    rttvar: Duration,
+    min_rtt: Duration,
+    base: Duration,
+    backoff: u8,
+}
+
+impl RttEstimator {
+    pub(super) const fn new() -> Self {
+        Self { srtt: None, rttvar: Duration::ZERO, min_rtt: Duration::MAX, base: INITIAL_RTO, backoff: 0 }
+    }
+
+    /// Takes a measurement of a segment that was sent only once, or that a timestamp told apart. [6298-08]
+    /// It ends a backoff: that the timeout stays backed off until then is Karn's algorithm. [9293 MUST-18]
+    pub(super) fn sample(&mut self, rtt: Duration) {
+        match self.srtt {
+            // [6298-02]
+            None => {
+                self.srtt = Some(rtt);
+                self.rttvar = rtt / 2;
+            }
+            // [6298-03] [6298-04]
+            Some(srtt) => {
+                self.rttvar = self.rttvar * 3 / 4 + srtt.abs_diff(rtt) / 4;
+                self.srtt = Some(srtt * 7 / 8 + rtt / 8);
+            }
+        }
+        self.min_rtt = self.min_rtt.min(rtt);
+        self.backoff = 0;
+        // [6298-05] [6298-10]
+        let rto = self.srtt.unwrap_or(rtt) + (self.rttvar * 4).max(GRANULARITY);
+        self.base = rto.clamp(MIN_RTO, MAX_RTO);
+    }
+
+    /// The timer ran out. [6298-14]
+    pub(super) fn back_off(&mut self) {
+        self.backoff = (self.backoff + 1).min(MAX_BACKOFF);
+    }
+
+    /// Data is about to flow, and the SYN had been lost; a sample, if there is one, overrides this. [6298-16]
+    pub(super) fn after_syn_loss(&mut self) {
+        self.backoff = 0;
+        if self.srtt.is_none() {
+            self.base = RTO_AFTER_SYN_LOSS;
+        }
+    }
+
+    /// The timeout now.
+    pub(super) fn rto(&self) -> Duration {
+        self.backed_off(self.backoff)
+    }
+
+    /// The timeout doubled `times` times, whatever the backoff is: for probes, which have their own.
+    pub(super) fn backed_off(&self, times: u8) -> Duration {
+        self.base.saturating_mul(1 << times.min(MAX_BACKOFF)).min(MAX_RTO)
+    }
+
+    pub(super) const fn srtt(&self) -> Option<Duration> {
+        self.srtt
+    }
+
+    pub(super) const fn rttvar(&self) -> Duration {
+        self.rttvar
+    }
+
+    pub(super) fn min_rtt(&self) -> Option<Duration> {
+        self.srtt.map(|_| self.min_rtt)
+    }
+
+    pub(super) const fn backoff(&self) -> u8 {
+        self.backoff
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_first_samples_follow_the_rfc() {
+        // [6298-01] [6298-02] [6298-03] [6298-04] [6298-05]
+        let mut rtt = RttEstimator::new();
+        assert_eq!(rtt.rto(), ms(1000));
+        rtt.sample(ms(400));
+        assert_eq!((rtt.srtt(), rtt.rttvar(), rtt.rto()), (Some(ms(400)), ms(200), ms(1200)));
+        rtt.sample(ms(800));
+        assert_eq!((rtt.srtt(), rtt.rttvar(), rtt.rto()), (Some(ms(450)), ms(250), ms(1450)));
+    }
+
+    #[test]
+    fn the_timeout_stays_within_its_bounds() {
+        // [6298-06] [6298-07] [6298-10]
+        let mut rtt = RttEstimator::new();
+        for _ in 0..100 {
+            rtt.sample(Duration::from_micros(50));
+        }
+        assert_eq!(rtt.rto(), MIN_RTO);
+        rtt.sample(Duration::from_secs(90));
+        assert_eq!(rtt.rto(), MAX_RTO);
+    }
+
+    #[test]
+    fn each_expiry_doubles_until_a_sample_comes() {
+        // [6298-14] [9293 MUST-18] [1122-T052]
+        let mut rtt = RttEstimator::new();
+        rtt.sample(ms(10));
+        for expected in [400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000] {
+            rtt.back_off();
+            assert_eq!(rtt.rto(), ms(expected));
+        }
+        rtt.sample(ms(10));
+        assert_eq!(rtt.rto(), ms(200));
+    }
+
+    #[test]
+    fn data_after_a_lost_syn_begins_with_three_seconds() {
+        // [6298-16]
+        let mut rtt = RttEstimator::new();
+        rtt.back_off();
+        rtt.after_syn_loss();
+        assert_eq!(rtt.rto(), ms(3000));
+    }
+}

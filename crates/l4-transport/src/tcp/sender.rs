@@ -1,0 +1,268 @@
+//! The sending half of a connection: what was written, sent, acknowledged, and is to be sent again.
+//!
+//! # State
+//! ```text
+//!       1         2          3          4
+//!  ----------|----------|----------|----------
+//!         SND.UNA    SND.NXT    SND.UNA
+//!                              +SND.WND       1 acknowledged  2 in flight  3 may be sent  4 not yet (RFC 9293 figure 3)
+//! ```
+//! | RFC | field |
+//! |---|---|
+//! | ISS | `iss` |
+//! | SND.UNA | `snd_una` |
+//! | SND.NXT, the highest ever sent | `snd_nxt` |
+//! | SND.WND, MAX.SND.WND in bytes | `snd_wnd`, `max_snd_wnd` |
+//! | SND.WL1, SND.WL2 | `snd_wl1`, `snd_wl2` |
+//! | SND.UP | `urgent_end` |
+//! | Snd.Wind.Shift | `shift` |
+//! | Eff.snd.MSS | `mss` |
+//!
+//! The ring holds what was written and not acknowledged; its first byte has the number `data_start`. A FIN has the
+//! number after the last byte. `lost` is the part of the flight that has to be sent again.
+
+use netloom_base::{Instant, RingBuffer};
+use netloom_wire::SeqNumber;
+
+use super::reason::RetransmitCause;
+
+/// Bytes that a socket takes for sending whatever the congestion window is: enough for a few super-segments.
+const LEAST_SEND_BUFFER: u32 = 256 * 1024;
+
+/// A part of the flight that has to be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// The next byte to send again.
+    pub(super) next: SeqNumber,
+    /// Where it ends.
+    pub(super) until: SeqNumber,
+    pub(super) cause: RetransmitCause,
+    /// Whether its first segment goes whatever the congestion window says.
+    pub(super) is_forced: bool,
+}
+
+/// The sending half.
+#[derive(Clone, Debug)]
+pub(super) struct Sender {
+    pub(super) iss: SeqNumber,
+    pub(super) snd_una: SeqNumber,
+    pub(super) snd_nxt: SeqNumber,
+    pub(super) snd_wnd: u32,
+    pub(super) max_snd_wnd: u32,
+    pub(super) snd_wl1: SeqNumber,
+    pub(super) snd_wl2: SeqNumber,
+    data_start: SeqNumber,
+    pub(super) urgent_end: Option<SeqNumber>,
+    /// End of the last segment sent that was not full: Nagle holds the next such one until it is acknowledged.
+    pub(super) small_end: SeqNumber,
+    pub(super) lost: Option<Lost>,
+    /// The end of a segment whose round trip is being measured, and when it left. [6298-09]
+    timed: Option<(SeqNumber, Instant)>,
+    pub(super) last_sent_at: Instant,
+    pub(super) ring: RingBuffer,
+    limit: u32,
+    /// Bytes of text in a full segment.
+    pub(super) mss: u32,
+    pub(super) shift: u8,
+    /// Whether the user has no more to send.
+    pub(super) has_fin: bool,
+    /// Whether the congestion window kept something back since the last acknowledgment.
+    pub(super) is_window_limited: bool,
+    /// Whether a writer waits for room.
+    pub(super) is_writer_waiting: bool,
+}
+
+fn length(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+impl Sender {
+    pub(super) fn new(iss: SeqNumber, limit: u32, mss: u32) -> Self {
+        Self {
+            iss,
+            snd_una: iss,
+            // The SYN is as good as sent. [9293 3.10.1]
+            snd_nxt: iss + 1,
+            snd_wnd: 0,
+            max_snd_wnd: 0,
+            snd_wl1: SeqNumber(0),
+            snd_wl2: SeqNumber(0),
+            data_start: iss + 1,
+            urgent_end: None,
+            small_end: iss,
+            lost: None,
+            timed: None,
+            last_sent_at: Instant::ZERO,
+            ring: RingBuffer::new(limit as usize),
+            limit,
+            mss,
+            shift: 0,
+            has_fin: false,
+            is_window_limited: false,
+            is_writer_waiting: false,
+        }
+    }
+
+    /// The number after the last byte written: the FIN's, if there is one.
+    pub(super) fn data_end(&self) -> SeqNumber {
+        self.data_start + length(self.ring.len())
+    }
+
+    /// The number after everything that there is to send.
+    pub(super) fn end(&self) -> SeqNumber {
+        self.data_end() + u32::from(self.has_fin)
+    }
+
+    /// Whether the FIN has been sent.
+    pub(super) fn is_fin_sent(&self) -> bool {
+        self.has_fin && self.snd_nxt.after(self.data_end())
+    }
+
+    /// Whether the FIN has been acknowledged.
+    pub(super) fn is_fin_acked(&self) -> bool {
+        self.has_fin && self.snd_una.after(self.data_end())
+    }
+
+    /// Whether the SYN has been acknowledged.
+    pub(super) fn is_syn_acked(&self) -> bool {
+        self.snd_una.after(self.iss)
+    }
+
+    /// Bytes written and not sent yet.
+    pub(super) fn unsent_len(&self) -> u32 {
+        self.snd_nxt.distance_to(self.data_end())
+    }
+
+    /// Whether something sent is not acknowledged.
+    pub(super) fn is_outstanding(&self) -> bool {
+        self.snd_una != self.snd_nxt
+    }
+
+    /// Bytes in flight: sent, not acknowledged, not known to be lost.
+    pub(super) fn flight_len(&self) -> u32 {
+        let lost_len = self.lost.map_or(0, |lost| lost.next.distance_to(lost.until));
+        self.snd_una.distance_to(self.snd_nxt).saturating_sub(lost_len)
+    }
+
+    /// How many numbers from `from` on the peer's window takes. It may have shrunk. [9293 MUST-34]
+    pub(super) fn window_from(&self, from: SeqNumber) -> u32 {
+        from.distance_to(self.snd_una + self.snd_wnd)
+    }
+
+    /// Where byte `sequence` lies in the ring.
+    pub(super) fn offset_of(&self, sequence: SeqNumber) -> u32 {
+        self.data_start.distance_to(sequence)
+    }
+
+    /// Bytes that the socket takes while the congestion window is `window`: what fills it twice is enough to keep it
+    /// full, more would only lie in memory.
+    fn capacity(&self, window: u32) -> u32 {
+        window.saturating_mul(2).max(LEAST_SEND_BUFFER).min(self.limit)
+    }
+
+    /// Bytes that may still be written.
+    pub(super) fn room(&self, window: u32) -> u32 {
+        self.capacity(window).saturating_sub(length(self.ring.len()))
+    }
+
+    /// Whether a writer that waits should be told of the room there is: a third is worth it.
+    pub(super) fn is_writable(&self, window: u32) -> bool {
+        self.room(window) >= self.capacity(window) / 3
+    }
+
+    /// Takes as much of `bytes` as there is room for.
+    pub(super) fn write(&mut self, bytes: &[u8], window: u32) -> usize {
+        let room = self.room(window) as usize;
+        let fitting = bytes.get(..room).unwrap_or(bytes);
+        let written = self.ring.write(fitting);
+        if written < bytes.len() {
+            self.is_writer_waiting = true;
+        }
+        written
+    }
+
+    /// A segment up to `end` leaves for the first time.
+    pub(super) fn advance(&mut self, now: Instant, end: SeqNumber) {
+        self.snd_nxt = self.snd_nxt.later_of(end);
+        if self.timed.is_none() {
+            self.timed = Some((end, now));
+        }
+        self.last_sent_at = now;
+    }
+
+    /// Whether a round trip is being measured.
+    pub(super) const fn is_timing(&self) -> bool {
+        self.timed.is_some()
+    }
+
+    /// Something was sent again: what is being measured tells nothing any more. [6298-08] [1122-T050]
+    pub(super) fn stop_timing(&mut self) {
+        self.timed = None;
+    }
+
+    /// Everything before `acknowledgment` has arrived. Says how long the round trip took, if one was being measured.
+    pub(super) fn acknowledge(
+        &mut self,
+        now: Instant,
+        acknowledgment: SeqNumber,
+    ) -> Option<core::time::Duration> {
+        let data_acked = self.data_start.distance_to(acknowledgment.earlier_of(self.data_end()));
+        self.ring.consume(data_acked as usize);
+        self.data_start += data_acked;
+        self.snd_una = acknowledgment;
+        self.lost = self.lost.and_then(|lost| {
+            let next = lost.next.later_of(acknowledgment);
+            next.before(lost.until).then_some(Lost { next, ..lost })
+        });
+        if self.urgent_end.is_some_and(|end| end.at_or_before(acknowledgment)) {
+            self.urgent_end = None;
+        }
+        let (end, sent_at) = self.timed?;
+        if end.after(acknowledgment) {
+            return None;
+        }
+        self.timed = None;
+        Some(now.saturating_since(sent_at))
+    }
+
+    /// The whole flight has to be sent again.
+    pub(super) fn lose_all(&mut self, cause: RetransmitCause) {
+        self.lost = Some(Lost { next: self.snd_una, until: self.snd_nxt, cause, is_forced: false });
+        self.stop_timing();
+    }
+
+    /// The first segment of the flight has to be sent again, at once.
+    pub(super) fn lose_first(&mut self, cause: RetransmitCause) {
+        let segment_end = (self.snd_una + self.mss).earlier_of(self.snd_nxt);
+        let until = self.lost.map_or(segment_end, |lost| lost.until.later_of(segment_end));
+        self.lost = Some(Lost { next: self.snd_una, until, cause, is_forced: true });
+        self.stop_timing();
+    }
+
+    /// Gives all memory back: nothing will be sent any more.
+    pub(super) fn release(&mut self) {
+        self.ring.clear();
+        self.data_start = self.snd_nxt;
+        self.snd_una = self.snd_nxt;
+        self.urgent_end = None;
+        self.has_fin = false;
+        self.lost = None;
+        self.timed = None;
+    }
+
+    pub(super) fn assert_invariants(&self) {
+        debug_assert!(self.snd_una.at_or_before(self.snd_nxt), "SND.UNA is not beyond SND.NXT");
+        debug_assert!(self.snd_nxt.at_or_before(self.end()), "nothing was sent that was not written");
+        debug_assert!(
+            self.data_start == self.snd_una
+                || !self.is_syn_acked()
+                || (self.is_fin_acked() && self.data_start + 1 == self.snd_una),
+            "the ring begins at SND.UNA"
+        );
+        if let Some(lost) = self.lost {
+            debug_assert!(self.snd_una.at_or_before(lost.next), "what is lost was not acknowledged");
+            debug_assert!(lost.next.before(lost.until), "what is lost is not empty");
+            debug_assert!(lost.until.at_or_before(self.snd_nxt), "what is lost was sent");
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! What a user does with connections: open, send, receive, shut down, close, abort (RFC 9293 3.9.1).
+
+use core::net::SocketAddr;
+
+use netloom_base::{Instant, PathInfo, SlabId};
+use netloom_wire::is_global_unicast_candidate;
+
+use super::config::{SocketOptions, TcpBind, TcpConfig};
+use super::connection::{Connection, Context, Opening, Origin, Owner};
+use super::error::{ConnectError, NoSuchSocket, RecvError, SendError, TcpError};
+use super::id::{Recv, TcpSocketId};
+use super::layer::{Slot, Tcp};
+use super::negotiation::mss_of_mtu;
+use super::reason::EndReason;
+use super::state::{Input, State};
+use super::timers::Timer;
+use super::tuple::FourTuple;
+
+impl Tcp {
+    /// Begins a connection to `remote` over `path`, from `local` or the path's source and an ephemeral port. It is done
+    /// at [`TcpEvent::Connected`](super::TcpEvent::Connected) or [`Closed`](super::TcpEvent::Closed); drain
+    /// `poll_transmit` to send the SYN. [9293 MUST-43, MUST-44, MUST-45] [1122-T037] [1122-T038]
+    ///
+    /// # Errors
+    /// If the peer's address is none that one can connect to, the two ends are connected already, no port is free, or
+    /// the table is full.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        local: TcpBind,
+        path: &PathInfo,
+        remote: SocketAddr,
+        options: &SocketOptions,
+    ) -> Result<TcpSocketId, ConnectError> {
+        let source = local.address.unwrap_or(path.source);
+        let is_host = |address| is_global_unicast_candidate(address) || address.is_loopback();
+        // [9293 MUST-46] [1122-T039] [1122-T094]
+        if !is_host(remote.ip()) || !is_host(source) || remote.port() == 0 {
+            return Err(ConnectError::InvalidAddress);
+        }
+        if self.connections.is_full() {
+            return Err(ConnectError::TableFull);
+        }
+        let tuple = |port| FourTuple {
+            local_address: source,
+            remote_address: remote.ip(),
+            local_port: port,
+            remote_port: remote.port(),
+        };
+        let port = if local.port == 0 {
+            let Self { ports, demux, bound, .. } = self;
+            let is_listening = |port| {
+                bound.contains_key(&TcpBind { address: None, port })
+                    || bound.contains_key(&TcpBind { address: Some(source), port })
+            };
+            ports
+                .pick_towards(source, remote, |port| demux.contains_key(&tuple(port)) || is_listening(port))
+                .map_err(|_| ConnectError::PortsExhausted)?
+        } else {
+            local.port
+        };
+        let tuple = tuple(port);
+        if self.demux.contains_key(&tuple) {
+            return Err(ConnectError::AddressInUse);
+        }
+        let opening = Opening {
+            tuple,
+            iss: self.isn.sequence(now, &tuple),
+            mtu: path.mtu,
+            advertised_mss: mss_of_mtu(path.mtu, remote.ip()),
+            ts_offset: self.isn.timestamp_offset(&tuple),
+            options: *options,
+        };
+        let mut connection = Connection::new(now, &self.config, &opening, Origin::Active, Owner::User);
+        connection.transition(Input::ActiveOpen, "connect");
+        connection.dues.syn = true;
+        connection.membership.in_demux = true;
+        connection.membership.wants_output = true;
+        let id = self.connections.insert(connection).map_err(|_| ConnectError::TableFull)?;
+        self.demux.insert(tuple, Slot::Connection(id));
+        self.counters.active_opens.increment();
+        self.settle(now, id);
+        Ok(TcpSocketId(id))
+    }
+
+    /// A connection that its user still holds.
+    pub(super) fn held(&self, id: TcpSocketId) -> Option<&Connection> {
+        self.connections.get(id.0).filter(|connection| connection.owner == Owner::User)
+    }
+
+    /// Runs `work` on a connection that its user still holds.
+    fn with_held<R>(
+        &mut self,
+        now: Instant,
+        id: TcpSocketId,
+        work: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        self.held(id)?;
+        self.with_connection(now, id.0, work)
+    }
+
+    /// Whether the handshake is done: `false` while it runs.
+    ///
+    /// # Errors
+    /// If the connection broke, or does not exist.
+    pub fn connected(&self, id: TcpSocketId) -> Result<bool, TcpError> {
+        let connection = self.held(id).ok_or(TcpError::ConnectionAborted)?;
+        match connection.error() {
+            Some(error) => Err(error),
+            None => Ok(!matches!(connection.state, State::SynSent | State::SynReceived)),
+        }
+    }
+
+    /// Takes bytes for sending, as many as there is room for; 0: wait for
+    /// [`TcpEvent::Writable`](super::TcpEvent::Writable). During the handshake they wait for its end.
+    ///
+    /// # Errors
+    /// After the sending side was shut down, or the connection has ended.
+    pub fn send(&mut self, now: Instant, id: TcpSocketId, bytes: &[u8]) -> Result<usize, SendError> {
+        self.with_held(now, id, |connection, _| connection.write(now, bytes))
+            .unwrap_or(Err(SendError::NotFound))
+    }
+
+    /// The same, and marks the bytes as urgent, as far as they were taken (RFC 9293 3.8.5; RFC 6093 advises against).
+    /// [9293 MUST-30, MUST-31]
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_urgent(&mut self, now: Instant, id: TcpSocketId, bytes: &[u8]) -> Result<usize, SendError> {
+        self.with_held(now, id, |connection, _| {
+            let written = connection.write(now, bytes)?;
+            if written > 0 {
+                connection.sender.urgent_end = Some(connection.sender.data_end());
+            }
+            Ok(written)
+        })
+        .unwrap_or(Err(SendError::NotFound))
+    }
+
+    /// Takes received bytes into `target`. Drain `poll_transmit` afterwards: the window may have opened.
+    ///
+    /// # Errors
+    /// If the connection broke, once all that came before has been taken.
+    pub fn recv(&mut self, now: Instant, id: TcpSocketId, target: &mut [u8]) -> Result<Recv, RecvError> {
+        self.with_held(now, id, |connection, _| {
+            let count = connection.receiver.ring.read(target);
+            if count == 0 {
+                return connection.nothing_to_read(target);
+            }
+            connection.open_window();
+            Ok(Recv::Data(count))
+        })
+        .unwrap_or(Err(RecvError::NotFound))
+    }
+
+    /// Copies received bytes into `target` and leaves them where they are.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn peek(&self, id: TcpSocketId, target: &mut [u8]) -> Result<Recv, RecvError> {
+        let connection = self.held(id).ok_or(RecvError::NotFound)?;
+        match connection.receiver.ring.peek(target) {
+            0 => connection.nothing_to_read(target),
+            count => Ok(Recv::Data(count)),
+        }
+    }
+
+    /// Says that no more will be sent: after what was taken goes a FIN, be the peer's window as it may. Receiving goes
+    /// on. Saying it twice changes nothing.
+    ///
+    /// # Errors
+    /// If the connection broke.
+    pub fn shutdown_write(&mut self, now: Instant, id: TcpSocketId) -> Result<(), SendError> {
+        self.with_held(now, id, |connection, _| {
+            if let Some(error) = connection.error() {
+                return Err(SendError::Failed(error));
+            }
+            connection.finish_sending("shutdown");
+            Ok(())
+        })
+        .unwrap_or(Err(SendError::NotFound))
+    }
+
+    /// Says that no more will be read: what came is dropped, what comes is acknowledged and dropped, and
+    /// [`recv`](Self::recv) reports the end of the stream. The peer does not notice.
+    ///
+    /// # Errors
+    /// If the socket does not exist.
+    pub fn shutdown_read(&mut self, now: Instant, id: TcpSocketId) -> Result<(), NoSuchSocket> {
+        self.with_held(now, id, |connection, _| {
+            connection.is_read_shut = true;
+            connection.receiver.discard();
+            connection.open_window();
+        })
+        .ok_or(NoSuchSocket)
+    }
+
+    /// Gives the socket back. What was taken for sending is still delivered, and the FIN after it; if received data is
+    /// unread, the peer is told by a reset (RFC 9293 3.6.1, RFC 2525 2.17). The id is void from now on.
+    pub fn close(&mut self, now: Instant, id: TcpSocketId) {
+        self.with_held(now, id, Connection::close);
+    }
+
+    /// Ends the connection at once with a reset, and gives the socket back.
+    pub fn abort(&mut self, now: Instant, id: TcpSocketId) {
+        self.with_held(now, id, |connection, cx| {
+            connection.owner = Owner::Nobody;
+            connection.abort(cx, EndReason::Aborted);
+            connection.receiver.release();
+        });
+    }
+
+    /// Ends every connection with a reset, also those that nobody holds, and forgets handshakes and TIME-WAIT. Listeners
+    /// stay. Walks the tables.
+    pub fn abort_all(&mut self, now: Instant) {
+        let connections: Vec<SlabId> = self.connections.iter().map(|(id, _)| id).collect();
+        for id in connections {
+            self.with_connection(now, id, |connection, cx| connection.abort(cx, EndReason::Aborted));
+        }
+        let half_open: Vec<SlabId> = self.half_open.iter().map(|(id, _)| id).collect();
+        for id in half_open {
+            self.remove_half_open(id);
+        }
+        let time_waits: Vec<SlabId> = self.time_waits.iter().map(|(id, _)| id).collect();
+        for id in time_waits {
+            self.remove_time_wait(id);
+        }
+    }
+
+    /// Why the connection broke, if it did.
+    pub fn error(&self, id: TcpSocketId) -> Option<TcpError> {
+        self.held(id)?.error()
+    }
+
+    /// Our end.
+    pub fn local_addr(&self, id: TcpSocketId) -> Option<SocketAddr> {
+        self.held(id).map(|connection| connection.tuple.local())
+    }
+
+    /// The peer's end.
+    pub fn peer_addr(&self, id: TcpSocketId) -> Option<SocketAddr> {
+        self.held(id).map(|connection| connection.tuple.remote())
+    }
+
+    /// Switches the Nagle algorithm off (`true`) or on. [9293 MUST-17] [1122-T065]
+    ///
+    /// # Errors
+    /// If the socket does not exist.
+    pub fn set_nodelay(&mut self, now: Instant, id: TcpSocketId, nodelay: bool) -> Result<(), NoSuchSocket> {
+        self.with_held(now, id, |connection, _| {
+            connection.options.nodelay = nodelay;
+            connection.membership.wants_output = true;
+        })
+        .ok_or(NoSuchSocket)
+    }
+
+    /// What [`set_nodelay`](Self::set_nodelay) set.
+    pub fn nodelay(&self, id: TcpSocketId) -> Option<bool> {
+        self.held(id).map(|connection| connection.options.nodelay)
+    }
+
+    /// Switches keep-alive on or off. [9293 MUST-24] [1122-T074]
+    ///
+    /// # Errors
+    /// If the socket does not exist.
+    pub fn set_keepalive(
+        &mut self,
+        now: Instant,
+        id: TcpSocketId,
+        keepalive: Option<super::config::Keepalive>,
+    ) -> Result<(), NoSuchSocket> {
+        self.with_held(now, id, |connection, _| {
+            connection.options.keepalive = keepalive;
+            connection.restart_keepalive(now);
+        })
+        .ok_or(NoSuchSocket)
+    }
+
+    /// Sets how long sent data may go unacknowledged; `None`: until R2. [9293 MUST-21] [1122-T068]
+    ///
+    /// # Errors
+    /// If the socket does not exist.
+    pub fn set_user_timeout(
+        &mut self,
+        now: Instant,
+        id: TcpSocketId,
+        patience: Option<core::time::Duration>,
+    ) -> Result<(), NoSuchSocket> {
+        self.with_held(now, id, |connection, _| {
+            connection.options.user_timeout = patience;
+            connection.restart_user_timeout(now);
+        })
+        .ok_or(NoSuchSocket)
+    }
+
+    /// Sets the DSCP of what is sent from now on. [9293 MUST-48, SHLD-21, SHLD-22] [1122-T099]
+    ///
+    /// # Errors
+    /// If the socket does not exist.
+    pub fn set_traffic_class(
+        &mut self,
+        now: Instant,
+        id: TcpSocketId,
+        traffic_class: u8,
+    ) -> Result<(), NoSuchSocket> {
+        self.with_held(now, id, |connection, _| connection.options.traffic_class = traffic_class)
+            .ok_or(NoSuchSocket)
+    }
+
+    /// What the socket was told so far.
+    pub fn options(&self, id: TcpSocketId) -> Option<SocketOptions> {
+        self.held(id).map(|connection| connection.options)
+    }
+}
+
+impl Connection {
+    fn write(&mut self, now: Instant, bytes: &[u8]) -> Result<usize, SendError> {
+        if let Some(error) = self.error() {
+            return Err(SendError::Failed(error));
+        }
+        if self.sender.has_fin || self.is_over() {
+            return Err(SendError::Shutdown);
+        }
+        let written = self.sender.write(bytes, self.congestion.window());
+        if written > 0 {
+            self.membership.wants_output |= self.state.is_synchronized();
+            if self.options.user_timeout.is_some() && !self.timers.is_armed(Timer::UserTimeout) {
+                self.restart_user_timeout(now);
+            }
+        }
+        Ok(written)
+    }
+
+    /// What a reader is told when the ring is empty.
+    fn nothing_to_read(&self, target: &[u8]) -> Result<Recv, RecvError> {
+        if target.is_empty() && !self.receiver.ring.is_empty() {
+            return Ok(Recv::Data(0));
+        }
+        if self.is_read_shut || self.receiver.has_finished() {
+            return Ok(Recv::EndOfStream);
+        }
+        match (self.error(), self.end_reason) {
+            (Some(error), _) => Err(RecvError::Failed(error)),
+            (None, Some(_)) => Ok(Recv::EndOfStream),
+            (None, None) => Ok(Recv::WouldBlock),
+        }
+    }
+
+    /// The reader has made room: the peer hears of it if it matters.
+    fn open_window(&mut self) {
+        if self.state.accepts_text()
+            && self.state != State::SynReceived
+            && self.receiver.window_update_is_due()
+        {
+            self.receiver.owe_one_ack();
+            self.membership.wants_output = true;
+        }
+    }
+
+    /// The user has no more to send (RFC 9293 3.10.4): the FIN waits behind what was written.
+    fn finish_sending(&mut self, cause: &'static str) {
+        if self.sender.has_fin || self.is_over() {
+            return;
+        }
+        self.sender.has_fin = true;
+        self.membership.wants_output = true;
+        match self.state {
+            State::Established | State::CloseWait => self.transition(Input::Close, cause),
+            // It follows when the handshake is done.
+            State::Closed
+            | State::Listen
+            | State::SynSent
+            | State::SynReceived
+            | State::FinWait1
+            | State::FinWait2
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait => {}
+        }
+    }
+
+    fn close(&mut self, cx: &mut Context<'_>) {
+        self.owner = Owner::Nobody;
+        let has_unread = !self.receiver.ring.is_empty();
+        self.receiver.release();
+        if self.is_over() {
+            return;
+        }
+        if self.state == State::SynSent {
+            self.end(cx, Input::Close, EndReason::ClosedInHandshake);
+            return;
+        }
+        if has_unread {
+            // [9293 SHLD-3] [1122-T044]
+            self.abort(cx, EndReason::ClosedUnread);
+            return;
+        }
+        self.finish_sending("close");
+        self.limit_orphan(cx.now, cx.config);
+    }
+
+    /// Nobody holds it any more: what is left to do has a limit.
+    fn limit_orphan(&mut self, now: Instant, config: &TcpConfig) {
+        if self.state == State::FinWait2 {
+            self.limit_fin_wait2(now, config);
+        } else {
+            self.timers.set(Timer::Lifetime, now + config.orphan_timeout);
+        }
+    }
+}

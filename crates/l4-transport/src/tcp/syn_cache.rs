@@ -1,0 +1,213 @@
+//! Half-open connections: what a peer's SYN leaves here until its handshake is done (RFC 4987 3.6).
+//!
+//! # Theory of operation
+//! A SYN to a listener makes an entry, which sends its SYN-ACK, again and again by its own timer. The acknowledgment of
+//! our SYN turns it into a connection. So a flood of SYNs costs entries and not connections, and there is a bound to
+//! those, at which the oldest of the listener goes.
+//!
+//! # Limits
+//! 96 bytes an entry.
+//!
+//! # Not here
+//! The tables that lead to an entry (`layer.rs`), and SYN cookies, which would take no entry: where `passive.rs` finds no
+//! room is their place.
+
+use netloom_base::{DropReason, Instant, SlabId};
+use netloom_wire::{SeqNumber, TcpFlags, TcpHeader, TcpOptions, TcpTimestamps};
+
+use super::connection::Context;
+use super::isn::timestamp;
+use super::negotiation::{Negotiated, syn_ack_options};
+use super::rtt::{INITIAL_RTO, MAX_RTO};
+use super::segment::{Reply, Segment};
+use super::tuple::FourTuple;
+
+/// One half-open connection: SYN-RECEIVED, passive.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SynCacheEntry {
+    pub(super) tuple: FourTuple,
+    pub(super) mtu: u16,
+    pub(super) peer_mss: u16,
+    /// The window that our SYN-ACK offers.
+    window: u16,
+    pub(super) listener: SlabId,
+    pub(super) iss: SeqNumber,
+    pub(super) irs: SeqNumber,
+    pub(super) ts_recent: u32,
+    pub(super) ts_offset: u32,
+    pub(super) sent_at: Instant,
+    pub(super) negotiated: Negotiated,
+    pub(super) mss: u16,
+    pub(super) traffic_class: u8,
+    pub(super) retries: u8,
+    challenges: u8,
+    /// Whether the SYN-ACK was sent again because the SYN came again.
+    pub(super) is_repeated: bool,
+    /// Whether a SYN-ACK waits to be sent.
+    pub(super) is_queued: bool,
+}
+
+const _: () = assert!(size_of::<SynCacheEntry>() <= 96);
+
+/// What an entry is made from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HalfOpening {
+    pub(super) listener: SlabId,
+    pub(super) iss: SeqNumber,
+    pub(super) ts_offset: u32,
+    pub(super) negotiated: Negotiated,
+    pub(super) peer_mss: u16,
+    pub(super) mss: u16,
+    pub(super) receive_limit: u32,
+    pub(super) traffic_class: u8,
+}
+
+/// What a segment does to an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HalfOpenVerdict {
+    /// Nothing, or an answer.
+    Stay(Result<(), DropReason>),
+    /// The SYN came again: so does the SYN-ACK.
+    Repeat,
+    /// A reset: back to LISTEN.
+    Remove,
+    /// The handshake is done.
+    Promote,
+}
+
+impl SynCacheEntry {
+    pub(super) fn new(segment: &Segment<'_>, opening: &HalfOpening) -> Self {
+        let HalfOpening { listener, iss, ts_offset, negotiated, peer_mss, mss, receive_limit, traffic_class } =
+            *opening;
+        Self {
+            tuple: segment.tuple,
+            mtu: segment.mtu,
+            peer_mss,
+            window: u16::try_from(receive_limit).unwrap_or(u16::MAX),
+            listener,
+            iss,
+            irs: segment.header.sequence,
+            ts_recent: segment.header.options.timestamps.map_or(0, |theirs| theirs.value),
+            ts_offset,
+            sent_at: Instant::ZERO,
+            negotiated,
+            mss,
+            traffic_class,
+            retries: 0,
+            challenges: 0,
+            is_repeated: false,
+            is_queued: false,
+        }
+    }
+
+    /// The SYN-ACK.
+    pub(super) fn syn_ack(&self, now: Instant) -> TcpHeader {
+        let options = syn_ack_options(self.negotiated, now, self.mss, self.ts_offset, self.ts_recent);
+        self.header(self.iss, TcpFlags::SYN | TcpFlags::ACK, options)
+    }
+
+    fn header(&self, sequence: SeqNumber, flags: TcpFlags, options: TcpOptions) -> TcpHeader {
+        TcpHeader {
+            source_port: self.tuple.local_port,
+            destination_port: self.tuple.remote_port,
+            sequence,
+            acknowledgment: self.irs + 1,
+            flags,
+            window: self.window,
+            urgent_pointer: 0,
+            options,
+        }
+    }
+
+    /// When the SYN-ACK that leaves now is sent again. [9293 MUST-22]
+    pub(super) fn timeout_from(&self, now: Instant) -> Instant {
+        now + INITIAL_RTO.saturating_mul(1 << self.retries.min(16)).min(MAX_RTO)
+    }
+
+    /// RFC 9293 3.10.7.4 for a passive SYN-RECEIVED.
+    pub(super) fn on_segment(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) -> HalfOpenVerdict {
+        let (rcv_nxt, window) = (self.irs + 1, u32::from(self.window).max(1));
+        let sequence = segment.header.sequence;
+        if segment.has(TcpFlags::RST) {
+            return self.on_rst(cx, sequence, rcv_nxt, window);
+        }
+        if segment.has(TcpFlags::SYN) {
+            if sequence == self.irs && !segment.has(TcpFlags::ACK) {
+                self.is_repeated = true;
+                return HalfOpenVerdict::Repeat;
+            }
+            // [9293-u07] [5961-07]: a SYN of another connection; its sender resets ours if that is stale.
+            self.answer(cx);
+            return HalfOpenVerdict::Stay(Err(DropReason::TcpUnexpectedSyn));
+        }
+        if self.is_old(segment) {
+            self.answer(cx);
+            return HalfOpenVerdict::Stay(Err(DropReason::TcpPaws));
+        }
+        if !sequence.is_within(rcv_nxt, window + 1) {
+            self.answer(cx);
+            return HalfOpenVerdict::Stay(Err(DropReason::TcpOutOfWindow));
+        }
+        if !segment.has(TcpFlags::ACK) {
+            return HalfOpenVerdict::Stay(Err(DropReason::TcpNoAck));
+        }
+        if segment.header.acknowledgment != self.iss + 1 {
+            cx.counters.resets_sent.increment();
+            let header = TcpHeader {
+                acknowledgment: SeqNumber(0),
+                window: 0,
+                ..self.header(segment.header.acknowledgment, TcpFlags::RST, TcpOptions::default())
+            };
+            cx.reply(Reply { tuple: self.tuple, header, traffic_class: self.traffic_class });
+            return HalfOpenVerdict::Stay(Err(DropReason::TcpBadAck));
+        }
+        HalfOpenVerdict::Promote
+    }
+
+    /// [9293-u03] [9293-u04] [9293-u05] [9293 MUST-11]
+    fn on_rst(
+        &mut self,
+        cx: &mut Context<'_>,
+        sequence: SeqNumber,
+        rcv_nxt: SeqNumber,
+        window: u32,
+    ) -> HalfOpenVerdict {
+        if sequence == rcv_nxt {
+            return HalfOpenVerdict::Remove;
+        }
+        if sequence.is_within(rcv_nxt, window) {
+            self.answer(cx);
+        }
+        HalfOpenVerdict::Stay(Err(DropReason::TcpBadReset))
+    }
+
+    /// [7323-38] [7323-24]
+    fn is_old(&self, segment: &Segment<'_>) -> bool {
+        self.negotiated.timestamps
+            && segment
+                .header
+                .options
+                .timestamps
+                .is_none_or(|theirs| SeqNumber(theirs.value).before(SeqNumber(self.ts_recent)))
+    }
+
+    /// An acknowledgment of the SYN, so many in an entry's life.
+    fn answer(&mut self, cx: &mut Context<'_>) {
+        if self.challenges >= cx.config.challenge_acks {
+            cx.counters.challenge_acks_limited.increment();
+            return;
+        }
+        self.challenges += 1;
+        cx.counters.challenge_acks_sent.increment();
+        let timestamps = self
+            .negotiated
+            .timestamps
+            .then(|| TcpTimestamps { value: timestamp(cx.now, self.ts_offset), echo_reply: self.ts_recent });
+        let options = TcpOptions { timestamps, ..TcpOptions::default() };
+        let header = TcpHeader {
+            window: self.window >> self.negotiated.rcv_shift,
+            ..self.header(self.iss + 1, TcpFlags::ACK, options)
+        };
+        cx.reply(Reply { tuple: self.tuple, header, traffic_class: self.traffic_class });
+    }
+}

@@ -1,0 +1,138 @@
+//! What a segment's text, urgent pointer and FIN do (RFC 9293 3.10.7.4, sixth to eighth step).
+
+use netloom_base::DropReason;
+use netloom_wire::TcpFlags;
+
+use super::connection::{Connection, Context, Notices, Owner};
+use super::reason::EndReason;
+use super::receiver::{AckDue, TextOutcome};
+use super::segment::Segment;
+use super::state::{Input, State};
+use super::timers::Timer;
+
+impl Connection {
+    /// Sixth: the urgent pointer, which points behind the last urgent byte. [9293 MUST-30, MUST-32, MUST-62]
+    pub(super) fn check_urgent(&mut self, segment: &Segment<'_>) {
+        if !segment.has(TcpFlags::URG) || !self.state.accepts_text() {
+            return;
+        }
+        let end = segment.header.sequence + u32::from(segment.header.urgent_pointer);
+        let is_further = self.receiver.urgent_end.is_none_or(|known| end.after(known));
+        if is_further && end.after(self.receiver.rcv_nxt) {
+            self.receiver.urgent_end = Some(end);
+            self.notices.add(Notices::REPORT);
+        }
+    }
+
+    /// Seventh: the text.
+    pub(super) fn process_text(
+        &mut self,
+        cx: &mut Context<'_>,
+        segment: &Segment<'_>,
+    ) -> Result<(), DropReason> {
+        if segment.text.is_empty() || self.is_over() {
+            return Ok(());
+        }
+        if !self.state.accepts_text() {
+            return Err(DropReason::TcpDataAfterFin);
+        }
+        // What came before is cut off in front, what is beyond the window behind.
+        let sequence = segment.header.sequence + u32::from(segment.has(TcpFlags::SYN));
+        let start = sequence.later_of(self.receiver.rcv_nxt);
+        let skipped = sequence.distance_to(start) as usize;
+        let allowed = start.distance_to(self.receiver.rcv_nxt + self.receiver.window()) as usize;
+        let fresh = segment.text.get(skipped..).unwrap_or_default();
+        if fresh.is_empty() {
+            self.owe_now();
+            return Ok(());
+        }
+        if self.owner == Owner::Nobody {
+            // [9293 SHLD-3] [1122-T044]: nobody will ever read it.
+            self.abort(cx, EndReason::DataAfterClose);
+            return Err(DropReason::TcpReceiverClosed);
+        }
+        let Some(fitting) = fresh.get(..fresh.len().min(allowed)).filter(|fitting| !fitting.is_empty())
+        else {
+            self.owe_now();
+            return Err(DropReason::TcpOutOfWindow);
+        };
+        let had_gap = !self.receiver.ranges.is_empty();
+        match self.receiver.take_text(start, fitting, cx.config.max_out_of_order_ranges) {
+            TextOutcome::InOrder(advance) => {
+                self.on_text_in_order(cx, segment, advance, had_gap);
+                Ok(())
+            }
+            TextOutcome::OutOfOrder => {
+                // [9293 MAY-13, SHLD-31] [5681-16]
+                cx.counters.out_of_order_segments.add(segment.count.into());
+                self.owe_now();
+                Ok(())
+            }
+            TextOutcome::NoRoom => {
+                self.owe_now();
+                Err(DropReason::TcpReceiveBufferFull)
+            }
+        }
+    }
+
+    fn on_text_in_order(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>, advance: u32, had_gap: bool) {
+        self.totals.bytes_received += u64::from(advance);
+        cx.counters.bytes_received.add(advance.into());
+        self.notices.add(Notices::READABLE);
+        self.receiver.owe_ack_for_text(segment.part_len, had_gap);
+        match self.receiver.ack_due() {
+            // [9293 MUST-40] [5681-30]
+            AckDue::Delayed => {
+                if !self.timers.is_armed(Timer::DelayedAck) {
+                    self.timers.set(Timer::DelayedAck, cx.now + cx.config.delayed_ack);
+                }
+            }
+            AckDue::Now(_) => self.membership.wants_output = true,
+            AckDue::None => {}
+        }
+    }
+
+    /// Owes an acknowledgment at once.
+    fn owe_now(&mut self) {
+        self.receiver.owe_ack_now(1);
+        self.membership.wants_output = true;
+    }
+
+    /// Eighth: the peer's FIN, in this segment or in one that came before its turn.
+    pub(super) fn check_fin(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) {
+        if self.is_over() || !self.state.accepts_text() {
+            return;
+        }
+        if segment.has(TcpFlags::FIN) {
+            let sequence = segment.end() - 1;
+            if sequence.at_or_before(self.receiver.rcv_nxt + self.receiver.window()) {
+                self.receiver.note_fin(sequence);
+            }
+            self.receiver.owe_one_ack();
+            self.membership.wants_output = true;
+        }
+        if !self.receiver.take_fin() {
+            return;
+        }
+        self.receiver.owe_one_ack();
+        self.membership.wants_output = true;
+        self.notices.add(Notices::READABLE);
+        self.transition(Input::Fin, "peer's FIN");
+        match self.state {
+            State::TimeWait => self.note_end(cx, EndReason::Finished),
+            State::Closing if self.owner == Owner::Nobody => {
+                self.timers.set(Timer::Lifetime, cx.now + cx.config.orphan_timeout);
+            }
+            State::Closed
+            | State::Listen
+            | State::SynSent
+            | State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => {}
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What a connection does when one of its timers runs out.
+
+use netloom_base::Instant;
+
+use super::config::TcpConfig;
+use super::connection::{Advice, Connection, Context, Notices, Owner};
+use super::reason::{EndReason, RetransmitCause};
+use super::state::{Input, State};
+use super::timers::Timer;
+
+impl Connection {
+    /// Does what is due at `cx.now`.
+    pub(super) fn on_timeout(&mut self, cx: &mut Context<'_>) {
+        while let Some(timer) = self.timers.pop_due(cx.now) {
+            match timer {
+                Timer::Retransmit => self.on_retransmit_timeout(cx),
+                Timer::Persist => self.on_persist_timeout(cx),
+                Timer::DelayedAck => {
+                    self.receiver.stop_delaying();
+                    self.membership.wants_output = true;
+                }
+                Timer::Keepalive => self.on_keepalive_timeout(cx),
+                Timer::UserTimeout => self.end(cx, Input::Abort, EndReason::UserTimeout),
+                Timer::Lifetime => self.on_lifetime_over(cx),
+            }
+        }
+    }
+
+    /// RFC 6298 5.4 to 5.7.
+    fn on_retransmit_timeout(&mut self, cx: &mut Context<'_>) {
+        cx.counters.retransmission_timeouts.increment();
+        self.totals.timeouts = self.totals.timeouts.saturating_add(1);
+        self.sender.stop_timing();
+        if matches!(self.state, State::SynSent | State::SynReceived) {
+            self.on_syn_timeout(cx);
+            return;
+        }
+        // [9293 MUST-20] [1122-T067] [1122-T070]
+        if self.attempts.timeout >= cx.config.retries2 {
+            self.end(cx, Input::Abort, EndReason::RetransmissionTimeout);
+            return;
+        }
+        let is_first = self.attempts.timeout == 0;
+        self.attempts.timeout += 1;
+        self.note_retries(cx.config, self.attempts.timeout);
+        let flight = self.flight();
+        self.recovery.on_rto(&mut self.congestion, flight, is_first);
+        // [6298-13] [6298-14] [6298-15] [9293 MUST-19]
+        self.sender.lose_all(RetransmitCause::Timeout);
+        self.rtt.back_off();
+        self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());
+        self.membership.wants_output = true;
+    }
+
+    /// [9293 MUST-22, MUST-23] [1122-T053] [1122-T071] [1122-T072]
+    fn on_syn_timeout(&mut self, cx: &mut Context<'_>) {
+        if self.attempts.syn >= cx.config.syn_retries {
+            self.end(cx, Input::Abort, EndReason::HandshakeTimeout);
+            return;
+        }
+        self.attempts.syn += 1;
+        self.note_retries(cx.config, self.attempts.syn);
+        self.rtt.back_off();
+        self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());
+        self.dues.syn = true;
+        self.membership.wants_output = true;
+    }
+
+    /// At R1 the user and the neighbour cache are told. [9293 MUST-20, SHLD-9, SHLD-10] [1122-T066] [1122-T069]
+    fn note_retries(&mut self, config: &TcpConfig, count: u8) {
+        if count == config.retries1 {
+            self.advice = Advice::Suspect;
+            self.notices.add(Notices::REPORT);
+        }
+    }
+
+    /// The window has been shut, or too small, for one timeout more. [9293 SHLD-29, SHLD-30, MUST-36]
+    fn on_persist_timeout(&mut self, cx: &mut Context<'_>) {
+        // [9293 MUST-37, MAY-8]: as long as the peer answers there is no limit.
+        if self.attempts.unanswered_probe >= cx.config.retries2 {
+            self.end(cx, Input::Abort, EndReason::WindowProbeTimeout);
+            return;
+        }
+        self.attempts.unanswered_probe += 1;
+        self.note_retries(cx.config, self.attempts.unanswered_probe);
+        self.attempts.probe = self.attempts.probe.saturating_add(1);
+        self.dues.window_probe = true;
+        self.timers.set(Timer::Persist, cx.now + self.rtt.backed_off(self.attempts.probe));
+        self.membership.wants_output = true;
+    }
+
+    /// [9293 MUST-24, MUST-26, MUST-27, MUST-29] [1122-T076] [1122-T079]
+    fn on_keepalive_timeout(&mut self, cx: &mut Context<'_>) {
+        let Some(keepalive) = self.options.keepalive else { return };
+        if self.sender.is_outstanding() || self.sender.unsent_len() > 0 {
+            // It is not idle: the other timers watch over it.
+            self.timers.set(Timer::Keepalive, cx.now + keepalive.idle);
+            return;
+        }
+        if self.attempts.keepalive >= keepalive.probes.max(2) {
+            self.dues.reset = true;
+            self.membership.wants_output = true;
+            self.end(cx, Input::Abort, EndReason::KeepaliveTimeout);
+            return;
+        }
+        self.attempts.keepalive += 1;
+        self.dues.keepalive = true;
+        self.timers.set(Timer::Keepalive, cx.now + keepalive.interval);
+        self.membership.wants_output = true;
+    }
+
+    /// Nobody holds the connection, and the peer takes too long.
+    fn on_lifetime_over(&mut self, cx: &mut Context<'_>) {
+        if self.owner != Owner::Nobody {
+            return;
+        }
+        if self.state == State::FinWait2 {
+            self.end(cx, Input::Abort, EndReason::FinWait2Timeout);
+        } else {
+            self.dues.reset = true;
+            self.membership.wants_output = true;
+            self.end(cx, Input::Abort, EndReason::OrphanTimeout);
+        }
+    }
+
+    /// In FIN-WAIT-2 a connection that nobody holds has limited time.
+    pub(super) fn limit_fin_wait2(&mut self, now: Instant, config: &TcpConfig) {
+        if self.state == State::FinWait2 && self.owner == Owner::Nobody {
+            self.timers.set(Timer::Lifetime, now + config.fin_wait2_timeout);
+        } else {
+            self.timers.clear(Timer::Lifetime);
+        }
+    }
+
+    /// Arms whichever of the two timers watches over what is outstanding or waits, and disarms the other. One that runs
+    /// already goes on. [6298-12] [9293 MUST-35, MUST-36, SHLD-17]
+    pub(super) fn rearm_send_timers(&mut self, now: Instant) {
+        if self.is_over() || !self.state.is_synchronized() {
+            return;
+        }
+        let is_outstanding = self.sender.is_outstanding();
+        let has_more = self.sender.end().after(self.sender.snd_nxt);
+        let is_shut = self.sender.snd_wnd == 0;
+        if is_outstanding && !is_shut {
+            self.timers.clear(Timer::Persist);
+            if !self.timers.is_armed(Timer::Retransmit) {
+                self.timers.set(Timer::Retransmit, now + self.rtt.rto());
+            }
+        } else if is_outstanding || has_more {
+            self.timers.clear(Timer::Retransmit);
+            if !self.timers.is_armed(Timer::Persist) {
+                self.timers.set(Timer::Persist, now + self.rtt.backed_off(self.attempts.probe));
+            }
+        } else {
+            self.timers.clear(Timer::Retransmit);
+            self.timers.clear(Timer::Persist);
+        }
+    }
+}

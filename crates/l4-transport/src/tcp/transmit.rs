@@ -1,0 +1,118 @@
+//! Segments on their way out: whose turn it is, and where the text lies.
+
+use core::num::NonZeroU16;
+
+use netloom_base::{Gso, GsoKind, Instant, SlabId};
+use netloom_wire::TcpFlags;
+use tracing::trace;
+
+use super::layer::Tcp;
+use super::reason::RetransmitCause;
+use super::segment::{Draft, PayloadRef, Reply, SegmentPlan};
+
+impl Tcp {
+    /// The next segment to send, if any. It counts as sent: numbers have moved, timers run.
+    ///
+    /// Answers beside any stream go first, then handshakes, then connections in turn.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<SegmentPlan> {
+        let plan =
+            self.next_reply().or_else(|| self.next_syn_ack(now)).or_else(|| self.next_of_connections(now))?;
+        let segments = plan.gso.map_or(1, |gso| gso.segment_count(plan.payload.len()));
+        self.counters.segments_sent.add(segments as u64);
+        let header = &plan.header;
+        trace!(
+            source = %plan.source, destination = %plan.destination, ports = ?(header.source_port, header.destination_port),
+            flags = %header.flags, sequence = %header.sequence, acknowledgment = %header.acknowledgment,
+            window = header.window, len = plan.payload.len(), "segment out"
+        );
+        Some(plan)
+    }
+
+    /// The text of a plan, in two pieces of which the second may be empty. Only until the next call that changes
+    /// something.
+    pub fn payload(&self, plan: &SegmentPlan) -> [&[u8]; 2] {
+        let Some((id, text)) = plan.payload.place else { return [&[], &[]] };
+        match self.connections.get(id) {
+            Some(connection) => connection.sender.ring.slices(text.offset as usize, text.len as usize),
+            None => [&[], &[]],
+        }
+    }
+
+    fn next_reply(&mut self) -> Option<SegmentPlan> {
+        let Reply { tuple, header, traffic_class } = self.replies.pop_front()?;
+        Some(SegmentPlan {
+            source: tuple.local_address,
+            destination: tuple.remote_address,
+            header,
+            traffic_class,
+            gso: None,
+            payload: PayloadRef { place: None },
+        })
+    }
+
+    fn next_syn_ack(&mut self, now: Instant) -> Option<SegmentPlan> {
+        loop {
+            let id = self.ready_half_open.pop_front()?;
+            let Some(entry) = self.half_open.get_mut(id) else { continue };
+            entry.is_queued = false;
+            entry.sent_at = now;
+            if entry.retries > 0 || entry.is_repeated {
+                self.counters.count_retransmit(RetransmitCause::SynTimeout, 1);
+            }
+            let deadline = entry.timeout_from(now);
+            if self.half_open_deadlines.get(id.index()).is_none() {
+                self.half_open_deadlines.set(id.index(), Some(deadline));
+            }
+            return Some(SegmentPlan {
+                source: entry.tuple.local_address,
+                destination: entry.tuple.remote_address,
+                header: entry.syn_ack(now),
+                traffic_class: entry.traffic_class,
+                gso: None,
+                payload: PayloadRef { place: None },
+            });
+        }
+    }
+
+    fn next_of_connections(&mut self, now: Instant) -> Option<SegmentPlan> {
+        loop {
+            let id = self.ready.pop_front()?;
+            let draft = self.with_connection(now, id, |connection, cx| {
+                let draft = connection.poll_segment(cx);
+                if draft.is_none() {
+                    connection.membership.in_ready = false;
+                }
+                draft
+            });
+            match draft {
+                Some(Some(draft)) => {
+                    // It may have more, after the others.
+                    self.ready.push_back(id);
+                    return self.plan(id, draft);
+                }
+                Some(None) | None => self.free_if_done(id),
+            }
+        }
+    }
+
+    fn plan(&self, id: SlabId, draft: Draft) -> Option<SegmentPlan> {
+        let connection = self.connections.get(id)?;
+        let Draft { header, text, part_len } = draft;
+        debug_assert!(!header.flags.contains(TcpFlags::SYN) || text.len == 0, "a SYN carries no text");
+        let destination = connection.tuple.remote_address;
+        let gso = part_len.map(|segment_size: NonZeroU16| Gso {
+            kind: GsoKind::tcp(destination),
+            segment_size,
+            ecn: false,
+        });
+        let place = (text.len > 0).then_some((id, text));
+        Some(SegmentPlan {
+            source: connection.tuple.local_address,
+            destination,
+            header,
+            traffic_class: connection.options.traffic_class & !0b11,
+            gso,
+            payload: PayloadRef { place },
+        })
+    }
+}

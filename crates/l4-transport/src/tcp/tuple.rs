@@ -1,0 +1,35 @@
+//! The four-tuple that names a connection.
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+
+/// Both ends of a connection, as seen from here (RFC 9293 3.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FourTuple {
+    /// Our address.
+    pub local_address: IpAddr,
+    /// The peer's address.
+    pub remote_address: IpAddr,
+    /// Our port.
+    pub local_port: u16,
+    /// The peer's port.
+    pub remote_port: u16,
+}
+
+impl FourTuple {
+    /// Our end.
+    pub const fn local(&self) -> SocketAddr {
+        SocketAddr::new(self.local_address, self.local_port)
+    }
+
+    /// The peer's end.
+    pub const fn remote(&self) -> SocketAddr {
+        SocketAddr::new(self.remote_address, self.remote_port)
+    }
+}
+
+impl fmt::Display for FourTuple {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", self.local(), self.remote())
+    }
+}
