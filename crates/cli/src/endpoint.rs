@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::host::snapshot::{Link, Snapshot};
 use crate::host::{Host, conflict, ipv6};
 use crate::settings::Settings;
-use crate::stack_host::StackHost;
+use crate::stack_host::{Neighborhood, StackHost};
 
 /// An interface that is up, and the stack behind it.
 pub(crate) struct Endpoint {
@@ -41,6 +41,7 @@ impl Endpoint {
             create(host, &mut settings, &snapshot).await?
         };
         let KernelEnd { mtu, addresses } = kernel_end;
+        let neighborhood = if device.created() { Neighborhood::KernelAlone } else { Neighborhood::Unknown };
         let queue: Box<dyn Queue> = match &settings.pcap {
             None => Box::new(device),
             Some(path) => {
@@ -52,7 +53,7 @@ impl Endpoint {
                 Box::new(Captured::new(device, writer).map_err(failure)?)
             }
         };
-        let stack = StackHost::start(queue, &settings).await?;
+        let stack = StackHost::start(queue, &settings, neighborhood, &addresses).await?;
         Ok(Self { settings, host_addresses: addresses, mtu, stack })
     }
 
@@ -72,6 +73,11 @@ impl Endpoint {
     /// The stack's addresses.
     pub(crate) fn own_addresses(&self) -> &[Cidr] {
         &self.settings.addressing.own
+    }
+
+    /// Waits until the interface is gone though nobody stopped it; returns why.
+    pub(crate) async fn failed(&self) -> Failure {
+        self.stack.failed().await
     }
 
     /// Stops the services and the stack; a created interface is gone when this returns.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use netloom_base::Medium;
 use netloom_device::{OpenError, check_name};
+use netloom_l7_app::{ServiceSpec, Services};
 
 use crate::args::{DEFAULT_INTERFACE_NAME, Options};
 use crate::failure::Failure;
@@ -63,17 +64,6 @@ pub(crate) fn kind_name(medium: Medium) -> &'static str {
     }
 }
 
-/// Which services were asked for, as typed; the services' own crate reads the texts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ServiceChoice {
-    /// All of them, on their usual ports.
-    All,
-    /// None.
-    None,
-    /// These, each `NAME` or `NAME=PORT`.
-    Named(Vec<String>),
-}
-
 /// What `up` and `shell` are to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -84,7 +74,7 @@ pub(crate) struct Settings {
     /// The MTU asked for; `None`: that of an interface that exists already, else 1500.
     pub(crate) mtu: Option<u16>,
     /// Which services.
-    pub(crate) services: ServiceChoice,
+    pub(crate) services: Services,
     /// Directory served below `/files/`.
     pub(crate) root: Option<PathBuf>,
     /// File that gets every frame.
@@ -105,28 +95,13 @@ impl Settings {
 
     fn resolve(flags: Options, file: ConfigFile) -> Result<Self, Failure> {
         let interface = choose_interface(&flags, &file)?;
+        let services = choose_services(&flags, &file)?;
         let own = if flags.address.is_empty() { file.address } else { Some(flags.address) };
         let host = if flags.host_address.is_empty() { file.host_address } else { Some(flags.host_address) };
         let addressing = Addressing::from_texts(own.as_deref(), host.as_deref())?;
         let mtu = match flags.mtu.or(file.mtu) {
             Some(mtu) => Some(check_mtu(mtu, interface.medium, &addressing)?),
             None => None,
-        };
-        let services = if flags.no_services {
-            ServiceChoice::None
-        } else if !flags.service.is_empty() {
-            ServiceChoice::Named(flags.service)
-        } else {
-            match (file.no_services, file.service) {
-                (Some(true), None) => ServiceChoice::None,
-                (Some(true), Some(_)) => {
-                    return Err(Failure::usage(
-                        "the configuration has both service and no-services: keep one of them",
-                    ));
-                }
-                (Some(false) | None, Some(named)) => ServiceChoice::Named(named),
-                (Some(false) | None, None) => ServiceChoice::All,
-            }
         };
         Ok(Self {
             interface,
@@ -165,6 +140,29 @@ fn choose_interface(flags: &Options, file: &ConfigFile) -> Result<InterfaceChoic
     check_name(name)
         .map_err(|reason| Failure::usage(OpenError::BadName { name: name.to_owned(), reason }))?;
     Ok(InterfaceChoice { medium, name: name.to_owned() })
+}
+
+fn choose_services(flags: &Options, file: &ConfigFile) -> Result<Services, Failure> {
+    if flags.no_services {
+        return Ok(Services::none());
+    }
+    if !flags.service.is_empty() {
+        return parse_services(&flags.service);
+    }
+    match (file.no_services, &file.service) {
+        (Some(true), None) => Ok(Services::none()),
+        (Some(true), Some(_)) => {
+            Err(Failure::usage("the configuration has both service and no-services: keep one of them"))
+        }
+        (Some(false) | None, Some(named)) => parse_services(named),
+        (Some(false) | None, None) => Ok(Services::default()),
+    }
+}
+
+fn parse_services(texts: &[String]) -> Result<Services, Failure> {
+    let failure = |error| Failure::usage(format_args!("--service: {error}"));
+    let specs = texts.iter().map(|text| text.parse::<ServiceSpec>());
+    Services::new(specs.collect::<Result<Vec<_>, _>>().map_err(failure)?).map_err(failure)
 }
 
 fn check_mtu(mtu: u32, medium: Medium, addressing: &Addressing) -> Result<u16, Failure> {

@@ -1,30 +1,132 @@
 //! The stack and its services, started on a queue and stopped.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use netloom::{AddressDetection, Cidr, InterfaceConfig, Net, UdpSocket};
 use netloom_device::Queue;
+use netloom_l7_app::http::HttpOptions;
+use netloom_l7_app::{CancellationToken, Service, ServiceOptions, ServiceSpec};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::failure::Failure;
 use crate::settings::Settings;
 
-/// A stack that runs.
+/// How long services may take to finish what they are in the middle of.
+const SERVICES_PATIENCE: Duration = Duration::from_secs(2);
+/// How long connections may then take to close.
+const CONNECTIONS_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Who is on the link beside the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Neighborhood {
+    /// The kernel's end of an interface that netloom has just created.
+    KernelAlone,
+    /// Whoever an administrator bridged the interface to.
+    Unknown,
+}
+
+/// Everything else is behind the kernel: the first of its addresses of each family.
+fn default_routes(gateways: &[Cidr]) -> Vec<(Cidr, IpAddr)> {
+    let first = |wanted: fn(&IpAddr) -> bool| gateways.iter().map(|cidr| cidr.address()).find(wanted);
+    [
+        (IpAddr::from(Ipv4Addr::UNSPECIFIED), first(IpAddr::is_ipv4)),
+        (Ipv6Addr::UNSPECIFIED.into(), first(IpAddr::is_ipv6)),
+    ]
+    .into_iter()
+    .filter_map(|(any, gateway)| Some((Cidr::new(any, 0).ok()?, gateway?)))
+    .collect()
+}
+
+/// A stack that runs, and services that run on it.
 pub(crate) struct StackHost {
-    queue: Box<dyn Queue>,
+    net: Net,
+    services: JoinSet<()>,
+    shutdown: CancellationToken,
+    http_port: Option<u16>,
 }
 
 impl StackHost {
-    /// Starts the stack.
-    pub(crate) async fn start(queue: Box<dyn Queue>, settings: &Settings) -> Result<Self, Failure> {
-        let _ = (&settings.services, &settings.root);
-        tokio::task::yield_now().await;
-        Ok(Self { queue })
+    /// Starts the stack on a queue, and every service that was chosen.
+    ///
+    /// `neighborhood` says who else may be on the link; `gateways` are the kernel's addresses on it.
+    pub(crate) async fn start(
+        queue: Box<dyn Queue>,
+        settings: &Settings,
+        neighborhood: Neighborhood,
+        gateways: &[Cidr],
+    ) -> Result<Self, Failure> {
+        let failure = |error| Failure::new(format_args!("cannot start the stack: {error}"));
+        let config = InterfaceConfig {
+            addresses: settings.addressing.own.clone(),
+            gateways: default_routes(gateways),
+            detection: match neighborhood {
+                // The kernel was asked over rtnetlink, and there is no third: the first packet need not wait.
+                Neighborhood::KernelAlone => AddressDetection::Optimistic,
+                Neighborhood::Unknown => AddressDetection::Probe,
+            },
+            ..InterfaceConfig::default()
+        };
+        let net = Net::builder().interface(queue, config).start().map_err(failure)?;
+        net.addresses_ready().await;
+        let mut host = Self {
+            net,
+            services: JoinSet::new(),
+            shutdown: CancellationToken::new(),
+            http_port: settings.services.port_of(Service::Http),
+        };
+        let options = ServiceOptions {
+            http: HttpOptions { root: settings.root.clone(), ..HttpOptions::default() },
+            ..ServiceOptions::default()
+        };
+        for spec in settings.services.iter() {
+            host.serve(spec, options.clone()).await?;
+        }
+        Ok(host)
+    }
+
+    async fn serve(&mut self, spec: ServiceSpec, options: ServiceOptions) -> Result<(), Failure> {
+        let ServiceSpec { service, port } = spec;
+        let failure =
+            |error| Failure::new(format_args!("cannot serve {spec}: {error}: type --service {service}=PORT"));
+        // Every own address of both families.
+        let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        let listener = self.net.tcp_listen(address).await.map_err(failure)?;
+        let udp: Option<UdpSocket> = match service.uses_udp() {
+            true => Some(self.net.udp_bind(address).await.map_err(failure)?),
+            false => None,
+        };
+        let shutdown = self.shutdown.clone();
+        self.services.spawn(async move {
+            if let Err(error) = service.run(listener, udp, &options, shutdown).await {
+                tracing::warn!(%service, port, "service ended: {error}");
+            }
+        });
+        Ok(())
     }
 
     /// Where the HTTP service listens, if it does.
     pub(crate) fn http_port(&self) -> Option<u16> {
-        Some(80)
+        self.http_port
     }
 
-    /// Ends it.
-    pub(crate) async fn stop(self) {
-        drop(self.queue);
+    /// Waits until the interface is gone; returns why.
+    pub(crate) async fn failed(&self) -> Failure {
+        match self.net.ended().await {
+            Ok(()) => Failure::new("the stack has ended"),
+            Err(error) => Failure::new(format_args!("the interface is gone ({error}): start netloom again")),
+        }
+    }
+
+    /// Stops the services, then the stack.
+    pub(crate) async fn stop(mut self) {
+        self.shutdown.cancel();
+        let ended = async { while self.services.join_next().await.is_some() {} };
+        if timeout(SERVICES_PATIENCE, ended).await.is_err() {
+            tracing::debug!("some services were still busy");
+        }
+        self.services.shutdown().await;
+        self.net.shutdown(CONNECTIONS_PATIENCE).await;
     }
 }

@@ -38,7 +38,10 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         () = stop.recv() => return Ok(()),
     };
     announce(&endpoint);
-    stop.recv().await;
+    tokio::select! {
+        () = stop.recv() => {}
+        failure = endpoint.failed() => return Err(failure),
+    }
     notify(&NotifyState::Stopping);
     tokio::select! {
         () = endpoint.close() => Ok(()),

@@ -1,2 +1,15 @@
-//! Independent peers for netloom: smoltcp in virtual time, the Linux kernel in a namespace.
+//! Independent peers for netloom, for its tests only.
+//!
+//! [`World`] joins two [`Host`]s by a cable in virtual time. One host is netloom's own [`Stack`](netloom_stack::Stack)
+//! ([`Ours`]), the other the same or smoltcp ([`Smoltcp`]); every frame that ours emits is read again by etherparse
+//! ([`oracle`]).
 #![forbid(unsafe_code)]
+
+pub mod oracle;
+mod ours;
+mod smoltcp_host;
+mod world;
+
+pub use ours::Ours;
+pub use smoltcp_host::Smoltcp;
+pub use world::{Host, World};

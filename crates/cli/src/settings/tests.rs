@@ -11,7 +11,7 @@ fn defaults_are_those_of_the_contract() {
     let settings = resolve(Options::default(), ConfigFile::default()).unwrap();
     assert_eq!(settings.interface.to_string(), "--tap netloom0");
     assert_eq!(settings.mtu_to_create(), 1500);
-    assert_eq!(settings.services, ServiceChoice::All);
+    assert_eq!(settings.services, Services::default());
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn flags_win_over_the_file() {
     };
     let filed = resolve(Options::default(), file()).unwrap();
     assert_eq!((filed.interface.to_string().as_str(), filed.mtu), ("--tap tap1", Some(9000)));
-    assert_eq!(filed.services, ServiceChoice::Named(vec!["echo".into()]));
+    assert_eq!(filed.services, parse_services(&["echo=7".into()]).unwrap());
 
     let flags = Options {
         tun: Some("tun1".into()),
@@ -37,7 +37,7 @@ fn flags_win_over_the_file() {
     };
     let flagged = resolve(flags, file()).unwrap();
     assert_eq!((flagged.interface.to_string().as_str(), flagged.mtu), ("--tun tun1", Some(1400)));
-    assert_eq!(flagged.services, ServiceChoice::None);
+    assert_eq!(flagged.services, Services::none());
     assert_eq!(flagged.addressing.flags(), "--address 10.9.0.3/24 --host-address 10.9.0.1/24");
 }
 
@@ -93,4 +93,17 @@ fn a_root_must_be_a_directory() {
     assert!(with(folder.path().join("absent")).unwrap_err().contains("name a directory"));
     std::fs::write(folder.path().join("file"), "").unwrap();
     assert!(with(folder.path().join("file")).unwrap_err().contains("not a directory"));
+}
+
+#[test]
+fn services_are_checked() {
+    let with = |service: &str| {
+        resolve(
+            Options { service: vec!["http".into(), service.into()], ..Options::default() },
+            ConfigFile::default(),
+        )
+    };
+    assert!(with("http=8080").is_ok());
+    assert!(with("gopher").unwrap_err().starts_with("--service: no service is called 'gopher'"));
+    assert!(with("echo=80").unwrap_err().contains("cannot share port 80"));
 }

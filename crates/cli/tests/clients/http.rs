@@ -5,7 +5,8 @@ use crate::support::shell;
 /// Runs each command and wants `expected` somewhere in its output.
 #[track_caller]
 fn each(cases: &[(&str, &str)]) {
-    let script: String = cases.iter().map(|(command, _)| format!("{command}\nprintf '\\n--next--\\n'\n")).collect();
+    let script: String =
+        cases.iter().map(|(command, _)| format!("{command}\nprintf '\\n--next--\\n'\n")).collect();
     let Some(outcome) = shell(&["curl"], &[], &format!("base=http://10.0.0.2\n{script}")) else { return };
     let text = outcome.success();
     for ((command, expected), found) in cases.iter().zip(text.split("\n--next--\n")) {
@@ -61,7 +62,10 @@ fn http_1_1_is_whole() {
             "printf 'GET /status/201 HTTP/1.1\\r\\nHost: a\\r\\n\\r\\nGET /hello HTTP/1.1\\r\\nHost: a\\r\\n\\r\\nGET /status/202 HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n' | nc 10.0.0.2 80 | grep -a -o -E '201|Hello|202' | tr '\\n' ' '",
             "201 Hello 202",
         ),
-        ("echo chunked body | curl -sS -H 'Transfer-Encoding: chunked' -H 'Content-Type: text/plain' -d @- $base/post", "chunked body"),
+        (
+            "echo chunked body | curl -sS -H 'Transfer-Encoding: chunked' -H 'Content-Type: text/plain' -d @- $base/post",
+            "chunked body",
+        ),
         ("curl -sS -v -H 'Expect: 100-continue' -d x=y $base/post 2>&1", "100 Continue"),
         ("curl -sS -I $base/hello", "ontent-length: 13"),
         ("curl -sS -I $base/bytes/99", "ontent-length: 99"),

@@ -85,8 +85,11 @@ fn traceroute_ends_at_the_first_hop() {
 
 #[test]
 fn arping_is_answered_with_one_address() {
-    let Some(outcome) = shell(&["arping"], &[], "arping -I netloom0 -c 3 -i 0.2 10.0.0.2 2>&1 || arping -I netloom0 -c 3 10.0.0.2")
-    else {
+    let Some(outcome) = shell(
+        &["arping"],
+        &[],
+        "arping -I netloom0 -c 3 -i 0.2 10.0.0.2 2>&1 || arping -I netloom0 -c 3 10.0.0.2",
+    ) else {
         return;
     };
     let text = outcome.success();

@@ -26,10 +26,7 @@ fn a_closed_udp_port_is_unreachable() {
              done"
         );
         let Some(outcome) = shell(&["bash"], &[], &script) else { return };
-        assert!(
-            outcome.stdout.contains("refused") || outcome.stderr.contains("refused"),
-            "{outcome:?}"
-        );
+        assert!(outcome.stdout.contains("refused") || outcome.stderr.contains("refused"), "{outcome:?}");
     }
 }
 

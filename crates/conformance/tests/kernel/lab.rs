@@ -1,0 +1,140 @@
+//! A network namespace with netloom in it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use netloom::device::{TunTap, TunTapConfig};
+use netloom::stack::Medium;
+use netloom::{AddressDetection, InterfaceConfig, Net, TcpListener, TcpStream};
+use nix::sched::{CloneFlags, unshare};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Longest that one test may take.
+const LIMIT: Duration = Duration::from_secs(100);
+
+/// netloom's and the kernel's addresses, in both families.
+pub(crate) const FAMILIES: [Family; 2] =
+    [Family { ours: "10.0.0.2", kernels: "10.0.0.1" }, Family { ours: "fd00::2", kernels: "fd00::1" }];
+
+/// One address family's pair.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Family {
+    ours: &'static str,
+    kernels: &'static str,
+}
+
+impl Family {
+    pub(crate) fn ours(self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.ours.parse().expect("an address"), port)
+    }
+
+    pub(crate) fn kernels(self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.kernels.parse().expect("an address"), port)
+    }
+}
+
+/// Runs `test` in a fresh namespace for TAP and for TUN, each with a fresh stack. Afterwards nothing may be left in the
+/// stack but connections in TIME-WAIT.
+pub(crate) fn run<F: Future<Output = ()>>(test: impl Fn(Net) -> F + Send + Sync) {
+    for kind in [Medium::Ethernet, Medium::Ip] {
+        std::thread::scope(|scope| {
+            // The namespace is the thread's, and goes with it.
+            let result = scope.spawn(|| run_here(kind, &test)).join();
+            if let Err(panic) = result {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+}
+
+fn run_here<F: Future<Output = ()>>(kind: Medium, test: &impl Fn(Net) -> F) {
+    if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+        eprintln!("SKIPPED: no network namespace: {error}");
+        return;
+    }
+    let config = TunTapConfig { kind, name: "nl0".to_owned(), mtu: 1500 };
+    let device = match TunTap::open(&config) {
+        Ok(device) => device,
+        Err(error) => {
+            eprintln!("SKIPPED: no TUN/TAP: {error}");
+            return;
+        }
+    };
+    ip("link set lo up");
+    ip("addr add 10.0.0.1/24 dev nl0");
+    ip("addr add fd00::1/64 dev nl0 nodad");
+    ip("link set nl0 up");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let interface = InterfaceConfig {
+            addresses: vec!["10.0.0.2/24".parse().expect("a CIDR"), "fd00::2/64".parse().expect("a CIDR")],
+            detection: AddressDetection::Optimistic,
+            ..InterfaceConfig::default()
+        };
+        let net = Net::builder().interface(Box::new(device), interface).start().expect("a stack");
+        tokio::time::timeout(LIMIT, test(net.clone())).await.expect("the test ends in time");
+        let started = std::time::Instant::now();
+        net.clone().shutdown(Duration::from_secs(20)).await;
+        assert!(started.elapsed() < Duration::from_secs(20), "connections were left over");
+    });
+}
+
+fn ip(arguments: &str) {
+    let output = Command::new("ip").args(arguments.split(' ')).output().expect("iproute2 is installed");
+    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A stream either of netloom's or of the kernel's.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
+
+/// A connection from the kernel to netloom: `(kernel's end, ours)`.
+pub(crate) async fn from_kernel(net: &Net, family: Family) -> (tokio::net::TcpStream, TcpStream) {
+    let listener = net.tcp_listen(family.ours(0)).await.expect("a listener");
+    let (theirs, ours) = connect_kernel(&listener).await;
+    (theirs, ours)
+}
+
+/// The kernel connects to `listener`.
+pub(crate) async fn connect_kernel(listener: &TcpListener) -> (tokio::net::TcpStream, TcpStream) {
+    let address = listener.local_addr().expect("an address");
+    let (theirs, ours) = tokio::join!(tokio::net::TcpStream::connect(address), listener.accept());
+    (theirs.expect("the kernel connects"), ours.expect("we accept").0)
+}
+
+/// A connection from netloom to the kernel: `(kernel's end, ours)`.
+pub(crate) async fn to_kernel(net: &Net, family: Family) -> (tokio::net::TcpStream, TcpStream) {
+    let listener = tokio::net::TcpListener::bind(family.kernels(0)).await.expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let (theirs, ours) = tokio::join!(listener.accept(), net.tcp_connect(address));
+    (theirs.expect("the kernel accepts").0, ours.expect("we connect"))
+}
+
+/// Bytes that differ from place to place, so that a shift, loss or repetition shows.
+pub(crate) fn pattern(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        // A 64-bit linear congruential generator; the high bytes are good enough.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        bytes.extend_from_slice(&state.to_be_bytes()[..5]);
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// Writes `bytes`, then FIN.
+pub(crate) async fn write_and_finish(mut stream: impl AsyncWrite + Unpin, bytes: &[u8]) {
+    stream.write_all(bytes).await.expect("written");
+    stream.shutdown().await.expect("shut down");
+}
+
+/// Reads up to the end of the stream.
+pub(crate) async fn read_all(mut stream: impl AsyncRead + Unpin) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.expect("read");
+    bytes
+}

@@ -1,0 +1,164 @@
+//! The one place where the stack's errors become `io::Error`s: the kinds are those that std's sockets give.
+
+use std::io::{self, ErrorKind};
+
+use netloom_stack::transport::{
+    ConnectError, ListenError, RecvError, SendError, TcpError, UdpBindError, UdpConnectError, UdpRecvError,
+    UdpSendError, UdpSocketError,
+};
+
+/// The socket, or the stack under it, does not exist any more.
+pub(crate) fn gone() -> io::Error {
+    io::Error::new(ErrorKind::NotConnected, "the stack has ended")
+}
+
+pub(crate) fn of_tcp(error: TcpError) -> io::Error {
+    let kind = match error {
+        TcpError::ConnectionRefused => ErrorKind::ConnectionRefused,
+        TcpError::ConnectionReset => ErrorKind::ConnectionReset,
+        TcpError::ConnectionAborted => ErrorKind::ConnectionAborted,
+        TcpError::TimedOut => ErrorKind::TimedOut,
+        TcpError::NetworkUnreachable => ErrorKind::NetworkUnreachable,
+        TcpError::HostUnreachable => ErrorKind::HostUnreachable,
+        _ => ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+pub(crate) fn of_connect(error: ConnectError) -> io::Error {
+    let kind = match error {
+        ConnectError::NoRoute => ErrorKind::NetworkUnreachable,
+        ConnectError::InvalidAddress => ErrorKind::InvalidInput,
+        ConnectError::AddressInUse => ErrorKind::AddrInUse,
+        ConnectError::PortsExhausted => ErrorKind::AddrNotAvailable,
+        ConnectError::TableFull => ErrorKind::OutOfMemory,
+        _ => ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+pub(crate) fn of_listen(error: ListenError) -> io::Error {
+    let kind = match error {
+        ListenError::AddressInUse | ListenError::PortsExhausted => ErrorKind::AddrInUse,
+        ListenError::TableFull => ErrorKind::OutOfMemory,
+        _ => ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+pub(crate) fn of_send(error: SendError) -> io::Error {
+    match error {
+        // A connection that was reset is a broken pipe to whoever writes on.
+        SendError::Shutdown | SendError::Failed(TcpError::ConnectionReset | TcpError::ConnectionAborted) => {
+            ErrorKind::BrokenPipe.into()
+        }
+        SendError::Failed(error) => of_tcp(error),
+        SendError::NotFound => gone(),
+        _ => io::Error::other(error),
+    }
+}
+
+pub(crate) fn of_recv(error: RecvError) -> io::Error {
+    match error {
+        RecvError::Failed(error) => of_tcp(error),
+        RecvError::NotFound => gone(),
+        _ => io::Error::other(error),
+    }
+}
+
+pub(crate) fn of_udp_bind(error: UdpBindError) -> io::Error {
+    let kind = match error {
+        UdpBindError::AddressInUse | UdpBindError::PortsExhausted => ErrorKind::AddrInUse,
+        UdpBindError::TooManySockets => ErrorKind::OutOfMemory,
+        _ => ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+pub(crate) fn of_udp_connect(error: UdpConnectError) -> io::Error {
+    let kind = match error {
+        UdpConnectError::NoSocket => return gone(),
+        UdpConnectError::InvalidRemote | UdpConnectError::FamilyMismatch => ErrorKind::InvalidInput,
+        UdpConnectError::AddressInUse => ErrorKind::AddrInUse,
+        _ => ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+pub(crate) fn of_udp_send(error: UdpSendError) -> io::Error {
+    let kind = match error {
+        UdpSendError::WouldBlock => ErrorKind::WouldBlock,
+        UdpSendError::NotConnected => ErrorKind::NotConnected,
+        UdpSendError::MessageTooLong | UdpSendError::InvalidRemote | UdpSendError::FamilyMismatch => {
+            ErrorKind::InvalidInput
+        }
+        UdpSendError::NoSocket => return gone(),
+        UdpSendError::Socket(error) => return of_udp_socket(error),
+        _ => ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+pub(crate) fn of_udp_recv(error: UdpRecvError) -> io::Error {
+    match error {
+        UdpRecvError::WouldBlock => ErrorKind::WouldBlock.into(),
+        UdpRecvError::NoSocket => gone(),
+        UdpRecvError::Socket(error) => of_udp_socket(error),
+        _ => io::Error::other(error),
+    }
+}
+
+fn of_udp_socket(error: UdpSocketError) -> io::Error {
+    let kind = match error {
+        UdpSocketError::ConnectionRefused => ErrorKind::ConnectionRefused,
+        UdpSocketError::HostUnreachable => ErrorKind::HostUnreachable,
+        _ => ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every error beside what std gives for the same mishap.
+    #[test]
+    fn kinds_are_those_of_std() {
+        for (error, kind) in [
+            (of_tcp(TcpError::ConnectionRefused), ErrorKind::ConnectionRefused),
+            (of_tcp(TcpError::ConnectionReset), ErrorKind::ConnectionReset),
+            (of_tcp(TcpError::ConnectionAborted), ErrorKind::ConnectionAborted),
+            (of_tcp(TcpError::TimedOut), ErrorKind::TimedOut),
+            (of_tcp(TcpError::NetworkUnreachable), ErrorKind::NetworkUnreachable),
+            (of_tcp(TcpError::HostUnreachable), ErrorKind::HostUnreachable),
+            (of_connect(ConnectError::NoRoute), ErrorKind::NetworkUnreachable),
+            (of_connect(ConnectError::InvalidAddress), ErrorKind::InvalidInput),
+            (of_connect(ConnectError::AddressInUse), ErrorKind::AddrInUse),
+            (of_connect(ConnectError::PortsExhausted), ErrorKind::AddrNotAvailable),
+            (of_connect(ConnectError::TableFull), ErrorKind::OutOfMemory),
+            (of_listen(ListenError::AddressInUse), ErrorKind::AddrInUse),
+            (of_listen(ListenError::PortsExhausted), ErrorKind::AddrInUse),
+            (of_listen(ListenError::TableFull), ErrorKind::OutOfMemory),
+            (of_send(SendError::Shutdown), ErrorKind::BrokenPipe),
+            (of_send(SendError::Failed(TcpError::ConnectionReset)), ErrorKind::BrokenPipe),
+            (of_send(SendError::Failed(TcpError::TimedOut)), ErrorKind::TimedOut),
+            (of_send(SendError::NotFound), ErrorKind::NotConnected),
+            (of_recv(RecvError::Failed(TcpError::ConnectionReset)), ErrorKind::ConnectionReset),
+            (of_recv(RecvError::NotFound), ErrorKind::NotConnected),
+            (of_udp_bind(UdpBindError::AddressInUse), ErrorKind::AddrInUse),
+            (of_udp_bind(UdpBindError::TooManySockets), ErrorKind::OutOfMemory),
+            (of_udp_connect(UdpConnectError::InvalidRemote), ErrorKind::InvalidInput),
+            (of_udp_send(UdpSendError::WouldBlock), ErrorKind::WouldBlock),
+            (of_udp_send(UdpSendError::MessageTooLong), ErrorKind::InvalidInput),
+            (of_udp_send(UdpSendError::NotConnected), ErrorKind::NotConnected),
+            (of_udp_recv(UdpRecvError::WouldBlock), ErrorKind::WouldBlock),
+            (
+                of_udp_recv(UdpRecvError::Socket(UdpSocketError::ConnectionRefused)),
+                ErrorKind::ConnectionRefused,
+            ),
+            (of_udp_recv(UdpRecvError::Socket(UdpSocketError::HostUnreachable)), ErrorKind::HostUnreachable),
+        ] {
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! A running stack: interfaces, sockets, and the end of both.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use netloom_device::Queue;
+use netloom_stack::internet::{AddressState, LocalAddress, Route};
+use netloom_stack::transport::TcpBind;
+use netloom_stack::{
+    AddressDetection, Cidr, EthernetAddress, Instant, InterfaceId, InterfaceSetup, Rng, Stack, StackConfig,
+};
+use tokio::io::unix::AsyncFd;
+
+use crate::shard::{Ended, Shared};
+use crate::{TcpListener, TcpStream, UdpSocket, driver};
+
+/// What an interface of a [`Net`] is to be.
+#[derive(Clone, Debug, Default)]
+pub struct InterfaceConfig {
+    /// Its addresses, each with the prefix of its network.
+    pub addresses: Vec<Cidr>,
+    /// The routers to send through: `(prefix, gateway)`; the prefix `0.0.0.0/0` or `::/0` is the default route.
+    pub gateways: Vec<(Cidr, IpAddr)>,
+    /// Its Ethernet address; `None` makes up a locally administered one. Ignored without Ethernet.
+    pub link_address: Option<EthernetAddress>,
+    /// How an address is checked for duplicates before and while it is used.
+    pub detection: AddressDetection,
+}
+
+/// Puts a [`Net`] together.
+pub struct NetBuilder {
+    config: StackConfig,
+    seed: Option<[u8; 32]>,
+    interfaces: Vec<(Box<dyn Queue>, InterfaceConfig)>,
+}
+
+/// A TCP/IP stack that runs: an own host behind one or more devices.
+///
+/// Clones are handles to the same stack. It runs on the tokio runtime that it was started on, until
+/// [`shutdown`](Self::shutdown), [`abort`](Self::abort), or the failure of a device.
+#[derive(Clone, Debug)]
+pub struct Net {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for NetBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NetBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl NetBuilder {
+    /// Bounds and choices other than the defaults.
+    #[must_use]
+    pub fn config(mut self, config: StackConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Randomness other than the operating system's: for tests that must repeat. Whoever knows the seed can guess
+    /// ports and sequence numbers.
+    #[must_use]
+    pub fn seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Adds an interface: a device, and what the stack is on it.
+    #[must_use]
+    pub fn interface(mut self, device: Box<dyn Queue>, config: InterfaceConfig) -> Self {
+        self.interfaces.push((device, config));
+        self
+    }
+
+    /// Starts the stack on the present tokio runtime.
+    ///
+    /// # Errors
+    /// If an address or gateway makes no sense on its interface (`InvalidInput`), if the device's descriptor cannot be
+    /// polled, or if the operating system has no randomness.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with IO and time enabled.
+    pub fn start(self) -> io::Result<Net> {
+        let mut rng = Rng::from_seed(match self.seed {
+            Some(seed) => seed,
+            None => entropy()?,
+        });
+        let mut made_up = rng.fork();
+        let mut stack = Stack::new(self.config, rng);
+        let mut devices = Vec::new();
+        let mut descriptors: Vec<AsyncFd<OwnedFd>> = Vec::new();
+        for (device, config) in self.interfaces {
+            add_interface(&mut stack, device.as_ref(), &config, &mut made_up)?;
+            descriptors.push(watch(device.as_ref())?);
+            devices.push(device);
+        }
+        let shared = Arc::new(Shared::new(stack, devices));
+        tokio::spawn(driver::run(Arc::clone(&shared), descriptors));
+        Ok(Net { shared })
+    }
+}
+
+/// Lets the runtime watch the device, by a duplicate of its descriptor.
+fn watch(device: &dyn Queue) -> io::Result<AsyncFd<OwnedFd>> {
+    let descriptor = device.as_fd().try_clone_to_owned()?;
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe and asks that the descriptor stays open and the same: an OwnedFd does"
+    )]
+    AsyncFd::new(descriptor)
+}
+
+/// Sets the interface up.
+fn add_interface(
+    stack: &mut Stack,
+    device: &dyn Queue,
+    config: &InterfaceConfig,
+    rng: &mut Rng,
+) -> io::Result<()> {
+    let link_address = config.link_address.unwrap_or_else(|| made_up_address(rng));
+    let interface = stack.add_interface(InterfaceSetup { caps: device.caps(), link_address });
+    for &address in &config.addresses {
+        stack.add_address(Instant::ZERO, interface, address, config.detection).map_err(|error| {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("address {address}: {error}"))
+        })?;
+    }
+    for &(prefix, gateway) in &config.gateways {
+        add_gateway(stack, interface, prefix, gateway)?;
+    }
+    Ok(())
+}
+
+fn add_gateway(stack: &mut Stack, interface: InterfaceId, prefix: Cidr, gateway: IpAddr) -> io::Result<()> {
+    let route = Route { prefix, gateway: Some(gateway), interface, metric: 0, source: None };
+    stack.routes_mut().insert(route).map(|_| ()).map_err(|error| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("route {prefix} via {gateway}: {error}"))
+    })
+}
+
+/// A locally administered unicast address (IEEE 802: bit 1 of the first byte).
+fn made_up_address(rng: &mut Rng) -> EthernetAddress {
+    let mut bytes = [0; 6];
+    rng.fill(&mut bytes);
+    bytes[0] = (bytes[0] | 0b10) & !0b01;
+    EthernetAddress(bytes)
+}
+
+fn entropy() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(seed)
+}
+
+impl Net {
+    /// Begins to put a stack together.
+    pub fn builder() -> NetBuilder {
+        NetBuilder { config: StackConfig::default(), seed: None, interfaces: Vec::new() }
+    }
+
+    /// Waits until the stack has ended: by [`shutdown`](Self::shutdown) or [`abort`](Self::abort), or because a device
+    /// failed, whose error this is.
+    ///
+    /// # Errors
+    /// The kind of the device's error.
+    pub async fn ended(&self) -> io::Result<()> {
+        self.wait_for(|shared| shared.with(|shard, _| shard.ended.is_some())).await;
+        match self.shared.with(|shard, _| shard.ended) {
+            Some(Ended::DeviceFailed(kind)) => Err(kind.into()),
+            Some(Ended::ShutDown) | None => Ok(()),
+        }
+    }
+
+    /// Waits until no address is being probed for duplicates any more. At once with
+    /// [`AddressDetection::Optimistic`] and `Off`.
+    pub async fn addresses_ready(&self) {
+        let is_settled = |address: &LocalAddress| address.state != AddressState::Tentative;
+        self.wait_for(|shared| shared.with(|shard, _| shard.stack.internet().addresses().all(is_settled)))
+            .await;
+    }
+
+    /// Listens for connections to `address`; with an unspecified IP address to any of the stack's own, of that family
+    /// or, for `[::]`, of both. Port 0 takes a free one.
+    ///
+    /// # Errors
+    /// `AddrInUse`, `AddrNotAvailable` if the address is not the stack's own, or `NotConnected` after shutdown.
+    pub async fn tcp_listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::bind(&self.shared, address)
+    }
+
+    /// Connects to `remote`.
+    ///
+    /// # Errors
+    /// Those of `std::net::TcpStream::connect`: `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`,
+    /// `HostUnreachable`, `AddrNotAvailable` when no port is free.
+    pub async fn tcp_connect(&self, remote: SocketAddr) -> io::Result<TcpStream> {
+        TcpStream::connect(&self.shared, TcpBind { address: None, port: 0 }, remote).await
+    }
+
+    /// Opens a UDP socket on `address`; the rules are [`tcp_listen`](Self::tcp_listen)'s.
+    ///
+    /// # Errors
+    /// As [`tcp_listen`](Self::tcp_listen).
+    pub async fn udp_bind(&self, address: SocketAddr) -> io::Result<UdpSocket> {
+        UdpSocket::bind(&self.shared, address)
+    }
+
+    /// The stack's own addresses.
+    pub fn addresses(&self) -> Vec<Cidr> {
+        self.shared.with(|shard, _| shard.stack.internet().addresses().map(|it| it.cidr).collect())
+    }
+
+    /// Looks at the stack: its counters, tables, connections. `look` runs under the shard's lock: be brief.
+    pub fn inspect<R>(&self, look: impl FnOnce(&mut Stack) -> R) -> R {
+        self.shared.with(|shard, _| look(&mut shard.stack))
+    }
+
+    /// Waits until all connections have ended, but no longer than `patience`; then ends the stack, resetting what is
+    /// left. Drop listeners and streams first: an open stream keeps its connection.
+    pub async fn shutdown(self, patience: Duration) {
+        let connections_ended = self.wait_for(|shared| {
+            shared.with(|shard, _| shard.ended.is_some() || shard.stack.tcp().usage().live() == 0)
+        });
+        // What is left after that is reset below.
+        let _ = tokio::time::timeout(patience, connections_ended).await;
+        self.abort();
+    }
+
+    /// Ends the stack now: open connections are reset, sockets fail with `NotConnected`, devices are closed.
+    pub fn abort(&self) {
+        self.shared.with(|shard, now| shard.stack.tcp().abort_all(now));
+        self.shared.end(Ended::ShutDown);
+    }
+
+    /// Waits until `done` says so; it is asked again whenever something other than a socket's readiness changes.
+    async fn wait_for(&self, done: impl Fn(&Shared) -> bool) {
+        loop {
+            let changed = self.shared.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            if done(&self.shared) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}

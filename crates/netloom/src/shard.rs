@@ -1,0 +1,374 @@
+//! One stack, its devices and whoever waits for it, behind one lock.
+//!
+//! # Theory of operation
+//! Whoever has work for the stack (the driver task with frames, a socket call with bytes) takes the lock, does it,
+//! sends what came of it to the devices, collects whom to wake, and wakes them after the lock is gone. So a `write` is on
+//! the wire when it returns, and nobody waits for another task to be scheduled. The lock is held for one batch and
+//! never across an await.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use netloom_device::Queue;
+use netloom_stack::transport::{TcpEvent, UdpEvent};
+use netloom_stack::{Event, HeadBuf, Instant, InterfaceId, Stack, TxMeta};
+use tokio::sync::Notify;
+use tracing::{debug, info, warn};
+
+use crate::error;
+use crate::wakers::{Interest, SocketKey, Wakers};
+
+/// Frames that one turn takes from a device before it looks at anything else.
+const FRAMES_PER_TURN: usize = 64;
+
+/// What the stack's users share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    shard: Mutex<Shard>,
+    /// Tells the driver that its deadline has moved, or that it should end.
+    pub(crate) driver: Notify,
+    /// Tells whoever waits for addresses or for the last connection to look again.
+    pub(crate) changed: Notify,
+}
+
+pub(crate) struct Shard {
+    pub(crate) stack: Stack,
+    pub(crate) wakers: Wakers,
+    devices: Vec<Box<dyn Queue>>,
+    origin: tokio::time::Instant,
+    head: HeadBuf,
+    receive_buffer: Box<[u8]>,
+    /// A frame that its device did not take.
+    stalled: Option<StalledFrame>,
+    /// When the driver wakes up by itself.
+    armed: Option<Instant>,
+    /// Set once: why nothing works any more.
+    pub(crate) ended: Option<Ended>,
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").field("ended", &self.ended).finish_non_exhaustive()
+    }
+}
+
+/// Why a shard does nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was shut down.
+    ShutDown,
+    /// Its device failed.
+    DeviceFailed(io::ErrorKind),
+}
+
+#[derive(Debug)]
+struct StalledFrame {
+    interface: InterfaceId,
+    meta: TxMeta,
+    bytes: Vec<u8>,
+}
+
+/// What the driver has to do after a turn.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// There is more to read: come back at once.
+    pub(crate) is_unfinished: bool,
+    /// When to come back at the latest.
+    pub(crate) deadline: Option<tokio::time::Instant>,
+    /// The device to wait for before sending goes on.
+    pub(crate) stalled: Option<InterfaceId>,
+    /// Never come back.
+    pub(crate) has_ended: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(stack: Stack, devices: Vec<Box<dyn Queue>>) -> Self {
+        Self {
+            shard: Mutex::new(Shard {
+                stack,
+                wakers: Wakers::default(),
+                devices,
+                origin: tokio::time::Instant::now(),
+                head: HeadBuf::new(),
+                receive_buffer: vec![0; netloom_device::RECEIVE_BUFFER_LEN].into_boxed_slice(),
+                stalled: None,
+                armed: None,
+                ended: None,
+            }),
+            driver: Notify::new(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Does `work` under the lock, sends what came of it, and wakes whom it concerns.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Shard, Instant) -> R) -> R {
+        let mut shard = self.lock();
+        let now = shard.now();
+        let result = work(&mut shard, now);
+        let news = shard.settle(now);
+        let deadline = shard.stack.poll_timeout();
+        let is_earlier = match (deadline, shard.armed) {
+            (Some(deadline), Some(armed)) => deadline < armed,
+            (Some(_), None) => true,
+            (None, Some(_) | None) => false,
+        };
+        let must_wake_driver = is_earlier || shard.stalled.is_some();
+        let wakers = shard.wakers.take_ready();
+        drop(shard);
+        self.tell(wakers, news);
+        if must_wake_driver {
+            self.driver.notify_one();
+        }
+        result
+    }
+
+    /// The driver's turn: timers, frames from the device in `readable`, and all that comes of them.
+    pub(crate) fn turn(&self, readable: Option<InterfaceId>) -> Turn {
+        let mut shard = self.lock();
+        let now = shard.now();
+        if shard.stack.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            shard.stack.handle_timeout(now);
+        }
+        let is_unfinished = readable.is_some_and(|interface| shard.receive(now, interface));
+        let news = shard.settle(now);
+        if !is_unfinished {
+            shard.flush();
+        }
+        shard.armed = shard.stack.poll_timeout();
+        let turn = Turn {
+            is_unfinished,
+            deadline: shard.armed.map(|deadline| shard.to_tokio(deadline)),
+            stalled: shard.stalled.as_ref().map(|frame| frame.interface),
+            has_ended: shard.ended.is_some(),
+        };
+        let wakers = shard.wakers.take_ready();
+        drop(shard);
+        self.tell(wakers, news);
+        turn
+    }
+
+    /// Ends everything: sockets fail from now on, the driver stops, the devices are closed.
+    pub(crate) fn end(&self, why: Ended) {
+        let mut shard = self.lock();
+        shard.end(why);
+        let wakers = shard.wakers.take_ready();
+        drop(shard);
+        self.tell(wakers, News::Some);
+        self.driver.notify_one();
+    }
+
+    fn tell(&self, wakers: Vec<Waker>, news: News) {
+        for waker in wakers {
+            waker.wake();
+        }
+        if news == News::Some {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// A panic under the lock has been reported already; the stack's own state is checked by its own assertions.
+    fn lock(&self) -> MutexGuard<'_, Shard> {
+        self.shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether something happened that no socket waits for: an address became ready, a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    None,
+    Some,
+}
+
+impl Shard {
+    /// Whether sockets still work.
+    pub(crate) fn check_open(&self) -> io::Result<()> {
+        match self.ended {
+            None => Ok(()),
+            Some(Ended::ShutDown) => Err(error::gone()),
+            Some(Ended::DeviceFailed(kind)) => Err(kind.into()),
+        }
+    }
+
+    /// Whether a socket may be bound to `address`.
+    pub(crate) fn check_bindable(&self, address: IpAddr) -> io::Result<()> {
+        let internet = self.stack.internet();
+        if address.is_unspecified() || address.is_multicast() || internet.is_local(address) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::AddrNotAvailable.into())
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_nanos(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn to_tokio(&self, instant: Instant) -> tokio::time::Instant {
+        self.origin + instant.saturating_since(Instant::ZERO)
+    }
+
+    /// Takes up to a batch of frames; says whether there may be more.
+    fn receive(&mut self, now: Instant, interface: InterfaceId) -> bool {
+        for _ in 0..FRAMES_PER_TURN {
+            let Some(device) = self.devices.get_mut(interface.index()) else { return false };
+            match device.recv(&mut self.receive_buffer) {
+                Ok((len, meta)) => {
+                    let frame = self.receive_buffer.get(..len).unwrap_or_default();
+                    self.stack.handle_frame(now, interface, frame, meta);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    debug!(%interface, %error, "frame ignored");
+                }
+                Err(error) => {
+                    self.device_failed(interface, &error);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Sends what is ready and hands events to whoever waits for them.
+    fn settle(&mut self, now: Instant) -> News {
+        self.transmit(now);
+        let mut news = News::None;
+        while let Some(event) = self.stack.poll_event() {
+            if self.dispatch(event) == News::Some {
+                news = News::Some;
+            }
+        }
+        news
+    }
+
+    fn transmit(&mut self, now: Instant) {
+        if self.ended.is_some() {
+            return;
+        }
+        if let Some(StalledFrame { interface, meta, bytes }) = self.stalled.take()
+            && !self.send(interface, meta, &bytes, [&[], &[]])
+        {
+            self.stalled = Some(StalledFrame { interface, meta, bytes });
+            return;
+        }
+        while self.ended.is_none()
+            && let Some(transmit) = self.stack.poll_transmit(now, &mut self.head)
+        {
+            let Some(device) = self.devices.get_mut(transmit.interface.index()) else { continue };
+            let Err(error) = device.send(transmit.meta, transmit.head, transmit.payload) else { continue };
+            let (interface, meta) = (transmit.interface, transmit.meta);
+            match SendFailure::of(&error) {
+                SendFailure::Later => {
+                    self.stalled = Some(StalledFrame { interface, meta, bytes: transmit.to_vec() });
+                    return;
+                }
+                SendFailure::Lost => debug!(%interface, %error, len = transmit.len(), "frame lost"),
+                SendFailure::Broken => self.device_failed(interface, &error),
+            }
+        }
+    }
+
+    /// Sends one frame; false if the device does not take it now.
+    fn send(&mut self, interface: InterfaceId, meta: TxMeta, head: &[u8], payload: [&[u8]; 2]) -> bool {
+        let Some(device) = self.devices.get_mut(interface.index()) else { return true };
+        let Err(error) = device.send(meta, head, payload) else { return true };
+        match SendFailure::of(&error) {
+            SendFailure::Later => return false,
+            SendFailure::Lost => debug!(%interface, %error, "frame lost"),
+            SendFailure::Broken => self.device_failed(interface, &error),
+        }
+        true
+    }
+
+    /// Lets the devices finish what they put off during the batch.
+    fn flush(&mut self) {
+        for device in &mut self.devices {
+            if let Err(error) = device.flush() {
+                debug!(device = device.name(), %error, "flush failed");
+            }
+        }
+    }
+
+    fn dispatch(&mut self, event: Event) -> News {
+        match event {
+            Event::Tcp(event) => self.dispatch_tcp(event),
+            Event::Udp(event) => self.dispatch_udp(event),
+            Event::AddressReady { interface, address } => {
+                debug!(%interface, %address, "address ready");
+                News::Some
+            }
+            Event::AddressConflict { interface, address } => {
+                warn!(%interface, %address, "another host uses this address");
+                News::Some
+            }
+        }
+    }
+
+    fn dispatch_tcp(&mut self, event: TcpEvent) -> News {
+        match event {
+            TcpEvent::Connected(id) => self.wakers.ready(SocketKey::Tcp(id), Interest::Write),
+            TcpEvent::Readable(id) => self.wakers.ready(SocketKey::Tcp(id), Interest::Read),
+            TcpEvent::Writable(id) => self.wakers.ready(SocketKey::Tcp(id), Interest::Write),
+            TcpEvent::Acceptable(id) => self.wakers.ready(SocketKey::Listener(id), Interest::Read),
+            // News for whoever looks at `TcpStream::info`; nobody waits for it.
+            TcpEvent::Report(_) => {}
+            TcpEvent::Closed(id) => {
+                self.wakers.ready_all(SocketKey::Tcp(id));
+                return News::Some;
+            }
+        }
+        News::None
+    }
+
+    fn dispatch_udp(&mut self, event: UdpEvent) -> News {
+        match event {
+            UdpEvent::Readable(id) => self.wakers.ready(SocketKey::Udp(id), Interest::Read),
+            UdpEvent::Writable(id) => self.wakers.ready(SocketKey::Udp(id), Interest::Write),
+            UdpEvent::Error(id) => self.wakers.ready_all(SocketKey::Udp(id)),
+        }
+        News::None
+    }
+
+    fn device_failed(&mut self, interface: InterfaceId, error: &io::Error) {
+        info!(%interface, %error, "device gone");
+        self.end(Ended::DeviceFailed(error.kind()));
+    }
+
+    fn end(&mut self, why: Ended) {
+        if self.ended.is_none() {
+            self.ended = Some(why);
+            self.flush();
+            self.devices.clear();
+            self.stalled = None;
+        }
+        self.wakers.ready_everything();
+    }
+}
+
+/// The address to bind to: `[::]` stands for all of both families, as it does on Linux.
+pub(crate) fn wildcard(address: IpAddr) -> Option<IpAddr> {
+    (address != IpAddr::V6(Ipv6Addr::UNSPECIFIED)).then_some(address)
+}
+
+/// What a device's error means for the frame.
+enum SendFailure {
+    /// Try again when it is writable.
+    Later,
+    /// The frame is gone, as on any link.
+    Lost,
+    /// The device is gone.
+    Broken,
+}
+
+impl SendFailure {
+    fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => Self::Later,
+            io::ErrorKind::NotConnected => Self::Broken,
+            _ => Self::Lost,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What a stack has to tell its caller.
+
+use core::net::IpAddr;
+
+use netloom_base::InterfaceId;
+use netloom_l4_transport::{TcpEvent, UdpEvent};
+
+/// Something that happened. Events are edges: they say "look", and looking is a socket call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A TCP socket became readable, writable, connected or done.
+    Tcp(TcpEvent),
+    /// A UDP socket became readable or writable.
+    Udp(UdpEvent),
+    /// An address has passed its duplicate detection.
+    AddressReady {
+        /// Where it is.
+        interface: InterfaceId,
+        /// Which.
+        address: IpAddr,
+    },
+    /// Another host uses one of our addresses (RFC 5227 2.4, RFC 4862 5.4).
+    AddressConflict {
+        /// Where it was seen.
+        interface: InterfaceId,
+        /// Which.
+        address: IpAddr,
+    },
+}

@@ -1,0 +1,91 @@
+//! A frame's way up.
+
+use netloom_base::{DropReason, Instant, InterfaceId, RxMeta};
+use netloom_l2_link::LinkInput;
+use netloom_l3_internet::{Arrival, Input};
+use netloom_wire::{CastKind, Datagram, IcmpErrorKind, Protocol};
+use tracing::trace;
+
+use crate::Stack;
+
+impl Stack {
+    /// Takes one frame from a device. Whatever it holds, this neither fails nor panics; what is dropped is counted by
+    /// its reason. Drain [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event) afterwards, once a
+    /// batch is enough.
+    pub fn handle_frame(&mut self, now: Instant, interface: InterfaceId, frame: &[u8], meta: RxMeta) {
+        self.counters.frames_received.increment();
+        self.counters.bytes_received.add(frame.len() as u64);
+        if let Err(reason) = self.receive(now, interface, frame, meta) {
+            self.drop_packet(reason, interface, frame.len());
+        }
+        self.exchange(now);
+    }
+
+    fn receive(
+        &mut self,
+        now: Instant,
+        id: InterfaceId,
+        frame: &[u8],
+        meta: RxMeta,
+    ) -> Result<(), DropReason> {
+        let Some(interface) = self.interfaces.get_mut(id.index()) else {
+            return Err(DropReason::LinkNotForUs);
+        };
+        let (packet, cast, link_source) = match &mut interface.link {
+            Some(link) => match link.input(now, frame)? {
+                LinkInput::Ip { packet, cast, source, ether_type: _ } => (packet, cast, Some(source)),
+                LinkInput::Consumed => return Ok(()),
+            },
+            None => (frame, CastKind::Unicast, None),
+        };
+        self.receive_packet(now, Arrival { interface: id, packet, cast, link_source, meta })
+    }
+
+    /// An IP packet from a link, or from this host itself.
+    pub(crate) fn receive_packet(&mut self, now: Instant, arrival: Arrival<'_>) -> Result<(), DropReason> {
+        match self.internet.input(now, arrival)? {
+            Input::Deliver(datagram) => self.deliver(now, &datagram),
+            Input::Reassembled(packet) => {
+                let whole = Arrival { packet: &packet, meta: RxMeta::default(), ..arrival };
+                match self.internet.input_reassembled(now, whole)? {
+                    Input::Deliver(datagram) => self.deliver(now, &datagram),
+                    // A whole packet is neither a fragment again nor forwarded.
+                    Input::Reassembled(_) | Input::Forward(_) => Err(DropReason::FragmentMalformed),
+                    Input::Consumed => Ok(()),
+                }
+            }
+            Input::Forward(forward) => self.internet.queue_forward(now, forward),
+            Input::Consumed => Ok(()),
+        }
+    }
+
+    fn deliver(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), DropReason> {
+        match datagram.protocol {
+            Protocol::TCP => self.tcp.input(now, datagram),
+            Protocol::UDP => {
+                let result = self.udp.input(now, datagram);
+                if result == Err(DropReason::UdpNoSocket) {
+                    // [1122 4.1.3.1]
+                    self.refuse(now, IcmpErrorKind::PortUnreachable, datagram);
+                }
+                result
+            }
+            Protocol(_) => {
+                self.refuse(now, IcmpErrorKind::ProtocolUnreachable, datagram);
+                Err(DropReason::IpUnknownProtocol)
+            }
+        }
+    }
+
+    /// Tells the sender why its datagram went nowhere, unless ICMP's own rules forbid that.
+    fn refuse(&mut self, now: Instant, kind: IcmpErrorKind, datagram: &Datagram<'_>) {
+        if let Err(reason) = self.internet.send_error(now, kind, datagram) {
+            self.counters.drops.increment(reason);
+        }
+    }
+
+    pub(crate) fn drop_packet(&mut self, reason: DropReason, interface: InterfaceId, len: usize) {
+        self.counters.drops.increment(reason);
+        trace!(%reason, %interface, len, "dropped");
+    }
+}

@@ -1,0 +1,363 @@
+//! A packet's way down.
+//!
+//! [`Stack::poll_transmit`] decides first (whose turn, which path, which neighbour) and borrows second: the payload of a
+//! TCP segment is lent from its socket's ring, everything else from the one packet that was taken off a queue.
+
+use netloom_base::{DropReason, Instant, InterfaceId, NextHop, RxChecksum, RxMeta, TxChecksum, TxMeta};
+use netloom_l2_link::{LinkOutput, QueuedPacket, Resolution};
+use netloom_l3_internet::{Arrival, InternetOutput, IpSend};
+use netloom_l4_transport::{SegmentPlan, UdpOutput};
+use netloom_wire::{CastKind, EtherType, EthernetHeader, HeadBuf, Protocol, UdpHeader};
+use tracing::trace;
+
+use crate::Stack;
+use crate::turn::{LoopedPacket, Turn};
+
+/// A frame to send: `head`, then both pieces of `payload`, in one write.
+#[derive(Clone, Copy, Debug)]
+pub struct Transmit<'a> {
+    /// The interface to send on.
+    pub interface: InterfaceId,
+    /// What the device must still do.
+    pub meta: TxMeta,
+    /// The headers.
+    pub head: &'a [u8],
+    /// What follows them.
+    pub payload: [&'a [u8]; 2],
+}
+
+impl Transmit<'_> {
+    /// Bytes of the frame.
+    pub fn len(&self) -> usize {
+        self.head.len() + self.payload.iter().map(|piece| piece.len()).sum::<usize>()
+    }
+
+    /// Whether there is nothing to send, which never happens.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The frame as one run of bytes: for tests and devices that need it so.
+    pub fn to_vec(&self) -> Vec<u8> {
+        [self.head, self.payload[0], self.payload[1]].concat()
+    }
+}
+
+/// What the next frame is, its headers already in the caller's buffer.
+enum Ready {
+    /// The payload is `Stack::outgoing`.
+    Packet { interface: InterfaceId, meta: TxMeta },
+    /// The payload is in the socket's ring.
+    Segment { interface: InterfaceId, meta: TxMeta, plan: SegmentPlan },
+}
+
+/// How a packet leaves, once its path and neighbour are known.
+enum Exit {
+    /// With this link header, if the medium has one.
+    Now { link: Option<EthernetHeader> },
+    /// When the neighbour has answered.
+    Later,
+    /// Not at all.
+    Never(DropReason),
+}
+
+impl Stack {
+    /// The next frame to send, if any. Its headers are written into `head`; the rest is borrowed from the stack.
+    ///
+    /// A frame that was handed out counts as sent: if the device does not take it now, the caller keeps a copy and
+    /// tries again, or drops it as a link would.
+    pub fn poll_transmit<'a>(&'a mut self, now: Instant, head: &'a mut HeadBuf) -> Option<Transmit<'a>> {
+        self.exchange_groups(now);
+        let ready = self.next_ready(now, head)?;
+        let (interface, meta, payload) = match &ready {
+            Ready::Packet { interface, meta } => (*interface, *meta, [&self.outgoing[..], &[]]),
+            Ready::Segment { interface, meta, plan } => (*interface, *meta, self.tcp.payload(plan)),
+        };
+        let transmit = Transmit { interface, meta, head: head.as_slice(), payload };
+        self.counters.frames_sent.increment();
+        self.counters.bytes_sent.add(transmit.len() as u64);
+        Some(transmit)
+    }
+
+    fn next_ready(&mut self, now: Instant, head: &mut HeadBuf) -> Option<Ready> {
+        loop {
+            head.clear();
+            self.deliver_looped(now);
+            if let Some(ready) = self.next_link_output(now, head) {
+                return Some(ready);
+            }
+            if let Some(output) = self.internet.poll_transmit(now) {
+                if let Some(ready) = self.send_packet(now, head, output) {
+                    return Some(ready);
+                }
+                continue;
+            }
+            let turns = match self.turn {
+                Turn::Tcp => [Turn::Tcp, Turn::Udp],
+                Turn::Udp => [Turn::Udp, Turn::Tcp],
+            };
+            let mut idle = true;
+            for turn in turns {
+                match turn {
+                    Turn::Tcp => {
+                        let Some(plan) = self.tcp.poll_transmit(now) else { continue };
+                        self.turn = Turn::Udp;
+                        idle = false;
+                        if let Some(ready) = self.send_segment(now, head, plan) {
+                            return Some(ready);
+                        }
+                    }
+                    Turn::Udp => {
+                        let Some(output) = self.udp.poll_transmit() else { continue };
+                        self.turn = Turn::Tcp;
+                        idle = false;
+                        self.send_datagram(now, &output);
+                    }
+                }
+                break;
+            }
+            if idle && self.loopback.is_empty() {
+                return None;
+            }
+        }
+    }
+
+    /// ARP, and packets whose neighbour has answered.
+    fn next_link_output(&mut self, now: Instant, head: &mut HeadBuf) -> Option<Ready> {
+        for interface in &mut self.interfaces {
+            let Some(link) = &mut interface.link else { continue };
+            if let Some(LinkOutput { header, meta, payload }) = link.poll_transmit(now) {
+                self.outgoing = payload;
+                let meta = with_link_header(head, header, meta);
+                return Some(Ready::Packet { interface: interface.id, meta });
+            }
+        }
+        None
+    }
+
+    /// A whole packet of the internet layer's own, or one that it forwards.
+    fn send_packet(&mut self, now: Instant, head: &mut HeadBuf, output: InternetOutput) -> Option<Ready> {
+        let InternetOutput { next_hop, link_destination, meta, packet } = output;
+        let NextHop::Neighbor { interface, address } = next_hop else {
+            self.loop_back(packet);
+            return None;
+        };
+        let exit = match link_destination {
+            Some(destination) => self.exit_to(interface, destination, &packet),
+            None => self.exit(now, interface, address, ether_type(&packet)),
+        };
+        match exit {
+            Exit::Now { link } => {
+                self.outgoing = packet;
+                let meta = link.map_or(meta, |link| with_link_header(head, link, meta));
+                Some(Ready::Packet { interface, meta })
+            }
+            Exit::Later => {
+                self.wait_for_neighbor(now, interface, address, QueuedPacket { meta, bytes: packet });
+                None
+            }
+            Exit::Never(reason) => {
+                self.drop_packet(reason, interface, packet.len());
+                self.internet.host_unreachable(now, &packet);
+                self.exchange(now);
+                None
+            }
+        }
+    }
+
+    /// One segment: headers into `head`, payload where it is.
+    fn send_segment(&mut self, now: Instant, head: &mut HeadBuf, plan: SegmentPlan) -> Option<Ready> {
+        let path = match self.internet.path(Some(plan.source), plan.destination) {
+            Ok(path) => path,
+            Err(_) => {
+                // As good as lost on the way: the connection's own timers decide what becomes of it.
+                self.counters.drops.increment(DropReason::IpNoRoute);
+                return None;
+            }
+        };
+        let exit = match path.next_hop {
+            NextHop::Local => Exit::Later,
+            NextHop::Neighbor { interface, address } => {
+                self.exit(now, interface, address, ether_type_of(plan.destination))
+            }
+        };
+        let partial = match path.next_hop {
+            NextHop::Local => true,
+            NextHop::Neighbor { interface, .. } => {
+                self.interfaces.get(interface.index()).is_some_and(|it| it.caps.transmit_checksum)
+            }
+        };
+        let payload = self.tcp.payload(&plan);
+        let payload_len = payload[0].len() + payload[1].len();
+        plan.header.emit(head, plan.source, plan.destination, &payload, partial);
+        let tcp_len = head.len();
+        let send = IpSend {
+            source: plan.source,
+            destination: plan.destination,
+            protocol: Protocol::TCP,
+            hop_limit: None,
+            traffic_class: plan.traffic_class,
+            // [1191 2] every segment takes part in path MTU discovery.
+            dont_fragment: true,
+        };
+        self.internet.emit_header(head, &send, tcp_len + payload_len);
+        let start = u16::try_from(head.len() - tcp_len).unwrap_or(u16::MAX);
+        let checksum = if partial { TxChecksum::Partial { start, offset: 16 } } else { TxChecksum::Complete };
+        let meta = TxMeta { checksum, gso: plan.gso };
+        match (path.next_hop, exit) {
+            (NextHop::Local, _) => {
+                let packet = [head.as_slice(), payload[0], payload[1]].concat();
+                self.loop_back(packet);
+                None
+            }
+            (NextHop::Neighbor { interface, .. }, Exit::Now { link }) => {
+                let meta = link.map_or(meta, |link| with_link_header(head, link, meta));
+                Some(Ready::Segment { interface, meta, plan })
+            }
+            (NextHop::Neighbor { interface, address }, Exit::Later) => {
+                let bytes = [head.as_slice(), payload[0], payload[1]].concat();
+                self.wait_for_neighbor(now, interface, address, QueuedPacket { meta, bytes });
+                None
+            }
+            (NextHop::Neighbor { interface, .. }, Exit::Never(reason)) => {
+                let packet = [head.as_slice(), payload[0], payload[1]].concat();
+                self.drop_packet(reason, interface, packet.len());
+                self.internet.host_unreachable(now, &packet);
+                self.exchange(now);
+                None
+            }
+        }
+    }
+
+    /// One datagram: to the internet layer, which cuts it into fragments if it must.
+    fn send_datagram(&mut self, now: Instant, output: &UdpOutput) {
+        let UdpOutput { id: _, source, source_port, remote, hop_limit, traffic_class, dont_fragment, data } =
+            output;
+        let path = match self.internet.path(*source, remote.ip()) {
+            Ok(path) => path,
+            Err(_) => {
+                self.counters.drops.increment(DropReason::IpNoRoute);
+                return;
+            }
+        };
+        let header = UdpHeader { source_port: *source_port, destination_port: remote.port() };
+        let mut head = HeadBuf::new();
+        header.emit(&mut head, path.source, remote.ip(), &[data], false);
+        let send = IpSend {
+            source: path.source,
+            destination: remote.ip(),
+            protocol: Protocol::UDP,
+            hop_limit: *hop_limit,
+            traffic_class: *traffic_class,
+            dont_fragment: *dont_fragment,
+        };
+        if let Err(error) = self.internet.send(now, &send, &path, &[head.as_slice(), data]) {
+            trace!(?error, "datagram not sent");
+            self.counters.drops.increment(DropReason::TransmitQueueFull);
+        }
+    }
+
+    /// Which link header a packet to `address` gets, if it can go now.
+    fn exit(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        address: core::net::IpAddr,
+        ether_type: EtherType,
+    ) -> Exit {
+        let Some(interface) = self.interfaces.get_mut(interface.index()) else {
+            return Exit::Never(DropReason::IpNoRoute);
+        };
+        let Some(link) = &mut interface.link else { return Exit::Now { link: None } };
+        match link.resolve(now, address) {
+            Resolution::Known(destination) => {
+                Exit::Now { link: Some(EthernetHeader { destination, source: link.address(), ether_type }) }
+            }
+            Resolution::Pending => Exit::Later,
+            Resolution::Unreachable => Exit::Never(DropReason::NeighborUnreachable),
+        }
+    }
+
+    fn exit_to(
+        &self,
+        interface: InterfaceId,
+        destination: netloom_wire::EthernetAddress,
+        packet: &[u8],
+    ) -> Exit {
+        let link = self.interfaces.get(interface.index()).and_then(|it| it.link.as_ref());
+        Exit::Now {
+            link: link.map(|link| EthernetHeader {
+                destination,
+                source: link.address(),
+                ether_type: ether_type(packet),
+            }),
+        }
+    }
+
+    fn wait_for_neighbor(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        address: core::net::IpAddr,
+        packet: QueuedPacket,
+    ) {
+        let len = packet.bytes.len();
+        let Some(link) = self.interfaces.get_mut(interface.index()).and_then(|it| it.link.as_mut()) else {
+            return;
+        };
+        let queued = link.enqueue(now, address, packet);
+        if let Err(reason) = queued {
+            self.drop_packet(reason, interface, len);
+        }
+        // The cache may have asked for a solicitation.
+        self.exchange(now);
+    }
+
+    fn loop_back(&mut self, bytes: Vec<u8>) {
+        if self.loopback.len() >= self.config.loopback_packets {
+            self.counters.drops.increment(DropReason::TransmitQueueFull);
+            return;
+        }
+        self.counters.packets_looped.increment();
+        self.loopback.push_back(LoopedPacket { bytes });
+    }
+
+    /// Hands packets from this host to itself back in; no more than were waiting, so that a packet that is answered by
+    /// another does not keep the caller here.
+    fn deliver_looped(&mut self, now: Instant) {
+        for _ in 0..self.loopback.len() {
+            let Some(LoopedPacket { bytes }) = self.loopback.pop_front() else { return };
+            let interface = InterfaceId::LOOPBACK;
+            let meta = RxMeta { checksum: RxChecksum::Trusted, gso: None };
+            let arrival =
+                Arrival { interface, packet: &bytes, cast: CastKind::Unicast, link_source: None, meta };
+            if let Err(reason) = self.receive_packet(now, arrival) {
+                self.drop_packet(reason, interface, bytes.len());
+            }
+            self.exchange(now);
+        }
+    }
+}
+
+/// Puts the link header in front, and moves the place where a device begins to sum by its length.
+fn with_link_header(head: &mut HeadBuf, header: EthernetHeader, meta: TxMeta) -> TxMeta {
+    header.emit(head);
+    let checksum = match meta.checksum {
+        TxChecksum::Partial { start, offset } => {
+            TxChecksum::Partial { start: start + netloom_wire::ETHERNET_HEADER_LEN as u16, offset }
+        }
+        TxChecksum::Complete => TxChecksum::Complete,
+    };
+    TxMeta { checksum, gso: meta.gso }
+}
+
+fn ether_type(packet: &[u8]) -> EtherType {
+    match packet.first() {
+        Some(first) if first >> 4 == 6 => EtherType::IPV6,
+        Some(_) | None => EtherType::IPV4,
+    }
+}
+
+fn ether_type_of(address: core::net::IpAddr) -> EtherType {
+    if address.is_ipv6() { EtherType::IPV6 } else { EtherType::IPV4 }
+}
