@@ -195,6 +195,8 @@ impl Claims {
         let Some(&id) = self.by_address.get(&address) else { return false };
         let Some(claim) = self.claims.get(id) else { return false };
         match claim.phase {
+            // An address that is used already is answered for: the rival learns from the reply that it came second.
+            Phase::Probing(_) if rival && claim.is_usable() => false,
             // [5227-06, 5227-07]
             Phase::Probing(_) => {
                 self.lose(id, packet.sender_link);
