@@ -14,7 +14,7 @@ use netloom_stack::{
 };
 use tokio::io::unix::AsyncFd;
 
-use crate::shard::{Ended, Shared};
+use crate::shard::{Ended, Shard, Shared};
 use crate::{TcpListener, TcpStream, UdpSocket, driver};
 
 /// What an interface of a [`Net`] is to be.
@@ -166,8 +166,8 @@ impl Net {
     /// # Errors
     /// The kind of the device's error.
     pub async fn ended(&self) -> io::Result<()> {
-        self.wait_for(|shared| shared.with(|shard, _| shard.ended.is_some())).await;
-        match self.shared.with(|shard, _| shard.ended) {
+        self.wait_for(|shard| shard.ended.is_some()).await;
+        match self.shared.look(|shard| shard.ended) {
             Some(Ended::DeviceFailed(kind)) => Err(kind.into()),
             Some(Ended::ShutDown) | None => Ok(()),
         }
@@ -177,8 +177,7 @@ impl Net {
     /// [`AddressDetection::Optimistic`] and `Off`.
     pub async fn addresses_ready(&self) {
         let is_settled = |address: &LocalAddress| address.state != AddressState::Tentative;
-        self.wait_for(|shared| shared.with(|shard, _| shard.stack.internet().addresses().all(is_settled)))
-            .await;
+        self.wait_for(|shard| shard.stack.internet().addresses().all(is_settled)).await;
     }
 
     /// Listens for connections to `address`; with an unspecified IP address to any of the stack's own, of that family
@@ -209,7 +208,7 @@ impl Net {
 
     /// The stack's own addresses.
     pub fn addresses(&self) -> Vec<Cidr> {
-        self.shared.with(|shard, _| shard.stack.internet().addresses().map(|it| it.cidr).collect())
+        self.shared.look(|shard| shard.stack.internet().addresses().map(|it| it.cidr).collect())
     }
 
     /// Looks at the stack: its counters, tables, connections. `look` runs under the shard's lock: be brief.
@@ -220,9 +219,9 @@ impl Net {
     /// Waits until all connections have ended, but no longer than `patience`; then ends the stack, resetting what is
     /// left. Drop listeners and streams first: an open stream keeps its connection.
     pub async fn shutdown(self, patience: Duration) {
-        let connections_ended = self.wait_for(|shared| {
-            shared.with(|shard, _| shard.ended.is_some() || shard.stack.tcp().usage().live() == 0)
-        });
+        self.shared.with(|shard, _| shard.is_draining = true);
+        let connections_ended =
+            self.wait_for(|shard| shard.ended.is_some() || shard.stack.transport_usage().live() == 0);
         // What is left after that is reset below.
         let _ = tokio::time::timeout(patience, connections_ended).await;
         self.abort();
@@ -235,12 +234,12 @@ impl Net {
     }
 
     /// Waits until `done` says so; it is asked again whenever something other than a socket's readiness changes.
-    async fn wait_for(&self, done: impl Fn(&Shared) -> bool) {
+    async fn wait_for(&self, done: impl Fn(&Shard) -> bool) {
         loop {
             let changed = self.shared.changed.notified();
             let mut changed = std::pin::pin!(changed);
             changed.as_mut().enable();
-            if done(&self.shared) {
+            if self.shared.look(&done) {
                 return;
             }
             changed.await;

@@ -44,6 +44,8 @@ pub(crate) struct Shard {
     stalled: Option<StalledFrame>,
     /// When the driver wakes up by itself.
     armed: Option<Instant>,
+    /// Somebody waits for the last connection to end: every change is news.
+    pub(crate) is_draining: bool,
     /// Set once: why nothing works any more.
     pub(crate) ended: Option<Ended>,
 }
@@ -95,6 +97,7 @@ impl Shared {
                 receive_buffer: vec![0; netloom_device::RECEIVE_BUFFER_LEN].into_boxed_slice(),
                 stalled: None,
                 armed: None,
+                is_draining: false,
                 ended: None,
             }),
             driver: Notify::new(),
@@ -122,6 +125,11 @@ impl Shared {
             self.driver.notify_one();
         }
         result
+    }
+
+    /// Looks at the shard without changing anything.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&Shard) -> R) -> R {
+        look(&self.lock())
     }
 
     /// The driver's turn: timers, frames from the device in `readable`, and all that comes of them.
@@ -235,7 +243,7 @@ impl Shard {
     /// Sends what is ready and hands events to whoever waits for them.
     fn settle(&mut self, now: Instant) -> News {
         self.transmit(now);
-        let mut news = News::None;
+        let mut news = if self.is_draining { News::Some } else { News::None };
         while let Some(event) = self.stack.poll_event() {
             if self.dispatch(event) == News::Some {
                 news = News::Some;

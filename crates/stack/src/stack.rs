@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use netloom_base::{AddressDetection, Instant, InterfaceId, Medium, Rng};
 use netloom_l3_internet::{AddressError, InterfaceConfig, Internet, RoutingTable};
-use netloom_l4_transport::{Tcp, Udp};
+use netloom_l4_transport::{Tcp, TcpUsage, Udp};
 use netloom_wire::Cidr;
 
 use crate::interface::Interface;
@@ -114,6 +114,11 @@ impl Stack {
     /// UDP's sockets; the same contract as [`tcp`](Self::tcp).
     pub fn udp(&mut self) -> UdpSockets<'_> {
         UdpSockets::new(&mut self.udp, &self.internet)
+    }
+
+    /// How much of TCP is in use: connections, timers, bytes. Walks the table of connections.
+    pub fn transport_usage(&self) -> TcpUsage {
+        self.tcp.usage()
     }
 
     /// What was counted.
