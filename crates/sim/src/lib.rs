@@ -5,10 +5,26 @@
 //! types to describe its faults.
 #![forbid(unsafe_code)]
 
+mod capture;
+mod conversation;
+mod failure;
+mod frame_check;
 mod impair;
 mod link;
+mod pattern;
+mod run;
+mod scenario;
 mod share;
+mod world;
 
+pub use capture::Capture;
+pub use conversation::Side;
+pub use conversation::end::{Outcome, Untruth};
+pub use conversation::plan::{Finish, Order, Plan, Reading};
+pub use failure::{Failure, FailureKind};
+pub use frame_check::{FrameFault, check_frame};
 pub use impair::{ImpairError, ImpairSpec};
 pub use link::{Link, LinkConfig, LinkCounters, LinkDrop};
+pub use run::{Report, run};
+pub use scenario::{CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Scenario, Weather};
 pub use share::{Share, ShareError};

@@ -1,0 +1,189 @@
+//! What a run must not show.
+
+use core::fmt;
+
+use netloom_base::{DropReason, Instant};
+use netloom_stack::transport::{ConnectError, ListenError, RetransmitCause, TcpError, TcpUsage};
+
+use crate::conversation::Side;
+use crate::conversation::end::{Outcome, Untruth};
+use crate::frame_check::FrameFault;
+
+/// A broken promise, and when it was noticed in virtual time.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub kind: FailureKind,
+}
+
+/// What was broken.
+#[derive(Clone, Debug)]
+pub enum FailureKind {
+    /// The scenario itself makes no sense.
+    BadScenario(String),
+    /// A listener could not be opened.
+    NoListener(ListenError),
+    /// A connection could not be begun.
+    NoConnection(ConnectError),
+    /// An application was told what cannot be true.
+    Untruth {
+        /// Which conversation.
+        conversation: usize,
+        /// Which end was told.
+        side: Side,
+        /// What.
+        untruth: Untruth,
+    },
+    /// A connection broke, and nothing that happened explains it.
+    Unexplained {
+        /// Which conversation.
+        conversation: usize,
+        /// Which end.
+        side: Side,
+        /// How it ended there.
+        outcome: Outcome,
+        /// How it ended, or stands, at the other end.
+        peer: Option<Outcome>,
+    },
+    /// A connection to a port without listener was not refused.
+    NotRefused {
+        /// Which conversation.
+        conversation: usize,
+        /// How it ended.
+        outcome: Option<Outcome>,
+    },
+    /// Nothing moves any more, and there was more to do.
+    Stuck {
+        /// Which conversation.
+        conversation: usize,
+        /// Which end.
+        side: Side,
+        /// Bytes sent of those it means to send.
+        sent: (u64, u64),
+        /// Bytes received.
+        received: u64,
+        /// What TCP says of it.
+        info: String,
+    },
+    /// The virtual time for the whole run is over.
+    TooLong {
+        /// Conversations that are not over.
+        open_count: usize,
+    },
+    /// A listener handed out a connection that no client has begun, or the same twice.
+    UnknownPeer {
+        /// The host.
+        host: usize,
+        /// What it was said to come from.
+        remote: core::net::SocketAddr,
+    },
+    /// Time does not go on: hosts keep each other, or themselves, busy at one instant.
+    Livelock {
+        /// The host that was last to want something.
+        host: usize,
+    },
+    /// Something is left of connections that are all over.
+    Leak {
+        /// The host.
+        host: usize,
+        /// What it holds.
+        usage: TcpUsage,
+    },
+    /// A stack emitted a frame that etherparse does not accept.
+    BadFrame {
+        /// The host.
+        host: usize,
+        /// What is wrong with it.
+        fault: FrameFault,
+        /// The frame.
+        frame: Vec<u8>,
+    },
+    /// A stack called what another stack sent malformed, without a bit having been flipped on the way.
+    Nonsense {
+        /// The host that dropped it.
+        host: usize,
+        /// Why.
+        reason: DropReason,
+    },
+    /// Something was sent again though nothing was lost, late or out of order.
+    NeedlessRetransmission {
+        /// The host.
+        host: usize,
+        /// Why it was sent again.
+        cause: RetransmitCause,
+        /// How often.
+        count: u64,
+    },
+    /// The code panicked.
+    Panic(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {}: {}", self.at, self.kind)
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadScenario(why) => write!(f, "the scenario makes no sense: {why}"),
+            Self::NoListener(error) => write!(f, "no listener: {error}"),
+            Self::NoConnection(error) => write!(f, "no connection: {error}"),
+            Self::Untruth { conversation, side, untruth } => {
+                write!(f, "conversation {conversation}, {side}: {untruth}")
+            }
+            Self::Unexplained { conversation, side, outcome, peer } => {
+                let outcome = describe(Some(*outcome));
+                let peer = describe(*peer);
+                write!(
+                    f,
+                    "conversation {conversation}, {side}: {outcome}, and nothing explains it (peer: {peer})"
+                )
+            }
+            Self::NotRefused { conversation, outcome } => {
+                let outcome = describe(*outcome);
+                write!(f, "conversation {conversation}: nobody listens, and the client {outcome}")
+            }
+            Self::Stuck { conversation, side, sent: (sent, outgoing), received, info } => write!(
+                f,
+                "conversation {conversation}, {side}: stuck with {sent} of {outgoing} bytes sent and {received} \
+                 received; {info}"
+            ),
+            Self::TooLong { open_count } => write!(f, "{open_count} conversations are not over in time"),
+            Self::UnknownPeer { host, remote } => {
+                write!(f, "host {host} accepted a connection from {remote}, which nobody has begun")
+            }
+            Self::Livelock { host } => write!(f, "time stands still: host {host} always has more to do"),
+            Self::Leak { host, usage } => write!(f, "host {host} still holds {usage:?}"),
+            Self::BadFrame { host, fault, frame } => {
+                write!(f, "host {host} emitted a bad frame: {fault}: {frame:02x?}")
+            }
+            Self::Nonsense { host, reason } => {
+                write!(f, "host {host} dropped something as {reason}, and no bit was flipped")
+            }
+            Self::NeedlessRetransmission { host, cause, count } => {
+                write!(f, "host {host} retransmitted {count} segments ({cause}), and nothing was lost")
+            }
+            Self::Panic(message) => write!(f, "panic: {message}"),
+        }
+    }
+}
+
+fn describe(outcome: Option<Outcome>) -> String {
+    match outcome {
+        Some(Outcome::Closed { has_read_all: true }) => "closed".to_owned(),
+        Some(Outcome::Closed { has_read_all: false }) => "closed with more to come".to_owned(),
+        Some(Outcome::Aborted) => "aborted".to_owned(),
+        Some(Outcome::Failed(error)) => describe_error(error),
+        Some(Outcome::Absent) => "has no connection".to_owned(),
+        Some(Outcome::Abandoned) => "waited in vain".to_owned(),
+        None => "is not done".to_owned(),
+    }
+}
+
+fn describe_error(error: TcpError) -> String {
+    format!("failed with \"{error}\"")
+}

@@ -1,0 +1,102 @@
+//! A whole run: a scenario from its beginning until nothing is left of it, watched by the oracles.
+//!
+//! The oracles, each with where it stands:
+//!
+//! - The bytes that arrive are the bytes sent, in order, and a stream ends where its sender ended it
+//!   (`conversation/end.rs`).
+//! - A transfer that can make progress does, and ends or reports an error in bounded virtual time; an error has a cause
+//!   (`run/judge.rs`).
+//! - The stacks' own invariants hold after every step, where debug assertions are compiled in.
+//! - Nothing outlives the connections: at the end every table of TCP is empty (`run/judge.rs`).
+//! - Every frame reads well to etherparse (`frame_check.rs`), and no stack calls another's frame malformed.
+//! - Nothing is sent again where nothing was lost or late.
+
+mod judge;
+
+use core::time::Duration;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use netloom_base::Instant;
+
+use crate::capture::Capture;
+use crate::failure::{Failure, FailureKind};
+use crate::scenario::Scenario;
+use crate::world::World;
+
+/// How long nothing may move while there is something to do. Longer than any timeout of TCP in its default
+/// configuration: R2 is reached after about fifteen minutes.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// How long a whole run may take.
+const LIMIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long after the last conversation something may be left of any.
+const DRAIN_LIMIT: Duration = Duration::from_secs(40 * 60);
+/// How often it is looked at whether something is left.
+const DRAIN_STEP: Duration = Duration::from_secs(30);
+
+/// What a run without failure consisted of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Frames that hosts sent.
+    pub frame_count: u64,
+    /// Bytes of those.
+    pub bytes: u64,
+    /// Frames that cables lost or refused.
+    pub dropped_count: u64,
+    /// Bytes that applications received, all of them right.
+    pub delivered_bytes: u64,
+    /// Conversations that ended as both ends meant them to.
+    pub conversation_count: usize,
+    /// Conversations that broke, with a reason.
+    pub broken_count: usize,
+    /// Virtual time.
+    pub duration: Duration,
+}
+
+/// Runs a scenario; `capture`, if there is one, gets every frame. One frame in `check_every` is read again by etherparse.
+///
+/// # Errors
+/// The first promise that was broken. A panic is one.
+pub fn run(scenario: &Scenario, capture: Option<&mut Capture>, check_every: u64) -> Result<Report, Failure> {
+    // A capture is whole after every frame, so it may be looked at after a panic.
+    let outcome = catch_unwind(AssertUnwindSafe(|| run_to_end(scenario, capture, check_every)));
+    outcome.unwrap_or_else(|panic| {
+        Err(Failure { at: Instant::ZERO, kind: FailureKind::Panic(message_of(panic.as_ref())) })
+    })
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
+}
+
+fn run_to_end(
+    scenario: &Scenario,
+    capture: Option<&mut Capture>,
+    check_every: u64,
+) -> Result<Report, Failure> {
+    let mut world = World::new(scenario, capture, check_every)?;
+    let last_change = scenario.changes.iter().map(|change| change.at).max().unwrap_or_default();
+    while !world.is_over() {
+        let patience_ends = world.progress_at().max(Instant::ZERO + last_change) + PATIENCE;
+        if !world.step(patience_ends)? {
+            judge::end_what_waits_in_vain(scenario, &mut world)?;
+        }
+        if world.now() > Instant::ZERO + LIMIT {
+            let open_count =
+                world.conversations.iter().filter(|conversation| !conversation.is_over()).count();
+            return Err(world.failure(FailureKind::TooLong { open_count }));
+        }
+    }
+    let duration = world.now().saturating_since(Instant::ZERO);
+    judge::check_outcomes(scenario, &mut world)?;
+    world.close_listeners();
+    let end = world.now() + DRAIN_LIMIT;
+    while !judge::is_empty(&mut world) && world.now() < end {
+        let next = world.now() + DRAIN_STEP;
+        while world.step(next)? {}
+    }
+    judge::check_leftovers(&mut world)?;
+    judge::check_counters(scenario, &mut world)?;
+    Ok(judge::report(&world, duration))
+}

@@ -1,0 +1,303 @@
+//! Whether what happened is explained by what was done to the hosts.
+
+use core::time::Duration;
+
+use netloom_base::DropReason;
+use netloom_stack::transport::{RetransmitCause, TcpError, TcpUsage};
+
+use super::Report;
+use crate::conversation::Side;
+use crate::conversation::end::{End, Outcome};
+use crate::failure::{Failure, FailureKind};
+use crate::link::LinkDrop;
+use crate::scenario::{Scenario, Weather};
+use crate::world::World;
+
+/// Frames that must have been lost before a connection may time out: no retry limit is lower.
+const LOSSES_FOR_TIMEOUT: u64 = 6;
+
+/// What the links did, all together.
+struct Losses {
+    /// Frames that did not arrive, or not whole.
+    lost: u64,
+    corrupted: u64,
+    /// Whether so much was lost, and meant to be, that connections may time out.
+    is_harsh: bool,
+    /// For each host whether handshakes were given up at its listeners.
+    evicted: Vec<bool>,
+}
+
+impl Losses {
+    fn of(scenario: &Scenario, world: &mut World<'_>) -> Self {
+        let corrupted = world.link_counters().map(|counters| counters.corrupted.get()).sum();
+        let dropped: u64 = world.link_counters().map(crate::link::LinkCounters::dropped_total).sum();
+        let lost = dropped + corrupted;
+        let is_harsh = match scenario.weather {
+            Weather::Clear | Weather::Mild => false,
+            Weather::Rough | Weather::Cut => lost >= LOSSES_FOR_TIMEOUT,
+        };
+        let evicted = (0..world.host_count())
+            .map(|host| {
+                world
+                    .tcp_counters(host)
+                    .is_some_and(|it| it.half_open_evicted.get() + it.half_open_expired.get() > 0)
+            })
+            .collect();
+        Self { lost, corrupted, is_harsh, evicted }
+    }
+
+    fn has_evicted(&self, host: usize) -> bool {
+        self.evicted.get(host).copied().unwrap_or(false)
+    }
+}
+
+/// Ends every end that waits for a peer that is gone; it is a failure if one should not have to wait.
+pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>) -> Result<(), Failure> {
+    let losses = Losses::of(scenario, world);
+    for number in 0..world.conversations.len() {
+        for side in [Side::Client, Side::Server] {
+            let Some(conversation) = world.conversations.get(number) else { continue };
+            let (end, peer) = match side {
+                Side::Client => (&conversation.client, &conversation.server),
+                Side::Server => (&conversation.server, &conversation.client),
+            };
+            if end.outcome.is_some() {
+                continue;
+            }
+            let is_explained = if end.socket.is_none() {
+                may_be_absent(peer, end.host, &losses)
+            } else {
+                // The word that the peer was gone must have been lost, and nobody asked after it.
+                let has_keepalive = has_keepalive(scenario, number, side);
+                let is_peer_gone = peer.has_left_rudely()
+                    || matches!(peer.outcome, Some(Outcome::Failed(_)))
+                    || losses.is_harsh && matches!(peer.outcome, Some(Outcome::Closed { .. }))
+                    || matches!(peer.outcome, Some(Outcome::Absent));
+                is_peer_gone && !has_keepalive && losses.lost > 0
+            };
+            if !is_explained {
+                return Err(stuck(world, number, side));
+            }
+            world.abandon(number, side);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the server may never have seen a connection of this client.
+fn may_be_absent(client: &End, server: usize, losses: &Losses) -> bool {
+    match client.outcome {
+        None => false,
+        Some(Outcome::Closed { has_read_all: true }) => losses.is_harsh || losses.has_evicted(server),
+        Some(
+            Outcome::Closed { has_read_all: false }
+            | Outcome::Aborted
+            | Outcome::Failed(_)
+            | Outcome::Absent
+            | Outcome::Abandoned,
+        ) => true,
+    }
+}
+
+fn has_keepalive(scenario: &Scenario, number: usize, side: Side) -> bool {
+    let Some(plan) = scenario.conversations.get(number) else { return false };
+    match side {
+        Side::Client => plan.options.keepalive.is_some(),
+        Side::Server => scenario
+            .listeners
+            .iter()
+            .any(|it| it.host == plan.server && it.port == plan.port && it.options.keepalive.is_some()),
+    }
+}
+
+fn stuck(world: &mut World<'_>, number: usize, side: Side) -> Failure {
+    let Some(conversation) = world.conversations.get(number) else {
+        return world.failure(FailureKind::BadScenario("a conversation is gone".to_owned()));
+    };
+    let end = conversation.end(side);
+    let (sent, received) = ((end.sent, end.plan.outgoing), end.received);
+    let (host, socket) = (end.host, end.socket);
+    let info = match (world.stack(host), socket) {
+        (Some(stack), Some(socket)) => format!("{:?}", stack.tcp().info(socket)),
+        (_, None) => "it has no connection".to_owned(),
+        (None, Some(_)) => "it has no host".to_owned(),
+    };
+    world.failure(FailureKind::Stuck { conversation: number, side, sent, received, info })
+}
+
+/// Checks that each connection that broke did so for a reason.
+pub(super) fn check_outcomes(scenario: &Scenario, world: &mut World<'_>) -> Result<(), Failure> {
+    let losses = Losses::of(scenario, world);
+    for (number, conversation) in world.conversations.iter().enumerate() {
+        if !conversation.is_listening {
+            let is_refused =
+                conversation.client.outcome == Some(Outcome::Failed(TcpError::ConnectionRefused));
+            if !is_refused && !losses.is_harsh && losses.corrupted == 0 {
+                let outcome = conversation.client.outcome;
+                return Err(world.failure(FailureKind::NotRefused { conversation: number, outcome }));
+            }
+            continue;
+        }
+        for side in [Side::Client, Side::Server] {
+            let (end, peer) = match side {
+                Side::Client => (&conversation.client, &conversation.server),
+                Side::Server => (&conversation.server, &conversation.client),
+            };
+            let Some(outcome) = end.outcome else { continue };
+            let is_explained = match outcome {
+                Outcome::Failed(error) => {
+                    explains(error, peer, &losses)
+                        || error == TcpError::ConnectionReset && losses.has_evicted(peer.host)
+                }
+                Outcome::Closed { .. } | Outcome::Aborted | Outcome::Absent | Outcome::Abandoned => true,
+            };
+            if !is_explained {
+                let peer = peer.outcome;
+                return Err(world.failure(FailureKind::Unexplained {
+                    conversation: number,
+                    side,
+                    outcome,
+                    peer,
+                }));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether an error follows from what the peer did and the links lost.
+fn explains(error: TcpError, peer: &End, losses: &Losses) -> bool {
+    // A reset that was lost leaves the other end to its timers.
+    let has_vanished = losses.lost > 0 && peer.has_left_rudely();
+    match error {
+        TcpError::ConnectionReset => {
+            peer.has_left_rudely() || losses.is_harsh && matches!(peer.outcome, Some(Outcome::Closed { .. }))
+        }
+        TcpError::TimedOut => losses.is_harsh || has_vanished,
+        // A flipped bit in an address or a protocol number makes a router or the peer complain, and a handshake
+        // believes that.
+        TcpError::HostUnreachable | TcpError::NetworkUnreachable => losses.is_harsh || losses.corrupted > 0,
+        TcpError::ConnectionRefused => losses.corrupted > 0,
+        TcpError::ConnectionAborted | _ => false,
+    }
+}
+
+/// Whether no TCP holds anything any more.
+pub(super) fn is_empty(world: &mut World<'_>) -> bool {
+    (0..world.host_count()).all(|host| usage(world, host) == TcpUsage::default())
+}
+
+fn usage(world: &mut World<'_>, host: usize) -> TcpUsage {
+    world.stack(host).map(|stack| stack.tcp().usage()).unwrap_or_default()
+}
+
+pub(super) fn check_leftovers(world: &mut World<'_>) -> Result<(), Failure> {
+    for host in 0..world.host_count() {
+        let usage = usage(world, host);
+        if usage != TcpUsage::default() {
+            return Err(world.failure(FailureKind::Leak { host, usage }));
+        }
+    }
+    Ok(())
+}
+
+/// Reasons that say that the sender's stack wrote nonsense.
+const NONSENSE: &[DropReason] = &[
+    DropReason::LinkTruncated,
+    DropReason::LinkBadSource,
+    DropReason::LinkUnknownEtherType,
+    DropReason::ArpMalformed,
+    DropReason::IpTruncated,
+    DropReason::IpBadVersion,
+    DropReason::IpBadHeaderLength,
+    DropReason::IpBadChecksum,
+    DropReason::IpBadSource,
+    DropReason::IpBadDestination,
+    DropReason::IpBadOption,
+    DropReason::IpBadExtensionHeader,
+    DropReason::IpUnknownProtocol,
+    DropReason::FragmentMalformed,
+    DropReason::IcmpTruncated,
+    DropReason::IcmpBadChecksum,
+    DropReason::NdpMalformed,
+    DropReason::TcpTruncated,
+    DropReason::TcpBadChecksum,
+    DropReason::TcpNotUnicast,
+    DropReason::TcpMalformed,
+];
+
+/// Causes that need a loss, or something that looks like one.
+const NEEDS_LOSS: &[RetransmitCause] = &[
+    RetransmitCause::SynTimeout,
+    RetransmitCause::Timeout,
+    RetransmitCause::FastRetransmit,
+    RetransmitCause::PartialAck,
+];
+
+pub(super) fn check_counters(scenario: &Scenario, world: &mut World<'_>) -> Result<(), Failure> {
+    let losses = Losses::of(scenario, world);
+    let is_undisturbed = is_undisturbed(scenario) && losses.lost == 0;
+    for host in 0..world.host_count() {
+        let Some(stack) = world.stack(host) else { continue };
+        let drops = &stack.counters().drops;
+        let nonsense = NONSENSE.iter().copied().find(|&reason| drops.get(reason) > 0);
+        if let Some(reason) = nonsense.filter(|_| losses.corrupted == 0) {
+            return Err(world.failure(FailureKind::Nonsense { host, reason }));
+        }
+    }
+    let is_overrun = (0..world.host_count()).any(|host| {
+        let full =
+            [DropReason::TcpAcceptQueueFull, DropReason::TcpSynQueueFull, DropReason::TcpReceiveBufferFull];
+        losses.has_evicted(host)
+            || world
+                .stack(host)
+                .is_some_and(|stack| full.iter().any(|&reason| stack.counters().drops.get(reason) > 0))
+    });
+    if !is_undisturbed || is_overrun {
+        return Ok(());
+    }
+    for host in 0..world.host_count() {
+        let Some(counters) = world.tcp_counters(host) else { continue };
+        for &cause in NEEDS_LOSS {
+            let count = counters.retransmits(cause);
+            if count > 0 {
+                return Err(world.failure(FailureKind::NeedlessRetransmission { host, cause, count }));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether nothing in the scenario can make an acknowledgment late: no queue, no swing of the delay, no packet too big
+/// for a later cable, and no delay that comes near a retransmission timeout.
+fn is_undisturbed(scenario: &Scenario) -> bool {
+    let mtu = scenario.cables.first().map(|cable| cable.mtu);
+    let is_even = scenario.cables.iter().all(|cable| {
+        let is_even = |way: &crate::link::LinkConfig| {
+            way.rate.is_none() && way.jitter.is_zero() && way.delay <= Duration::from_millis(40)
+        };
+        Some(cable.mtu) == mtu && cable.ways.iter().all(is_even)
+    });
+    scenario.weather == Weather::Clear
+        && is_even
+        && scenario.hosts.iter().all(|host| host.tcp.delayed_ack <= Duration::from_millis(100))
+}
+
+pub(super) fn report(world: &World<'_>, duration: Duration) -> Report {
+    let is_broken =
+        |end: &End| matches!(end.outcome, Some(Outcome::Failed(_) | Outcome::Absent | Outcome::Abandoned));
+    let broken_count =
+        world.conversations.iter().filter(|it| is_broken(&it.client) || is_broken(&it.server)).count();
+    Report {
+        frame_count: world.traffic.frames,
+        bytes: world.traffic.bytes,
+        dropped_count: LinkDrop::ALL
+            .iter()
+            .map(|&reason| world.link_counters().map(|counters| counters.dropped(reason)).sum::<u64>())
+            .sum(),
+        delivered_bytes: world.conversations.iter().map(|it| it.client.received + it.server.received).sum(),
+        conversation_count: world.conversations.len() - broken_count,
+        broken_count,
+        duration,
+    }
+}

@@ -1,0 +1,265 @@
+//! Scenarios from seeds.
+//!
+//! Sizes and times are drawn so that each doubling is as likely, and every fault is absent more often than not: a run
+//! with one fault shows more than one in which everything goes wrong at once.
+
+use core::num::{NonZeroU32, NonZeroU64};
+use core::time::Duration;
+
+use netloom_base::Medium;
+use netloom_stack::transport::{Keepalive, SocketOptions, TcpConfig};
+
+use super::dice::Dice;
+use super::{CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Scenario, Weather};
+use crate::conversation::plan::{Finish, Order, Plan, Reading};
+use crate::link::LinkConfig;
+
+/// The port that is listened on.
+const PORT: u16 = 80;
+/// A port that nobody listens on.
+const CLOSED_PORT: u16 = 81;
+
+pub(super) fn draw(seed: u64) -> Scenario {
+    let mut dice = Dice::new(seed);
+    let weather = match dice.between(0, 99) {
+        0..30 => Weather::Clear,
+        30..60 => Weather::Mild,
+        60..88 => Weather::Rough,
+        _ => Weather::Cut,
+    };
+    let (hosts, cables, leaves) = topology(&mut dice, weather);
+    let has_ipv6 = cables.iter().all(|cable| cable.mtu >= 1280);
+    let server = leaves.last().copied().unwrap_or(0);
+    let accept_every = if dice.chance(10) { dice.micros(1_000, 500_000) } else { Duration::ZERO };
+    let listeners = leaves
+        .iter()
+        .map(|&host| ListenerPlan {
+            host,
+            port: PORT,
+            backlog: dice.size(1, 128),
+            options: options(&mut dice),
+            accept_every,
+        })
+        .collect();
+    let conversations = conversations(&mut dice, weather, &leaves, server, has_ipv6);
+    let changes = changes(&mut dice, weather, &cables);
+    Scenario { seed, weather, hosts, cables, has_ipv6, listeners, conversations, changes }
+}
+
+/// Hosts, cables, and which hosts talk.
+fn topology(dice: &mut Dice, weather: Weather) -> (Vec<HostPlan>, Vec<CablePlan>, Vec<usize>) {
+    if dice.chance(60) {
+        let hosts = (0..2).map(|_| host(dice, false)).collect();
+        let mtu = mtu(dice);
+        return (hosts, vec![cable(dice, weather, [0, 1], mtu)], vec![0, 1]);
+    }
+    // A star: the first host routes between the others.
+    let leaf_count = dice.index(3) + 2;
+    let hosts: Vec<HostPlan> = (0..=leaf_count).map(|number| host(dice, number == 0)).collect();
+    let cables = (1..=leaf_count)
+        .map(|leaf| {
+            let mtu = mtu(dice);
+            cable(dice, weather, [0, leaf], mtu)
+        })
+        .collect();
+    (hosts, cables, (1..=leaf_count).collect())
+}
+
+fn mtu(dice: &mut Dice) -> u16 {
+    if dice.chance(70) { 1500 } else { dice.pick(&[576, 1280, 1400, 1492, 4000, 9000], 1500) }
+}
+
+fn host(dice: &mut Dice, is_router: bool) -> HostPlan {
+    let defaults = TcpConfig::default();
+    let tcp = TcpConfig {
+        max_connections: 1024,
+        send_buffer: dice.size(4_096, 1 << 19),
+        receive_buffer: dice.size(4_096, 1 << 19),
+        max_out_of_order_ranges: dice.size(4, 256),
+        time_wait: Duration::from_secs(dice.between(1, 60)),
+        delayed_ack: Duration::from_millis(dice.spread(1, 500)),
+        window_scaling: !dice.chance(15),
+        timestamps: !dice.chance(25),
+        ..defaults
+    };
+    HostPlan { tcp, is_router }
+}
+
+fn cable(dice: &mut Dice, weather: Weather, ends: [usize; 2], mtu: u16) -> CablePlan {
+    let medium = if dice.chance(75) { Medium::Ethernet } else { Medium::Ip };
+    let there = way(dice, weather);
+    // Most paths are alike both ways.
+    let back = if dice.chance(70) { there.clone() } else { way(dice, weather) };
+    CablePlan { medium, mtu, ends, ways: [there, back] }
+}
+
+fn way(dice: &mut Dice, weather: Weather) -> LinkConfig {
+    let mut way = LinkConfig { delay: dice.micros(20, 100_000), ..LinkConfig::default() };
+    if dice.chance(50) {
+        way.rate = NonZeroU64::new(dice.spread(500_000, 1_000_000_000));
+        way.queue = dice.size(8, 1_000);
+    }
+    if dice.chance(30) {
+        way.jitter = way.delay / u32::try_from(dice.between(1, 10)).unwrap_or(1);
+    }
+    let (loss, burst, reorder, duplicate, corrupt) = match weather {
+        Weather::Clear => return way,
+        Weather::Mild | Weather::Cut => (2, 1, 5, 2, 1),
+        Weather::Rough => (20, 8, 30, 20, 5),
+    };
+    if dice.chance(60) {
+        way.loss = dice.share(loss);
+        way.burst =
+            NonZeroU32::new(u32::try_from(dice.between(1, burst)).unwrap_or(1)).unwrap_or(NonZeroU32::MIN);
+    }
+    if dice.chance(35) {
+        way.reorder = dice.share(reorder);
+        way.reorder_by = dice.micros(100, 50_000);
+    }
+    if dice.chance(25) {
+        way.duplicate = dice.share(duplicate);
+    }
+    if dice.chance(20) {
+        way.corrupt = dice.share(corrupt);
+    }
+    way
+}
+
+fn changes(dice: &mut Dice, weather: Weather, cables: &[CablePlan]) -> Vec<Change> {
+    if weather != Weather::Cut {
+        return Vec::new();
+    }
+    let mut changes = Vec::new();
+    let mut at = Duration::ZERO;
+    for _ in 0..dice.between(1, 3) {
+        let index = dice.index(cables.len());
+        let Some(cable) = cables.get(index) else { continue };
+        at += dice.micros(1_000, 20_000_000);
+        let mut cut = cable.ways.clone();
+        // Some cables break one way only.
+        let one_way = dice.chance(30).then(|| dice.index(2));
+        for (number, way) in cut.iter_mut().enumerate() {
+            way.is_partitioned = one_way.is_none_or(|only| only == number);
+        }
+        changes.push(Change { at, cable: index, ways: cut });
+        if dice.chance(20) {
+            // For good.
+            break;
+        }
+        at += dice.micros(10_000, 60_000_000);
+        changes.push(Change { at, cable: index, ways: cable.ways.clone() });
+    }
+    changes
+}
+
+fn options(dice: &mut Dice) -> SocketOptions {
+    SocketOptions {
+        nodelay: dice.chance(40),
+        keepalive: dice.chance(40).then_some(Keepalive {
+            idle: Duration::from_secs(dice.between(10, 60)),
+            interval: Duration::from_secs(dice.between(5, 20)),
+            probes: 9,
+        }),
+        ..SocketOptions::default()
+    }
+}
+
+fn conversations(
+    dice: &mut Dice,
+    weather: Weather,
+    leaves: &[usize],
+    server: usize,
+    has_ipv6: bool,
+) -> Vec<ConversationPlan> {
+    // A storm: many small conversations at once, for the listener's queues.
+    let is_storm = dice.chance(6);
+    let count = if is_storm { dice.between(20, 120) } else { dice.spread(1, 6) };
+    let largest = if is_storm { 2_000 } else { largest_transfer(dice, weather) };
+    let mut conversations = Vec::new();
+    for _ in 0..count {
+        let others: Vec<usize> = leaves.iter().copied().filter(|&leaf| leaf != server).collect();
+        // Once in a while a host talks to itself.
+        let client = if dice.chance(2) { server } else { dice.pick(&others, server) };
+        let (client_plan, server_plan) = plans(dice, largest);
+        conversations.push(ConversationPlan {
+            client,
+            server,
+            port: if dice.chance(3) { CLOSED_PORT } else { PORT },
+            is_ipv6: has_ipv6 && dice.chance(50),
+            at: if is_storm { Duration::ZERO } else { dice.micros(1, 2_000_000) },
+            options: options(dice),
+            client_plan,
+            server_plan,
+        });
+    }
+    conversations
+}
+
+fn largest_transfer(dice: &mut Dice, weather: Weather) -> u64 {
+    match weather {
+        Weather::Clear | Weather::Mild if dice.chance(3) => 4 << 20,
+        Weather::Clear | Weather::Mild => 200_000,
+        Weather::Rough | Weather::Cut => 60_000,
+    }
+}
+
+fn plans(dice: &mut Dice, largest: u64) -> (Plan, Plan) {
+    let mut client = plan(dice, largest);
+    let mut server = plan(dice, largest);
+    match dice.between(0, 99) {
+        // Both at once.
+        0..30 => {}
+        // One way.
+        30..50 => server.outgoing = 0,
+        50..65 => client.outgoing = 0,
+        // Question and answer.
+        65..90 => {
+            let (question, answer) = (dice.spread(1, 4_000), dice.spread(1, (largest / 4).max(2)));
+            let rounds = dice.spread(1, 12).min(largest / answer + 1);
+            client.outgoing = question * rounds;
+            server.outgoing = answer * rounds;
+            client.order = Order::Turns { sends: question, awaits: answer, begins: true };
+            server.order = Order::Turns { sends: answer, awaits: question, begins: false };
+        }
+        // Nothing at all.
+        _ => {
+            client.outgoing = 0;
+            server.outgoing = 0;
+        }
+    }
+    for _ in 0..usize::from(dice.chance(25)) {
+        let client_ends = dice.chance(50);
+        let (ending, other) = if client_ends { (&mut client, &server) } else { (&mut server, &client) };
+        let received = dice.between(0, other.outgoing);
+        ending.finish = match dice.between(0, 2) {
+            0 => Finish::CloseWhenSent,
+            1 => Finish::CloseAfter { received },
+            _ => Finish::AbortAfter { received },
+        };
+    }
+    (client, server)
+}
+
+fn plan(dice: &mut Dice, largest: u64) -> Plan {
+    let outgoing = dice.spread(1, largest);
+    let reading = match dice.between(0, 99) {
+        0..80 => Reading::Eager,
+        // Some seconds for all of it.
+        80..92 => Reading::Slow {
+            len: usize::try_from(largest / 50 + 1).unwrap_or(1),
+            every: dice.micros(100, 400_000),
+        },
+        _ => Reading::Late { by: dice.micros(1_000, 60_000_000) },
+    };
+    Plan {
+        outgoing,
+        order: Order::Free,
+        write_len: if dice.chance(70) {
+            16_384
+        } else {
+            dice.size(1.max(usize::try_from(outgoing / 200).unwrap_or(1)), 16_384)
+        },
+        reading,
+        finish: Finish::InOrder,
+    }
+}

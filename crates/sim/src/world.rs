@@ -1,0 +1,483 @@
+//! Hosts, cables and applications in virtual time.
+//!
+//! *Theory of operation.* Time jumps from one event to the next: a frame arrives, a stack's timer runs out, an application
+//! wakes, a cable changes. At each instant everything that is due is done, and then what follows from it, until all is
+//! quiet; a frame always takes at least a moment, so it becomes quiet. Applications act only when their stack tells them
+//! to by an event, or their own plan by the clock, so an event that is missing shows as a conversation that is stuck.
+
+mod host;
+
+use core::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use netloom_base::{Instant, Rng, RxMeta};
+use netloom_stack::Event;
+use netloom_stack::transport::{
+    Accepted, ListenOptions, TcpBind, TcpCounters, TcpEvent, TcpListenerId, TcpSocketId,
+};
+
+use crate::capture::{Capture, Way};
+use crate::conversation::end::{End, Outcome};
+use crate::conversation::{Conversation, Side};
+use crate::failure::{Failure, FailureKind};
+use crate::frame_check::check_frame;
+use crate::link::{Link, LinkCounters, LinkDrop};
+use crate::pattern::{MAX_RUN, Stream};
+use crate::scenario::Scenario;
+use host::{Cable, Host, address};
+
+/// Rounds at one instant after which time is taken to stand still.
+const MAX_ROUNDS: u32 = 10_000;
+
+/// Something that is due at a time, besides frames and the stacks' own timers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    /// A conversation begins.
+    Connect(usize),
+    /// An application reads on.
+    Wake(usize, Side),
+    /// A listener's application accepts again.
+    Accept(usize),
+    /// A cable changes.
+    Change(usize),
+}
+
+/// What a run is counted by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) frames: u64,
+    pub(crate) bytes: u64,
+}
+
+/// The world of one scenario.
+#[derive(Debug)]
+pub(crate) struct World<'a> {
+    scenario: &'a Scenario,
+    capture: Option<&'a mut Capture>,
+    now: Instant,
+    hosts: Vec<Host>,
+    cables: Vec<Cable>,
+    pub(crate) conversations: Vec<Conversation>,
+    listeners: Vec<TcpListenerId>,
+    /// Until when each listener's application does something else.
+    busy_until: Vec<Instant>,
+    agenda: BTreeSet<(Instant, Due)>,
+    /// Ends with an event, each once or more.
+    called: VecDeque<(usize, Side)>,
+    sockets: BTreeMap<(usize, TcpSocketId), (usize, Side)>,
+    /// Which conversation a server's peer belongs to.
+    expected: BTreeMap<(usize, SocketAddr), usize>,
+    buffer: Vec<u8>,
+    /// When an application last got on.
+    progress_at: Instant,
+    pub(crate) traffic: Traffic,
+    /// One frame in so many is read by etherparse.
+    check_every: u64,
+}
+
+impl<'a> World<'a> {
+    /// The world at its beginning. One frame in `check_every` is read again by etherparse.
+    pub(crate) fn new(
+        scenario: &'a Scenario,
+        mut capture: Option<&'a mut Capture>,
+        check_every: u64,
+    ) -> Result<Self, Failure> {
+        let mut rng = Rng::from_number(scenario.seed ^ 0x5eed);
+        let bad =
+            |why: &dyn core::fmt::Debug| failure(Instant::ZERO, FailureKind::BadScenario(format!("{why:?}")));
+        let hosts = (0..scenario.hosts.len())
+            .map(|number| Host::new(scenario, number, rng.fork()).map_err(|error| bad(&error)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut cables = Vec::new();
+        for (number, plan) in scenario.cables.iter().enumerate() {
+            let interface = |side: usize| {
+                let host = plan.ends.get(side).and_then(|&host| hosts.get(host));
+                host.and_then(|host| host.interface(number, side)).ok_or_else(|| bad(&"a cable without host"))
+            };
+            let interfaces = [interface(0)?, interface(1)?];
+            let mut name = |side: usize| {
+                let name = format!("host{}-cable{number}", plan.ends.get(side).copied().unwrap_or(0));
+                capture.as_mut().map_or(0, |capture| capture.add_interface(name, plan.medium))
+            };
+            let captured_as = [name(0), name(1)];
+            let ways = plan.ways.clone().map(|way| Link::new(plan.medium, way, rng.fork()));
+            cables.push(Cable { medium: plan.medium, hosts: plan.ends, interfaces, ways, captured_as });
+        }
+        let mut world = Self {
+            scenario,
+            capture,
+            now: Instant::ZERO,
+            hosts,
+            cables,
+            conversations: Vec::new(),
+            listeners: Vec::new(),
+            busy_until: vec![Instant::ZERO; scenario.listeners.len()],
+            agenda: BTreeSet::new(),
+            called: VecDeque::new(),
+            sockets: BTreeMap::new(),
+            expected: BTreeMap::new(),
+            buffer: vec![0; MAX_RUN],
+            progress_at: Instant::ZERO,
+            traffic: Traffic::default(),
+            check_every: check_every.max(1),
+        };
+        world.set_up_listeners()?;
+        world.set_up_conversations()?;
+        Ok(world)
+    }
+
+    fn set_up_listeners(&mut self) -> Result<(), Failure> {
+        for plan in &self.scenario.listeners {
+            let Some(host) = self.hosts.get_mut(plan.host) else { continue };
+            let bind = TcpBind { address: None, port: plan.port };
+            let options = ListenOptions { backlog: plan.backlog, socket: plan.options };
+            let listener = host.stack.tcp().listen(bind, options);
+            let listener = listener.map_err(|error| failure(self.now, FailureKind::NoListener(error)))?;
+            self.listeners.push(listener);
+        }
+        Ok(())
+    }
+
+    fn set_up_conversations(&mut self) -> Result<(), Failure> {
+        for (number, plan) in self.scenario.conversations.iter().enumerate() {
+            // The server's address on the first cable that it is on.
+            let cable = self.scenario.cables.iter().position(|cable| cable.ends.contains(&plan.server));
+            let target = address(cable.unwrap_or(0), plan.server, plan.is_ipv6)
+                .map_err(|error| failure(self.now, FailureKind::BadScenario(format!("{error:?}"))))?;
+            let (up, down) = (Stream::new(2 * number), Stream::new(2 * number + 1));
+            let is_listening = self
+                .scenario
+                .listeners
+                .iter()
+                .any(|listener| listener.host == plan.server && listener.port == plan.port);
+            self.conversations.push(Conversation {
+                client: End::new(plan.client, plan.client_plan.clone(), up, down),
+                server: End::new(plan.server, plan.server_plan.clone(), down, up),
+                target: SocketAddr::new(target.address(), plan.port),
+                is_listening,
+            });
+            self.agenda.insert((Instant::ZERO + plan.at, Due::Connect(number)));
+        }
+        for (number, change) in self.scenario.changes.iter().enumerate() {
+            self.agenda.insert((Instant::ZERO + change.at, Due::Change(number)));
+        }
+        Ok(())
+    }
+
+    /// What time it is.
+    pub(crate) const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// When an application last got on.
+    pub(crate) const fn progress_at(&self) -> Instant {
+        self.progress_at
+    }
+
+    /// Whether every conversation is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.conversations.iter().all(Conversation::is_over)
+    }
+
+    /// The stack of a host.
+    pub(crate) fn stack(&mut self, host: usize) -> Option<&mut netloom_stack::Stack> {
+        self.hosts.get_mut(host).map(|host| &mut host.stack)
+    }
+
+    /// What a host's TCP has counted.
+    pub(crate) fn tcp_counters(&mut self, host: usize) -> Option<TcpCounters> {
+        self.hosts.get_mut(host).map(|host| host.stack.tcp().counters().clone())
+    }
+
+    /// How many hosts there are.
+    pub(crate) fn host_count(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// The numbers of every way of every cable.
+    pub(crate) fn link_counters(&self) -> impl Iterator<Item = &LinkCounters> {
+        self.cables.iter().flat_map(|cable| &cable.ways).map(Link::counters)
+    }
+
+    /// Goes on to the next instant at which something happens, no later than `end`, and does it; false if nothing does.
+    pub(crate) fn step(&mut self, end: Instant) -> Result<bool, Failure> {
+        self.settle()?;
+        match self.next() {
+            Some(next) if next <= end => {
+                self.now = next.max(self.now);
+                self.settle()?;
+                Ok(true)
+            }
+            Some(_) | None => {
+                self.now = end;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Ends an end that waits for a peer that is gone.
+    pub(crate) fn abandon(&mut self, conversation: usize, side: Side) {
+        let Some(talk) = self.conversations.get_mut(conversation) else { return };
+        let (end, _) = talk.ends(side);
+        if let Some(host) = self.hosts.get_mut(end.host) {
+            end.abandon(&mut host.stack.tcp(), self.now);
+            host.is_touched = true;
+        }
+    }
+
+    /// Closes all listeners.
+    pub(crate) fn close_listeners(&mut self) {
+        for (plan, listener) in self.scenario.listeners.iter().zip(&self.listeners) {
+            if let Some(host) = self.hosts.get_mut(plan.host) {
+                host.stack.tcp().close_listener(self.now, *listener);
+                host.is_touched = true;
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let ways = self.cables.iter().flat_map(|cable| &cable.ways).filter_map(Link::poll_timeout);
+        let stacks = self.hosts.iter().filter_map(|host| host.stack.poll_timeout());
+        let agenda = self.agenda.first().map(|(at, _)| *at);
+        ways.chain(stacks).chain(agenda).min()
+    }
+
+    /// Does all that is due now, and all that follows from it now.
+    fn settle(&mut self) -> Result<(), Failure> {
+        for _ in 0..MAX_ROUNDS {
+            self.deliver();
+            self.run_timers();
+            self.run_agenda()?;
+            self.run_called()?;
+            self.drain()?;
+            let is_quiet = self.called.is_empty()
+                && !self.hosts.iter().any(|host| host.is_touched)
+                && self.next().is_none_or(|next| next > self.now);
+            if is_quiet {
+                return Ok(());
+            }
+        }
+        let wants_now = |host: &Host| host.stack.poll_timeout().is_some_and(|at| at <= self.now);
+        let host = self.hosts.iter().position(wants_now).unwrap_or(0);
+        Err(self.failure(FailureKind::Livelock { host }))
+    }
+
+    /// Hands over the frames that have arrived.
+    fn deliver(&mut self) {
+        let Self { cables, hosts, capture, now, .. } = self;
+        for cable in cables {
+            let Cable { hosts: ends, interfaces, ways, captured_as, medium: _ } = cable;
+            for (way, (to, side)) in ways.iter_mut().zip([(ends[1], 1), (ends[0], 0)]) {
+                let Some(host) = hosts.get_mut(to) else { continue };
+                while let Some(frame) = way.poll(*now) {
+                    if let Some(capture) = capture {
+                        capture.record(captured_as[side], *now, Way::In, &frame, None);
+                    }
+                    host.stack.handle_frame(*now, interfaces[side], &frame, RxMeta::default());
+                    host.is_touched = true;
+                }
+            }
+        }
+    }
+
+    fn run_timers(&mut self) {
+        for host in &mut self.hosts {
+            if host.stack.poll_timeout().is_some_and(|at| at <= self.now) {
+                host.stack.handle_timeout(self.now);
+                host.is_touched = true;
+            }
+        }
+    }
+
+    fn run_agenda(&mut self) -> Result<(), Failure> {
+        while self.agenda.first().is_some_and(|(at, _)| *at <= self.now) {
+            let Some((_, due)) = self.agenda.pop_first() else { break };
+            match due {
+                Due::Connect(conversation) => self.connect(conversation)?,
+                Due::Wake(conversation, side) => self.called.push_back((conversation, side)),
+                Due::Accept(listener) => self.accept(listener)?,
+                Due::Change(change) => self.change(change),
+            }
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, number: usize) {
+        let Some(change) = self.scenario.changes.get(number) else { return };
+        let Some(cable) = self.cables.get_mut(change.cable) else { return };
+        for (way, config) in cable.ways.iter_mut().zip(&change.ways) {
+            way.set_config(config.clone());
+        }
+    }
+
+    fn connect(&mut self, number: usize) -> Result<(), Failure> {
+        let (Some(plan), Some(conversation)) =
+            (self.scenario.conversations.get(number), self.conversations.get_mut(number))
+        else {
+            return Ok(());
+        };
+        let Some(host) = self.hosts.get_mut(plan.client) else { return Ok(()) };
+        host.is_touched = true;
+        let any = TcpBind { address: None, port: 0 };
+        let mut tcp = host.stack.tcp();
+        let socket = tcp
+            .connect(self.now, any, conversation.target, &plan.options)
+            .map_err(|error| failure(self.now, FailureKind::NoConnection(error)))?;
+        conversation.client.begin(self.now, socket);
+        if let Some(local) = tcp.local_addr(socket) {
+            self.expected.insert((plan.server, local), number);
+        }
+        self.sockets.insert((plan.client, socket), (number, Side::Client));
+        self.called.push_back((number, Side::Client));
+        self.progress_at = self.now;
+        Ok(())
+    }
+
+    /// Accepts what waits at a listener: all of it, or one if its application is slow.
+    fn accept(&mut self, number: usize) -> Result<(), Failure> {
+        let (Some(plan), Some(&listener)) = (self.scenario.listeners.get(number), self.listeners.get(number))
+        else {
+            return Ok(());
+        };
+        if self.busy_until.get(number).is_some_and(|until| *until > self.now) {
+            return Ok(());
+        }
+        loop {
+            let Some(host) = self.hosts.get_mut(plan.host) else { return Ok(()) };
+            let Some(Accepted { id, remote, local: _ }) = host.stack.tcp().accept(listener) else {
+                return Ok(());
+            };
+            host.is_touched = true;
+            let known = self.expected.remove(&(plan.host, remote));
+            let Some(conversation) = known else {
+                return Err(self.failure(FailureKind::UnknownPeer { host: plan.host, remote }));
+            };
+            self.sockets.insert((plan.host, id), (conversation, Side::Server));
+            if let Some(talk) = self.conversations.get_mut(conversation) {
+                talk.server.begin(self.now, id);
+            }
+            self.progress_at = self.now;
+            self.called.push_back((conversation, Side::Server));
+            if !plan.accept_every.is_zero() {
+                let until = self.now + plan.accept_every;
+                self.agenda.insert((until, Due::Accept(number)));
+                if let Some(busy_until) = self.busy_until.get_mut(number) {
+                    *busy_until = until;
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets the applications act that were called.
+    fn run_called(&mut self) -> Result<(), Failure> {
+        while let Some((number, side)) = self.called.pop_front() {
+            let Some(conversation) = self.conversations.get_mut(number) else { continue };
+            let (end, peer) = conversation.ends(side);
+            let peer = peer.view();
+            let Some(host) = self.hosts.get_mut(end.host) else { continue };
+            host.is_touched = true;
+            let result = end.run(&mut host.stack.tcp(), self.now, peer, &mut self.buffer);
+            let wakes_at = end.wakes_after(self.now);
+            if let Some(Outcome::Failed(_)) = end.outcome
+                && side == Side::Client
+                && !conversation.is_listening
+            {
+                conversation.server.outcome = Some(Outcome::Absent);
+            }
+            match result {
+                Ok(true) => self.progress_at = self.now,
+                Ok(false) => {}
+                Err(untruth) => {
+                    return Err(self.failure(FailureKind::Untruth { conversation: number, side, untruth }));
+                }
+            }
+            if let Some(at) = wakes_at {
+                self.agenda.insert((at, Due::Wake(number, side)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes frames and events out of every host that was touched.
+    fn drain(&mut self) -> Result<(), Failure> {
+        for number in 0..self.hosts.len() {
+            if self.hosts.get(number).is_some_and(|host| host.is_touched) {
+                self.transmit(number)?;
+                self.take_events(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn transmit(&mut self, number: usize) -> Result<(), Failure> {
+        // A router hands on what a cable has damaged, and must not look.
+        let is_router = self.scenario.hosts.get(number).is_some_and(|host| host.is_router);
+        let cables_are_clean = !is_router || self.link_counters().all(|it| it.corrupted.get() == 0);
+        let Self { hosts, cables, capture, now, traffic, check_every, .. } = self;
+        let Some(host) = hosts.get_mut(number) else { return Ok(()) };
+        host.is_touched = false;
+        let Host { stack, head, ports, .. } = host;
+        while let Some(transmit) = stack.poll_transmit(*now, head) {
+            let Some(&(cable, side)) = ports.get(transmit.interface.index()) else { continue };
+            let Some(cable) = cables.get_mut(cable) else { continue };
+            let frame = transmit.to_vec();
+            traffic.frames += 1;
+            traffic.bytes += frame.len() as u64;
+            if cables_are_clean
+                && traffic.frames.is_multiple_of(*check_every)
+                && let Err(fault) = check_frame(cable.medium, &frame)
+            {
+                return Err(failure(*now, FailureKind::BadFrame { host: number, fault, frame }));
+            }
+            let Some(way) = cable.ways.get_mut(side) else { continue };
+            match capture {
+                None => {
+                    let _ = way.offer(*now, frame);
+                }
+                Some(capture) => {
+                    let copy = frame.clone();
+                    let fate =
+                        way.offer(*now, frame).err().map(|reason: LinkDrop| format!("dropped: {reason}"));
+                    capture.record(cable.captured_as[side], *now, Way::Out, &copy, fate);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_events(&mut self, number: usize) -> Result<(), Failure> {
+        while let Some(event) = self.hosts.get_mut(number).and_then(|host| host.stack.poll_event()) {
+            match event {
+                Event::Tcp(
+                    TcpEvent::Connected(id)
+                    | TcpEvent::Readable(id)
+                    | TcpEvent::Writable(id)
+                    | TcpEvent::Closed(id)
+                    | TcpEvent::Report(id),
+                ) => {
+                    self.called.extend(self.sockets.get(&(number, id)));
+                }
+                Event::Tcp(TcpEvent::Acceptable(id)) => {
+                    let is_this = |(plan, listener): (&crate::scenario::ListenerPlan, &TcpListenerId)| {
+                        plan.host == number && *listener == id
+                    };
+                    let listener = self.scenario.listeners.iter().zip(&self.listeners).position(is_this);
+                    if let Some(listener) = listener {
+                        self.accept(listener)?;
+                    }
+                }
+                Event::Udp(_) | Event::AddressReady { .. } | Event::AddressConflict { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn failure(&self, kind: FailureKind) -> Failure {
+        failure(self.now, kind)
+    }
+}
+
+const fn failure(at: Instant, kind: FailureKind) -> Failure {
+    Failure { at, kind }
+}
