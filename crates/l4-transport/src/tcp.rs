@@ -65,6 +65,9 @@ mod timers;
 mod transmit;
 mod tuple;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::{Keepalive, ListenOptions, SocketOptions, TcpBind, TcpConfig, TxSegmentation};
 pub use congestion::{Congestion, UnknownCongestion};
 pub use connection::Origin;

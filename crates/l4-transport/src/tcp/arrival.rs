@@ -45,7 +45,7 @@ impl Tcp {
         }
         let parsed = TcpSegment::parse(payload).map_err(|error| match error {
             ParseError::Truncated => DropReason::TcpTruncated,
-            _ => DropReason::TcpMalformed,
+            ParseError::BadLength | ParseError::BadOption | _ => DropReason::TcpMalformed,
         })?;
         if parsed.header.source_port == 0 || parsed.header.destination_port == 0 {
             return Err(DropReason::TcpMalformed);

@@ -52,8 +52,8 @@ pub struct TcpConfig {
     pub retries2: u8,
     /// How long a connection may stay in FIN-WAIT-2 after its socket was closed: nobody will read what still comes.
     pub fin_wait2_timeout: Duration,
-    /// How long a connection whose socket was closed may go without the peer taking any of what is left to send.
-    /// The peer that keeps its window shut for ever would otherwise hold the buffer for ever.
+    /// How long a connection whose socket was closed waits for a peer that keeps its window shut and takes nothing of
+    /// what is left to send. An open socket waits for ever (RFC 9293 3.8.6.1), but here nobody could give up.
     pub orphan_timeout: Duration,
     /// Challenge acknowledgments that one connection sends within `challenge_ack_interval` (RFC 5961 7). The limit is
     /// each connection's own: a shared one tells outsiders about others' traffic.

@@ -15,7 +15,7 @@ use super::error::TcpError;
 use super::isn::timestamp;
 use super::negotiation::{Negotiated, effective_mss};
 use super::reason::{EndReason, SendBlockedBy};
-use super::receiver::Receiver;
+use super::receiver::{AckDue, Receiver};
 use super::recovery::{Flight, Recovery};
 use super::rtt::RttEstimator;
 use super::segment::Reply;
@@ -307,6 +307,12 @@ impl Connection {
     /// Whether nothing will happen on the wire any more.
     pub(super) const fn is_over(&self) -> bool {
         matches!(self.state, State::Closed | State::TimeWait)
+    }
+
+    /// Whether a connection that is over has a last word to say.
+    pub(super) fn owes_output(&self) -> bool {
+        let owes_ack = self.state == State::TimeWait && matches!(self.receiver.ack_due(), AckDue::Now(_));
+        self.dues.reset || owes_ack
     }
 
     /// Bytes that may be in flight now.

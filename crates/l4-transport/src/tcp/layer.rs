@@ -276,7 +276,7 @@ impl Tcp {
     /// Frees a connection that is over, that nobody holds, and that owes the wire nothing.
     pub(super) fn free_if_done(&mut self, id: SlabId) {
         let Some(connection) = self.connections.get(id) else { return };
-        if connection.owner == Owner::Nobody && connection.is_over() && !connection.membership.in_ready {
+        if connection.owner == Owner::Nobody && connection.is_over() && !connection.owes_output() {
             self.deadlines.set(id.index(), None);
             self.connections.remove(id);
         }

@@ -212,7 +212,8 @@ impl Connection {
         (len > 0 || fin).then_some(Decision { start, len, fin, cause, is_probe: true })
     }
 
-    /// What was lost. [9293 SHLD-16]: only as far as the window goes now. [5681-01]
+    /// What was lost, and what is new behind it as far as the last segment has room. [9293 SHLD-16]: only as far as the
+    /// window goes now. [5681-01]
     fn decide_again(&self, config: &TcpConfig) -> Result<Option<Decision>, SendBlockedBy> {
         let sender = &self.sender;
         let Some(lost) = sender.lost else { return Ok(None) };
@@ -226,14 +227,19 @@ impl Connection {
         } else {
             self.congestion_window().saturating_sub(flight_len)
         };
-        let wanted = lost.next.distance_to(lost.until.earlier_of(sender.data_end()));
+        let until = if lost.until == sender.snd_nxt {
+            lost.until.later_of(lost.next + sender.mss)
+        } else {
+            lost.until
+        };
+        let wanted = lost.next.distance_to(until.earlier_of(sender.data_end()));
         let most = wanted.min(window).min(self.segment_limit(config));
         if room < most.min(sender.mss) {
             return Err(SendBlockedBy::CongestionWindow);
         }
         let len = most.min(room.max(sender.mss) / sender.mss * sender.mss);
         let reaches_end = lost.next + len == sender.data_end();
-        let fin = sender.has_fin && reaches_end && lost.until.after(sender.data_end());
+        let fin = sender.has_fin && reaches_end && until.after(sender.data_end()) && window > len;
         if len == 0 && !fin {
             return Ok(None);
         }
@@ -292,16 +298,14 @@ impl Connection {
         let Decision { start, len, fin, cause, is_probe } = decision;
         let end = start + len + u32::from(fin);
         let mss = self.sender.mss;
-        let is_new = end.after(self.sender.snd_nxt);
         let parts = len.div_ceil(mss).max(1);
         match cause {
             Some(cause) => self.count_retransmit(cx, cause, parts),
-            None => {
-                cx.counters.bytes_sent.add(len.into());
-                self.totals.bytes_sent += u64::from(len);
-                self.recovery.on_new_data_sent(len);
-            }
+            None => self.recovery.on_new_data_sent(len),
         }
+        let new_len = self.sender.snd_nxt.later_of(start).distance_to(start + len);
+        cx.counters.bytes_sent.add(new_len.into());
+        self.totals.bytes_sent += u64::from(new_len);
         if is_probe {
             self.dues.window_probe = false;
             cx.counters.window_probes_sent.increment();
@@ -309,11 +313,10 @@ impl Connection {
         if !self.sender.is_outstanding() {
             self.restart_user_timeout_at_send(cx.now);
         }
-        if is_new {
+        if cause.is_none() {
             self.sender.advance(cx.now, end);
         } else {
-            self.sender.stop_timing();
-            self.sender.last_sent_at = cx.now;
+            self.sender.repeat(cx.now, end);
         }
         if len % mss != 0 {
             self.sender.small_end = self.sender.small_end.later_of(end);

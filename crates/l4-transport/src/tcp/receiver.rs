@@ -33,6 +33,9 @@ use super::reassembly::Ranges;
 /// acknowledgments.
 const QUICK_ACKS: u8 = 16;
 
+/// What counts as a full segment until one has come: what every host can send.
+const FIRST_SEGMENT_LEN: u16 = 536;
+
 /// Acknowledgments that may wait at once: one for each segment that came out of order, up to what a peer's fast
 /// retransmit can use.
 const MAX_PENDING_ACKS: u8 = 32;
@@ -109,7 +112,7 @@ impl Receiver {
             ranges: Ranges::default(),
             limit,
             advertised_mss,
-            segment_len: 0,
+            segment_len: u32::from(advertised_mss.min(FIRST_SEGMENT_LEN)),
             shift: 0,
             quick_acks: QUICK_ACKS,
             ack_due: AckDue::None,

@@ -181,7 +181,7 @@ impl Sender {
         written
     }
 
-    /// A segment up to `end` leaves for the first time.
+    /// A segment up to `end` leaves, all of it for the first time: its round trip can be measured.
     pub(super) fn advance(&mut self, now: Instant, end: SeqNumber) {
         self.snd_nxt = self.snd_nxt.later_of(end);
         if self.timed.is_none() {
@@ -190,12 +190,20 @@ impl Sender {
         self.last_sent_at = now;
     }
 
+    /// A segment up to `end` leaves, some of it not for the first time: what is being measured tells nothing any more.
+    /// [6298-08] [1122-T050]
+    pub(super) fn repeat(&mut self, now: Instant, end: SeqNumber) {
+        self.snd_nxt = self.snd_nxt.later_of(end);
+        self.stop_timing();
+        self.last_sent_at = now;
+    }
+
     /// Whether a round trip is being measured.
     pub(super) const fn is_timing(&self) -> bool {
         self.timed.is_some()
     }
 
-    /// Something was sent again: what is being measured tells nothing any more. [6298-08] [1122-T050]
+    /// What is being measured tells nothing any more.
     pub(super) fn stop_timing(&mut self) {
         self.timed = None;
     }

@@ -30,7 +30,7 @@ impl Connection {
         cx: &mut Context<'_>,
         segment: &Segment<'_>,
     ) -> Result<(), DropReason> {
-        if segment.text.is_empty() || self.is_over() {
+        if segment.text.is_empty() {
             return Ok(());
         }
         if !self.state.accepts_text() {

@@ -116,6 +116,9 @@ impl Connection {
         }
         if self.state == State::FinWait2 {
             self.end(cx, Input::Abort, EndReason::FinWait2Timeout);
+        } else if self.sender.snd_wnd > 0 {
+            // The peer would take something: R2 says when to give up on it.
+            self.timers.set(Timer::Lifetime, cx.now + cx.config.orphan_timeout);
         } else {
             self.dues.reset = true;
             self.membership.wants_output = true;

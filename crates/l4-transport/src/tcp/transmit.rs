@@ -1,11 +1,10 @@
 //! Segments on their way out: whose turn it is, and where the text lies.
 
-use core::num::NonZeroU16;
-
 use netloom_base::{Gso, GsoKind, Instant, SlabId};
 use netloom_wire::TcpFlags;
 use tracing::trace;
 
+use super::connection::Connection;
 use super::layer::Tcp;
 use super::reason::RetransmitCause;
 use super::segment::{Draft, PayloadRef, Reply, SegmentPlan};
@@ -77,42 +76,31 @@ impl Tcp {
     fn next_of_connections(&mut self, now: Instant) -> Option<SegmentPlan> {
         loop {
             let id = self.ready.pop_front()?;
-            let draft = self.with_connection(now, id, |connection, cx| {
+            let plan = self.with_connection(now, id, |connection, cx| {
                 let draft = connection.poll_segment(cx);
-                if draft.is_none() {
-                    connection.membership.in_ready = false;
-                }
-                draft
+                connection.membership.in_ready = draft.is_some();
+                draft.map(|draft| plan(id, connection, draft))
             });
-            match draft {
-                Some(Some(draft)) => {
-                    // It may have more, after the others.
-                    self.ready.push_back(id);
-                    return self.plan(id, draft);
-                }
-                Some(None) | None => self.free_if_done(id),
+            if let Some(Some(plan)) = plan {
+                // It may have more, after the others.
+                self.ready.push_back(id);
+                return Some(plan);
             }
         }
     }
+}
 
-    fn plan(&self, id: SlabId, draft: Draft) -> Option<SegmentPlan> {
-        let connection = self.connections.get(id)?;
-        let Draft { header, text, part_len } = draft;
-        debug_assert!(!header.flags.contains(TcpFlags::SYN) || text.len == 0, "a SYN carries no text");
-        let destination = connection.tuple.remote_address;
-        let gso = part_len.map(|segment_size: NonZeroU16| Gso {
-            kind: GsoKind::tcp(destination),
-            segment_size,
-            ecn: false,
-        });
-        let place = (text.len > 0).then_some((id, text));
-        Some(SegmentPlan {
-            source: connection.tuple.local_address,
-            destination,
-            header,
-            traffic_class: connection.options.traffic_class & !0b11,
-            gso,
-            payload: PayloadRef { place },
-        })
+fn plan(id: SlabId, connection: &Connection, draft: Draft) -> SegmentPlan {
+    let Draft { header, text, part_len } = draft;
+    debug_assert!(!header.flags.contains(TcpFlags::SYN) || text.len == 0, "a SYN carries no text");
+    let destination = connection.tuple.remote_address;
+    let gso = part_len.map(|segment_size| Gso { kind: GsoKind::tcp(destination), segment_size, ecn: false });
+    SegmentPlan {
+        source: connection.tuple.local_address,
+        destination,
+        header,
+        traffic_class: connection.options.traffic_class & !0b11,
+        gso,
+        payload: PayloadRef { place: (text.len > 0).then_some((id, text)) },
     }
 }

@@ -43,7 +43,8 @@ impl NewReno {
         let AckSample { acked_len, flight_len, is_window_limited, smss } = *sample;
         let is_slow_start = self.cwnd < self.ssthresh;
         // A window that is not used says nothing about the path; slow start may run a little ahead of its use.
-        if !is_window_limited && !(is_slow_start && flight_len.saturating_mul(2) >= self.cwnd) {
+        let is_used = is_window_limited || (is_slow_start && flight_len.saturating_mul(2) >= self.cwnd);
+        if !is_used {
             return;
         }
         if is_slow_start {

@@ -1,0 +1,22 @@
+//! TCP as a whole: segments in, segments out, in virtual time.
+//!
+//! `lab` holds one stack against hand-made segments, `pair` two stacks on a link with faults.
+#![expect(clippy::cast_possible_truncation, reason = "tests know their numbers")]
+
+mod closing;
+mod handshake;
+mod hostile;
+mod icmp;
+mod lab;
+mod listening;
+mod loss;
+mod options;
+mod pair;
+mod robustness;
+mod seeded;
+mod states;
+mod super_segments;
+mod time_wait;
+mod timers;
+mod transfer;
+mod window;

@@ -1,0 +1,129 @@
+//! ICMP errors: believed as far as RFC 5927 advises.
+
+use netloom_wire::{IcmpError, IcmpErrorKind, Protocol};
+
+use super::lab::*;
+use crate::tcp::*;
+
+/// An error about our segment with this sequence number.
+fn report(lab: &mut Lab, kind: IcmpErrorKind, sequence: u32) {
+    let mut quote = [0; 8];
+    quote[..2].copy_from_slice(&LOCAL_PORT.to_be_bytes());
+    quote[2..4].copy_from_slice(&lab.remote_port.to_be_bytes());
+    quote[4..].copy_from_slice(&sequence.to_be_bytes());
+    let (reporter, source, destination) = ("10.9.9.9".parse().unwrap(), lab.local, lab.remote);
+    let error = IcmpError { kind, reporter, source, destination, protocol: Protocol::TCP, quote: &quote };
+    lab.tcp.handle_icmp(lab.now, &error);
+}
+
+const SOFT: [IcmpErrorKind; 6] = [
+    IcmpErrorKind::NetworkUnreachable,
+    IcmpErrorKind::HostUnreachable,
+    IcmpErrorKind::SourceRouteFailed,
+    IcmpErrorKind::Prohibited,
+    IcmpErrorKind::HopLimitExceeded,
+    IcmpErrorKind::ParameterProblem { pointer: 0 },
+];
+
+#[test]
+fn a_refused_port_ends_an_attempt_to_connect() {
+    // [9293 MUST-54, SHLD-26] [1122-T087] [1122-T090]
+    let mut lab = Lab::plain();
+    let id = lab.begin_connect();
+    let syn = lab.one();
+    report(&mut lab, IcmpErrorKind::PortUnreachable, syn.sequence().wrapping_add(1));
+    assert_eq!(lab.tcp.connected(id), Ok(false), "not of what is in flight");
+    report(&mut lab, IcmpErrorKind::PortUnreachable, syn.sequence());
+    assert_eq!(lab.tcp.connected(id), Err(TcpError::ConnectionRefused));
+    assert!(lab.events().contains(&TcpEvent::Closed(id)));
+}
+
+#[test]
+fn nothing_ends_an_established_connection() {
+    // [9293 MUST-56] [1122-T089] [1122-T092] [1122-T093]
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    lab.send(flow, b"x");
+    lab.sent();
+    for kind in SOFT.into_iter().chain([IcmpErrorKind::PortUnreachable, IcmpErrorKind::ProtocolUnreachable]) {
+        report(&mut lab, kind, flow.ours);
+        assert_eq!(lab.state(flow), TcpState::Established, "{kind:?}");
+    }
+}
+
+#[test]
+fn soft_errors_are_told_and_explain_a_later_end() {
+    // [9293 SHLD-25, MUST-47] [9293-u11] [1122-T088] [1122-T097]
+    let mut lab = Lab::plain();
+    let id = lab.begin_connect();
+    let syn = lab.one();
+    for kind in SOFT {
+        report(&mut lab, kind, syn.sequence());
+        assert_eq!(lab.tcp.connected(id), Ok(false), "{kind:?}");
+        assert_eq!(lab.events(), [TcpEvent::Report(id)]);
+    }
+    assert_eq!(lab.tcp.info(id).unwrap().soft_error, Some(TcpError::HostUnreachable));
+    lab.advance(ms(400_000));
+    assert_eq!(lab.tcp.connected(id), Err(TcpError::HostUnreachable));
+}
+
+#[test]
+fn a_smaller_path_means_smaller_segments_at_once() {
+    // [5681-07] RFC 1191 6.4
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    lab.send(flow, &[1; 5000]);
+    assert_eq!(lab.sent().len(), 4);
+    report(&mut lab, IcmpErrorKind::PacketTooBig { mtu: Some(1280) }, flow.ours.wrapping_add(1460));
+    let again = lab.sent();
+    assert_eq!(again.iter().map(Sent::len).collect::<Vec<_>>(), [1240, 1240, 1240, 1240, 40]);
+    assert_eq!(again[0].sequence(), flow.ours);
+    let info = lab.info(flow);
+    assert_eq!((info.mss, info.path_mtu, info.cwnd), (1240, 1280, 12_400));
+    assert_eq!(lab.tcp.counters().retransmits(RetransmitCause::PathMtu), 5);
+}
+
+#[test]
+fn a_router_that_does_not_tell_gets_the_next_plateau() {
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    lab.send(flow, &[1; 1460]);
+    lab.sent();
+    report(&mut lab, IcmpErrorKind::PacketTooBig { mtu: None }, flow.ours);
+    assert_eq!(lab.info(flow).path_mtu, 1492);
+    report(&mut lab, IcmpErrorKind::PacketTooBig { mtu: Some(0) }, flow.ours);
+    assert_eq!(lab.info(flow).path_mtu, 1006);
+}
+
+#[test]
+fn nobody_can_talk_segments_down_to_nothing_or_up() {
+    for (lab, least) in [(Lab::plain(), 552), (Lab::plain().over_six(), 1280)] {
+        let mut lab = lab;
+        let flow = lab.accept();
+        lab.send(flow, &[1; 3000]);
+        lab.sent();
+        report(&mut lab, IcmpErrorKind::PacketTooBig { mtu: Some(9000) }, flow.ours);
+        report(&mut lab, IcmpErrorKind::PacketTooBig { mtu: Some(1280) }, flow.ours.wrapping_sub(1));
+        report(&mut lab, IcmpErrorKind::PacketTooBig { mtu: Some(1280) }, flow.ours.wrapping_add(3000));
+        assert_eq!(lab.info(flow).path_mtu, 1500);
+        report(&mut lab, IcmpErrorKind::PacketTooBig { mtu: Some(68) }, flow.ours);
+        assert_eq!(lab.info(flow).path_mtu, least);
+    }
+}
+
+#[test]
+fn errors_about_others_are_ignored() {
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    lab.send(flow, b"x");
+    lab.sent();
+    lab.remote_port += 1;
+    report(&mut lab, IcmpErrorKind::HostUnreachable, flow.ours);
+    lab.remote_port -= 1;
+    let quote = [0; 7];
+    let (reporter, source, destination) = (lab.remote, lab.local, lab.remote);
+    let kind = IcmpErrorKind::HostUnreachable;
+    let short = IcmpError { kind, reporter, source, destination, protocol: Protocol::TCP, quote: &quote };
+    lab.tcp.handle_icmp(lab.now, &short);
+    assert_eq!(lab.info(flow).soft_error, None);
+}

@@ -1,0 +1,123 @@
+//! Keep-alive, the user timeout, and what timers cost.
+
+use core::time::Duration;
+
+use super::lab::*;
+use crate::tcp::*;
+
+const KEEPALIVE: Keepalive =
+    Keepalive { idle: Duration::from_secs(100), interval: Duration::from_secs(10), probes: 3 };
+
+#[test]
+fn keepalive_is_off_unless_it_is_asked_for() {
+    // [9293 MUST-24, MUST-25, MUST-28] [1122-T075] [1122-T078]
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    assert!(lab.advance(Duration::from_secs(100_000)).is_empty());
+    assert_eq!(lab.state(flow), TcpState::Established);
+    assert_eq!(Keepalive::default().idle, Duration::from_secs(7200));
+}
+
+#[test]
+fn an_idle_connection_is_probed_and_one_that_answers_lives() {
+    // [9293 MUST-26, MUST-27, SHLD-12, MAY-5] [1122-T073] [1122-T074] [1122-T076] [1122-T077]
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    lab.tcp.set_keepalive(lab.now, flow.id, Some(KEEPALIVE)).unwrap();
+    lab.now += Duration::from_secs(50);
+    lab.inject(A, flow.theirs, flow.ours, b"x").unwrap();
+    lab.sent();
+    lab.advance(ms(100));
+    for _ in 0..10 {
+        lab.advance(ms(99_700));
+        let sent = lab.advance(ms(300));
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        let probe = &sent[0];
+        assert_eq!((probe.flags(), probe.sequence(), probe.len()), (A, flow.ours.wrapping_sub(1), 0));
+        lab.inject(A, flow.theirs.wrapping_add(1), flow.ours, &[]).unwrap();
+    }
+    assert_eq!(lab.state(flow), TcpState::Established);
+}
+
+#[test]
+fn a_dead_peer_is_found_by_keepalive() {
+    // [9293 MUST-29] [1122-T079]
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    lab.tcp.set_keepalive(lab.now, flow.id, Some(KEEPALIVE)).unwrap();
+    let probes = lab.advance(Duration::from_secs(129));
+    assert_eq!(probes.len(), 3);
+    assert_eq!(lab.state(flow), TcpState::Established, "several must stay unanswered");
+    let last = lab.advance(Duration::from_secs(1));
+    assert_eq!(last.len(), 1);
+    assert_eq!(last[0].flags(), R | A);
+    assert_eq!(lab.tcp.error(flow.id), Some(TcpError::TimedOut));
+    lab.tcp.close(lab.now, flow.id);
+    assert_eq!(lab.tcp.usage().connections, 0);
+}
+
+#[test]
+fn our_own_probe_is_what_others_answer() {
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    assert!(lab.inject(A, flow.theirs.wrapping_sub(1), flow.ours, &[]).is_err());
+    let answer = lab.one();
+    assert_eq!((answer.flags(), answer.acknowledgment()), (A, flow.theirs));
+}
+
+#[test]
+fn keepalive_can_be_switched_off_again() {
+    // [9293 MUST-24]
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    lab.tcp.set_keepalive(lab.now, flow.id, Some(KEEPALIVE)).unwrap();
+    lab.tcp.set_keepalive(lab.now, flow.id, None).unwrap();
+    assert!(lab.advance(Duration::from_secs(100_000)).is_empty());
+    assert_eq!(lab.tcp.usage().timers, 0);
+}
+
+#[test]
+fn the_users_patience_ends_before_r2() {
+    // [9293 MUST-21] [1122-T068]
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    lab.tcp.set_user_timeout(lab.now, flow.id, Some(Duration::from_secs(5))).unwrap();
+    lab.send(flow, b"x");
+    lab.sent();
+    lab.advance(ms(4900));
+    assert_eq!(lab.tcp.error(flow.id), None);
+    lab.advance(ms(200));
+    assert_eq!(lab.tcp.error(flow.id), Some(TcpError::TimedOut));
+    assert_eq!(lab.tcp.counters().ended(EndReason::UserTimeout), 1);
+}
+
+#[test]
+fn progress_restores_the_users_patience() {
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    lab.tcp.set_user_timeout(lab.now, flow.id, Some(Duration::from_secs(5))).unwrap();
+    for count in 1..=5 {
+        lab.send(flow, b"x");
+        lab.sent();
+        lab.advance(ms(4000));
+        lab.ack(flow, count);
+    }
+    lab.advance(ms(100_000));
+    assert_eq!(lab.tcp.error(flow.id), None);
+}
+
+#[test]
+fn an_acknowledgment_does_not_move_a_deadline_that_only_recedes() {
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    lab.send(flow, &[1; 5 * MSS]);
+    lab.sent();
+    let first = lab.tcp.poll_timeout();
+    for count in 1..5 {
+        lab.now += ms(1);
+        lab.ack(flow, count * 1460);
+        assert_eq!(lab.tcp.poll_timeout(), first, "the old one wakes us once for nothing");
+    }
+    assert!(lab.advance(ms(199)).is_empty());
+    assert_eq!(lab.advance(ms(1)).len(), 1, "the new one holds");
+}
