@@ -89,8 +89,9 @@ impl Side {
             let count = socket.recv_slice(&mut buffer).expect("data");
             self.received.extend_from_slice(&buffer[..count]);
         }
-        if !socket.may_recv() && socket.state() != tcp::State::SynSent && socket.state() != tcp::State::Listen
-        {
+        let is_opening =
+            matches!(socket.state(), tcp::State::Listen | tcp::State::SynSent | tcp::State::SynReceived);
+        if !socket.may_recv() && !is_opening {
             self.ended = true;
         }
     }
