@@ -1,9 +1,13 @@
 //! What crossed the links of a run, to be written as pcapng.
+//!
+//! tcpdump reads no file with two kinds of link, so packets of links without Ethernet get an Ethernet header whose
+//! addresses are zero.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 
 use netloom_base::{Instant, Medium};
+use netloom_wire::ETHERNET_HEADER_LEN;
 use pcap_file::DataLink;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
@@ -20,7 +24,7 @@ const FRAME_COST: usize = 96;
 /// Frames as they left one host and arrived at another, each with what became of it.
 #[derive(Debug, Default)]
 pub struct Capture {
-    interfaces: Vec<(String, Medium)>,
+    interfaces: Vec<String>,
     frames: Vec<Captured>,
     len: usize,
 }
@@ -43,23 +47,32 @@ struct Captured {
 
 impl Capture {
     /// Describes an interface; its number.
-    pub(crate) fn add_interface(&mut self, name: String, medium: Medium) -> u32 {
-        self.interfaces.push((name, medium));
+    pub(crate) fn add_interface(&mut self, name: String) -> u32 {
+        self.interfaces.push(name);
         u32::try_from(self.interfaces.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// Keeps a frame.
-    pub(crate) fn record(
-        &mut self,
-        interface: u32,
-        at: Instant,
-        way: Way,
-        bytes: &[u8],
-        comment: Option<String>,
-    ) {
-        if self.len < MAX_LEN {
-            self.len += bytes.len() + FRAME_COST;
-            self.frames.push(Captured { interface, at, way, bytes: bytes.to_vec(), comment });
+    pub(crate) fn record(&mut self, interface: u32, at: Instant, way: Way, medium: Medium, frame: &[u8]) {
+        if self.len >= MAX_LEN {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(ETHERNET_HEADER_LEN + frame.len());
+        if medium == Medium::Ip {
+            let ether_type =
+                if frame.first().is_some_and(|first| first >> 4 == 6) { 0x86dd } else { 0x0800_u16 };
+            bytes.extend_from_slice(&[0; 12]);
+            bytes.extend_from_slice(&ether_type.to_be_bytes());
+        }
+        bytes.extend_from_slice(frame);
+        self.len += bytes.len() + FRAME_COST;
+        self.frames.push(Captured { interface, at, way, bytes, comment: None });
+    }
+
+    /// Says what became of the last frame.
+    pub(crate) fn comment(&mut self, comment: String) {
+        if let Some(last) = self.frames.last_mut().filter(|_| self.len < MAX_LEN) {
+            last.comment = Some(comment);
         }
     }
 
@@ -74,16 +87,13 @@ impl Capture {
     /// What `output` gave.
     pub fn write<W: Write>(&self, output: W) -> io::Result<()> {
         let mut writer = PcapNgWriter::new(output).map_err(into_io_error)?;
-        for (name, medium) in &self.interfaces {
-            let linktype = match medium {
-                Medium::Ethernet => DataLink::ETHERNET,
-                Medium::Ip => DataLink::RAW,
-            };
+        for name in &self.interfaces {
             let options = vec![
                 InterfaceDescriptionOption::IfName(Cow::Borrowed(name)),
                 InterfaceDescriptionOption::IfTsResol(InterfaceTsResolution::NANO),
             ];
-            let block = InterfaceDescriptionBlock { linktype, snaplen: 0x4_0000, options };
+            let block =
+                InterfaceDescriptionBlock { linktype: DataLink::ETHERNET, snaplen: 0x4_0000, options };
             writer.write_pcapng_block(block).map_err(into_io_error)?;
         }
         for Captured { interface, at, way, bytes, comment } in &self.frames {

@@ -21,7 +21,7 @@ use crate::conversation::end::{End, Outcome};
 use crate::conversation::{Conversation, Side};
 use crate::failure::{Failure, FailureKind};
 use crate::frame_check::check_frame;
-use crate::link::{Link, LinkCounters, LinkDrop};
+use crate::link::{Link, LinkCounters};
 use crate::pattern::{MAX_RUN, Stream};
 use crate::scenario::Scenario;
 use host::{Cable, Host, address};
@@ -65,8 +65,8 @@ pub(crate) struct World<'a> {
     /// Ends with an event, each once or more.
     called: VecDeque<(usize, Side)>,
     sockets: BTreeMap<(usize, TcpSocketId), (usize, Side)>,
-    /// Which conversation a server's peer belongs to.
-    expected: BTreeMap<(usize, SocketAddr), usize>,
+    /// Which conversation a connection belongs to, by its client's address and what that connects to.
+    expected: BTreeMap<(SocketAddr, SocketAddr), usize>,
     buffer: Vec<u8>,
     /// When an application last got on.
     progress_at: Instant,
@@ -97,7 +97,7 @@ impl<'a> World<'a> {
             let interfaces = [interface(0)?, interface(1)?];
             let mut name = |side: usize| {
                 let name = format!("host{}-cable{number}", plan.ends.get(side).copied().unwrap_or(0));
-                capture.as_mut().map_or(0, |capture| capture.add_interface(name, plan.medium))
+                capture.as_mut().map_or(0, |capture| capture.add_interface(name))
             };
             let captured_as = [name(0), name(1)];
             let ways = plan.ways.clone().map(|way| Link::new(plan.medium, way, rng.fork()));
@@ -266,12 +266,12 @@ impl<'a> World<'a> {
     fn deliver(&mut self) {
         let Self { cables, hosts, capture, now, .. } = self;
         for cable in cables {
-            let Cable { hosts: ends, interfaces, ways, captured_as, medium: _ } = cable;
+            let Cable { hosts: ends, interfaces, ways, captured_as, medium } = cable;
             for (way, (to, side)) in ways.iter_mut().zip([(ends[1], 1), (ends[0], 0)]) {
                 let Some(host) = hosts.get_mut(to) else { continue };
                 while let Some(frame) = way.poll(*now) {
                     if let Some(capture) = capture {
-                        capture.record(captured_as[side], *now, Way::In, &frame, None);
+                        capture.record(captured_as[side], *now, Way::In, *medium, &frame);
                     }
                     host.stack.handle_frame(*now, interfaces[side], &frame, RxMeta::default());
                     host.is_touched = true;
@@ -325,7 +325,7 @@ impl<'a> World<'a> {
             .map_err(|error| failure(self.now, FailureKind::NoConnection(error)))?;
         conversation.client.begin(self.now, socket);
         if let Some(local) = tcp.local_addr(socket) {
-            self.expected.insert((plan.server, local), number);
+            self.expected.insert((local, conversation.target), number);
         }
         self.sockets.insert((plan.client, socket), (number, Side::Client));
         self.called.push_back((number, Side::Client));
@@ -344,11 +344,11 @@ impl<'a> World<'a> {
         }
         loop {
             let Some(host) = self.hosts.get_mut(plan.host) else { return Ok(()) };
-            let Some(Accepted { id, remote, local: _ }) = host.stack.tcp().accept(listener) else {
+            let Some(Accepted { id, remote, local }) = host.stack.tcp().accept(listener) else {
                 return Ok(());
             };
             host.is_touched = true;
-            let known = self.expected.remove(&(plan.host, remote));
+            let known = self.expected.remove(&(remote, local));
             let Some(conversation) = known else {
                 return Err(self.failure(FailureKind::UnknownPeer { host: plan.host, remote }));
             };
@@ -431,16 +431,11 @@ impl<'a> World<'a> {
                 return Err(failure(*now, FailureKind::BadFrame { host: number, fault, frame }));
             }
             let Some(way) = cable.ways.get_mut(side) else { continue };
-            match capture {
-                None => {
-                    let _ = way.offer(*now, frame);
-                }
-                Some(capture) => {
-                    let copy = frame.clone();
-                    let fate =
-                        way.offer(*now, frame).err().map(|reason: LinkDrop| format!("dropped: {reason}"));
-                    capture.record(cable.captured_as[side], *now, Way::Out, &copy, fate);
-                }
+            if let Some(capture) = capture {
+                capture.record(cable.captured_as[side], *now, Way::Out, cable.medium, &frame);
+            }
+            if let (Err(reason), Some(capture)) = (way.offer(*now, frame), capture.as_mut()) {
+                capture.comment(format!("dropped: {reason}"));
             }
         }
         Ok(())

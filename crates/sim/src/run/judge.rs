@@ -25,6 +25,8 @@ struct Losses {
     is_harsh: bool,
     /// For each host whether handshakes were given up at its listeners.
     evicted: Vec<bool>,
+    /// For each host whether its listeners' queues were full at some time.
+    overrun: Vec<bool>,
 }
 
 impl Losses {
@@ -43,11 +45,22 @@ impl Losses {
                     .is_some_and(|it| it.half_open_evicted.get() + it.half_open_expired.get() > 0)
             })
             .collect();
-        Self { lost, corrupted, is_harsh, evicted }
+        let full = [DropReason::TcpAcceptQueueFull, DropReason::TcpSynQueueFull, DropReason::TcpTableFull];
+        let overrun = (0..world.host_count())
+            .map(|host| {
+                let drops = world.stack(host).map(|stack| &stack.counters().drops);
+                drops.is_some_and(|drops| full.iter().any(|&reason| drops.get(reason) > 0))
+            })
+            .collect();
+        Self { lost, corrupted, is_harsh, evicted, overrun }
     }
 
     fn has_evicted(&self, host: usize) -> bool {
         self.evicted.get(host).copied().unwrap_or(false)
+    }
+
+    fn was_overrun(&self, host: usize) -> bool {
+        self.overrun.get(host).copied().unwrap_or(false)
     }
 }
 
@@ -55,7 +68,8 @@ impl Losses {
 pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>) -> Result<(), Failure> {
     let losses = Losses::of(scenario, world);
     for number in 0..world.conversations.len() {
-        for side in [Side::Client, Side::Server] {
+        // The server first: a client may wait for one that never was.
+        for side in [Side::Server, Side::Client] {
             let Some(conversation) = world.conversations.get(number) else { continue };
             let (end, peer) = match side {
                 Side::Client => (&conversation.client, &conversation.server),
@@ -71,9 +85,9 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
                 let has_keepalive = has_keepalive(scenario, number, side);
                 let is_peer_gone = peer.has_left_rudely()
                     || matches!(peer.outcome, Some(Outcome::Failed(_)))
-                    || losses.is_harsh && matches!(peer.outcome, Some(Outcome::Closed { .. }))
-                    || matches!(peer.outcome, Some(Outcome::Absent));
-                is_peer_gone && !has_keepalive && losses.lost > 0
+                    || losses.is_harsh && matches!(peer.outcome, Some(Outcome::Closed { .. }));
+                let is_peer_absent = matches!(peer.outcome, Some(Outcome::Absent));
+                !has_keepalive && (is_peer_absent || is_peer_gone && losses.lost > 0)
             };
             if !is_explained {
                 return Err(stuck(world, number, side));
@@ -87,7 +101,7 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
 /// Whether the server may never have seen a connection of this client.
 fn may_be_absent(client: &End, server: usize, losses: &Losses) -> bool {
     match client.outcome {
-        None => false,
+        None => losses.has_evicted(server),
         Some(Outcome::Closed { has_read_all: true }) => losses.is_harsh || losses.has_evicted(server),
         Some(
             Outcome::Closed { has_read_all: false }
@@ -145,10 +159,7 @@ pub(super) fn check_outcomes(scenario: &Scenario, world: &mut World<'_>) -> Resu
             };
             let Some(outcome) = end.outcome else { continue };
             let is_explained = match outcome {
-                Outcome::Failed(error) => {
-                    explains(error, peer, &losses)
-                        || error == TcpError::ConnectionReset && losses.has_evicted(peer.host)
-                }
+                Outcome::Failed(error) => explains(error, peer, &losses),
                 Outcome::Closed { .. } | Outcome::Aborted | Outcome::Absent | Outcome::Abandoned => true,
             };
             if !is_explained {
@@ -169,11 +180,15 @@ pub(super) fn check_outcomes(scenario: &Scenario, world: &mut World<'_>) -> Resu
 fn explains(error: TcpError, peer: &End, losses: &Losses) -> bool {
     // A reset that was lost leaves the other end to its timers.
     let has_vanished = losses.lost > 0 && peer.has_left_rudely();
+    // SYNs that meet a full queue at every retry.
+    let was_kept_out = peer.outcome == Some(Outcome::Absent) && losses.was_overrun(peer.host);
     match error {
         TcpError::ConnectionReset => {
-            peer.has_left_rudely() || losses.is_harsh && matches!(peer.outcome, Some(Outcome::Closed { .. }))
+            peer.has_left_rudely()
+                || losses.has_evicted(peer.host)
+                || losses.is_harsh && matches!(peer.outcome, Some(Outcome::Closed { .. }))
         }
-        TcpError::TimedOut => losses.is_harsh || has_vanished,
+        TcpError::TimedOut => losses.is_harsh || has_vanished || was_kept_out,
         // A flipped bit in an address or a protocol number makes a router or the peer complain, and a handshake
         // believes that.
         TcpError::HostUnreachable | TcpError::NetworkUnreachable => losses.is_harsh || losses.corrupted > 0,
@@ -246,12 +261,10 @@ pub(super) fn check_counters(scenario: &Scenario, world: &mut World<'_>) -> Resu
         }
     }
     let is_overrun = (0..world.host_count()).any(|host| {
-        let full =
-            [DropReason::TcpAcceptQueueFull, DropReason::TcpSynQueueFull, DropReason::TcpReceiveBufferFull];
-        losses.has_evicted(host)
-            || world
-                .stack(host)
-                .is_some_and(|stack| full.iter().any(|&reason| stack.counters().drops.get(reason) > 0))
+        let has_dropped_text = world
+            .stack(host)
+            .is_some_and(|stack| stack.counters().drops.get(DropReason::TcpReceiveBufferFull) > 0);
+        losses.has_evicted(host) || losses.was_overrun(host) || has_dropped_text
     });
     if !is_undisturbed || is_overrun {
         return Ok(());
