@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod runner;
+mod sim;
 mod skips;
 mod steps;
 mod tidy;
@@ -29,6 +30,13 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
+    /// Run seeded scenarios in virtual time until one fails: `--seeds N --seed S`; `--help` tells the rest.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// What the simulator is told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// What CI runs: the documentation and the licences, then everything that `test` does.
     Ci,
 }
@@ -37,6 +45,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Tidy => tidy::run(),
         Command::Test { quick } => runner::test(quick),
+        Command::Sim { arguments } => sim::run(&arguments),
         Command::Ci => runner::ci(),
     };
     match outcome {

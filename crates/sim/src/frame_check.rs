@@ -107,3 +107,32 @@ fn check_transport(net: &NetSlice<'_>, transport: &TransportSlice<'_>) -> Result
 fn check_sum(of: &'static str, found: u16, expected: u16) -> Result<(), FrameFault> {
     if found == expected { Ok(()) } else { Err(FrameFault::Checksum { of, found, expected }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An echo request with good checksums, as ping sends it.
+    const ECHO: [u8; 28] = [
+        0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0x66, 0xde, 10, 0, 0, 1, 10, 0, 0, 2, 8, 0, 0xf7, 0xfd, 0, 1, 0, 1,
+    ];
+
+    #[test]
+    fn a_good_packet_passes_and_any_flipped_checksum_bit_does_not() {
+        assert_eq!(check_frame(Medium::Ip, &ECHO), Ok(()));
+        for place in [10, 11, 22, 23] {
+            let mut bad = ECHO;
+            bad[place] ^= 1;
+            assert!(
+                matches!(check_frame(Medium::Ip, &bad), Err(FrameFault::Checksum { .. })),
+                "byte {place}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cut_packet_does_not_pass() {
+        assert!(matches!(check_frame(Medium::Ip, &ECHO[..27]), Err(FrameFault::Structure(_))));
+        assert!(check_frame(Medium::Ethernet, &ECHO).is_err());
+    }
+}

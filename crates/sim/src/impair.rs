@@ -62,7 +62,8 @@ impl FromStr for ImpairSpec {
     type Err = ImpairError;
 
     fn from_str(text: &str) -> Result<Self, ImpairError> {
-        parse::parse(text)
+        let parse::Parsed { inbound, outbound, seed } = parse::parse(text)?;
+        Ok(Self { inbound, outbound, seed })
     }
 }
 

@@ -12,12 +12,17 @@
 //! - Nothing is sent again where nothing was lost or late.
 
 mod judge;
+mod report;
+#[cfg(test)]
+mod tests;
 
 use core::time::Duration;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use netloom_base::Instant;
+
+pub use report::Report;
 
 use crate::capture::Capture;
 use crate::failure::{Failure, FailureKind};
@@ -33,25 +38,6 @@ const LIMIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const DRAIN_LIMIT: Duration = Duration::from_secs(40 * 60);
 /// How often it is looked at whether something is left.
 const DRAIN_STEP: Duration = Duration::from_secs(30);
-
-/// What a run without failure consisted of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Frames that hosts sent.
-    pub frame_count: u64,
-    /// Bytes of those.
-    pub bytes: u64,
-    /// Frames that cables lost or refused.
-    pub dropped_count: u64,
-    /// Bytes that applications received, all of them right.
-    pub delivered_bytes: u64,
-    /// Conversations that ended as both ends meant them to.
-    pub conversation_count: usize,
-    /// Conversations that broke, with a reason.
-    pub broken_count: usize,
-    /// Virtual time.
-    pub duration: Duration,
-}
 
 /// Runs a scenario; `capture`, if there is one, gets every frame. One frame in `check_every` is read again by etherparse.
 ///
@@ -75,7 +61,11 @@ fn run_to_end(
     capture: Option<&mut Capture>,
     check_every: u64,
 ) -> Result<Report, Failure> {
-    let mut world = World::new(scenario, capture, check_every)?;
+    follow(scenario, World::new(scenario, capture, check_every)?)
+}
+
+/// Lets a world run to its end and judges it.
+fn follow(scenario: &Scenario, mut world: World<'_>) -> Result<Report, Failure> {
     let last_change = scenario.changes.iter().map(|change| change.at).max().unwrap_or_default();
     while !world.is_over() {
         let patience_ends = world.progress_at().max(Instant::ZERO + last_change) + PATIENCE;

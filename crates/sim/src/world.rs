@@ -199,6 +199,13 @@ impl<'a> World<'a> {
         self.cables.iter().flat_map(|cable| &cable.ways).map(Link::counters)
     }
 
+    /// Makes an end expect another stream than its peer sends: what a wrong byte looks like.
+    #[cfg(test)]
+    pub(crate) fn deceive(&mut self, conversation: usize, side: Side) {
+        let (end, _) = self.conversations[conversation].ends(side);
+        end.expect_another_stream();
+    }
+
     /// Goes on to the next instant at which something happens, no later than `end`, and does it; false if nothing does.
     pub(crate) fn step(&mut self, end: Instant) -> Result<bool, Failure> {
         self.settle()?;

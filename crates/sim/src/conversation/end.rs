@@ -183,6 +183,12 @@ impl End {
         Ok(self.outcome.is_some() || before != (self.sent, self.received, self.ended_at, self.has_peer_ended))
     }
 
+    /// What comes will look wrong.
+    #[cfg(test)]
+    pub(crate) const fn expect_another_stream(&mut self) {
+        self.incoming = Stream::new(1_000_003);
+    }
+
     /// Gives up on a peer that is gone.
     pub(crate) fn abandon(&mut self, tcp: &mut TcpSockets<'_>, now: Instant) {
         self.outcome = Some(match self.socket {

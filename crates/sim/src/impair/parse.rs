@@ -2,7 +2,6 @@
 
 use core::num::NonZeroU32;
 
-use super::ImpairSpec;
 use super::error::ImpairError;
 use super::unit::{BitRate, TimeSpan};
 use crate::link::LinkConfig;
@@ -131,9 +130,17 @@ impl Half {
     }
 }
 
-pub(super) fn parse(text: &str) -> Result<ImpairSpec, ImpairError> {
+/// Both directions and the seed.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    pub(super) inbound: LinkConfig,
+    pub(super) outbound: LinkConfig,
+    pub(super) seed: Option<u64>,
+}
+
+pub(super) fn parse(text: &str) -> Result<Parsed, ImpairError> {
     if text.trim() == "none" {
-        return Ok(ImpairSpec::default());
+        return Ok(Parsed::default());
     }
     let (mut inbound, mut outbound) = (Half::default(), Half::default());
     let mut direction = Direction::Both;
@@ -167,7 +174,7 @@ pub(super) fn parse(text: &str) -> Result<ImpairSpec, ImpairError> {
             }
         }
     }
-    Ok(ImpairSpec { inbound: inbound.finish()?, outbound: outbound.finish()?, seed })
+    Ok(Parsed { inbound: inbound.finish()?, outbound: outbound.finish()?, seed })
 }
 
 fn split_direction(part: &str) -> (Option<Direction>, &str) {

@@ -5,7 +5,7 @@ use core::time::Duration;
 use netloom_base::DropReason;
 use netloom_stack::transport::{RetransmitCause, TcpError, TcpUsage};
 
-use super::Report;
+use super::report::Report;
 use crate::conversation::Side;
 use crate::conversation::end::{End, Outcome};
 use crate::failure::{Failure, FailureKind};
@@ -23,6 +23,9 @@ struct Losses {
     corrupted: u64,
     /// Whether so much was lost, and meant to be, that connections may time out.
     is_harsh: bool,
+    /// Whether anything was lost where much is meant to be: a closed connection whose last bytes nobody takes is given up
+    /// after a while, and with timers backed off that takes few losses.
+    is_rough: bool,
     /// For each host whether handshakes were given up at its listeners.
     evicted: Vec<bool>,
     /// For each host whether its listeners' queues were full at some time.
@@ -34,10 +37,11 @@ impl Losses {
         let corrupted = world.link_counters().map(|counters| counters.corrupted.get()).sum();
         let dropped: u64 = world.link_counters().map(crate::link::LinkCounters::dropped_total).sum();
         let lost = dropped + corrupted;
-        let is_harsh = match scenario.weather {
+        let is_rough = match scenario.weather {
             Weather::Clear | Weather::Mild => false,
-            Weather::Rough | Weather::Cut => lost >= LOSSES_FOR_TIMEOUT,
+            Weather::Rough | Weather::Cut => lost > 0,
         };
+        let is_harsh = is_rough && lost >= LOSSES_FOR_TIMEOUT;
         let evicted = (0..world.host_count())
             .map(|host| {
                 world
@@ -52,7 +56,7 @@ impl Losses {
                 drops.is_some_and(|drops| full.iter().any(|&reason| drops.get(reason) > 0))
             })
             .collect();
-        Self { lost, corrupted, is_harsh, evicted, overrun }
+        Self { lost, corrupted, is_harsh, is_rough, evicted, overrun }
     }
 
     fn has_evicted(&self, host: usize) -> bool {
@@ -85,7 +89,7 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
                 let has_keepalive = has_keepalive(scenario, number, side);
                 let is_peer_gone = peer.has_left_rudely()
                     || matches!(peer.outcome, Some(Outcome::Failed(_)))
-                    || losses.is_harsh && matches!(peer.outcome, Some(Outcome::Closed { .. }));
+                    || losses.is_rough && matches!(peer.outcome, Some(Outcome::Closed { .. }));
                 let is_peer_absent = matches!(peer.outcome, Some(Outcome::Absent));
                 !has_keepalive && (is_peer_absent || is_peer_gone && losses.lost > 0)
             };
@@ -179,14 +183,15 @@ pub(super) fn check_outcomes(scenario: &Scenario, world: &mut World<'_>) -> Resu
 /// Whether an error follows from what the peer did and the links lost.
 fn explains(error: TcpError, peer: &End, losses: &Losses) -> bool {
     // A reset that was lost leaves the other end to its timers.
-    let has_vanished = losses.lost > 0 && peer.has_left_rudely();
+    let has_timed_out = peer.outcome == Some(Outcome::Failed(TcpError::TimedOut));
+    let has_vanished = losses.lost > 0 && peer.has_left_rudely() && !has_timed_out;
     // SYNs that meet a full queue at every retry.
     let was_kept_out = peer.outcome == Some(Outcome::Absent) && losses.was_overrun(peer.host);
     match error {
         TcpError::ConnectionReset => {
             peer.has_left_rudely()
                 || losses.has_evicted(peer.host)
-                || losses.is_harsh && matches!(peer.outcome, Some(Outcome::Closed { .. }))
+                || losses.is_rough && matches!(peer.outcome, Some(Outcome::Closed { .. }))
         }
         TcpError::TimedOut => losses.is_harsh || has_vanished || was_kept_out,
         // A flipped bit in an address or a protocol number makes a router or the peer complain, and a handshake

@@ -10,7 +10,7 @@ use netloom_base::Medium;
 use netloom_stack::transport::{Keepalive, SocketOptions, TcpConfig};
 
 use super::dice::Dice;
-use super::{CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Scenario, Weather};
+use super::model::{CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Scenario, Weather};
 use crate::conversation::plan::{Finish, Order, Plan, Reading};
 use crate::link::LinkConfig;
 
@@ -19,7 +19,14 @@ const PORT: u16 = 80;
 /// A port that nobody listens on.
 const CLOSED_PORT: u16 = 81;
 
-pub(super) fn draw(seed: u64) -> Scenario {
+impl Scenario {
+    /// Draws hosts, cables, faults and conversations.
+    pub fn from_seed(seed: u64) -> Self {
+        draw(seed)
+    }
+}
+
+fn draw(seed: u64) -> Scenario {
     let mut dice = Dice::new(seed);
     let weather = match dice.between(0, 99) {
         0..30 => Weather::Clear,

@@ -1,0 +1,155 @@
+//! Whether the oracles see what they are there for: each is shown a run that breaks its promise.
+
+use core::time::Duration;
+
+use netloom_stack::transport::TcpError;
+
+use super::*;
+use crate::conversation::Side;
+use crate::conversation::end::{Outcome, Untruth};
+use crate::conversation::plan::{Finish, Order, Plan, Reading};
+use crate::link::LinkConfig;
+use crate::scenario::{Change, Weather};
+use crate::share::Share;
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn way() -> LinkConfig {
+    LinkConfig { delay: millis(5), ..LinkConfig::default() }
+}
+
+fn clear(client: Plan, server: Plan) -> Scenario {
+    Scenario::pair(1, Weather::Clear, way(), client, server)
+}
+
+fn failure_of(scenario: &Scenario) -> FailureKind {
+    run(scenario, None, 1).expect_err("a failure").kind
+}
+
+#[test]
+fn both_ways_at_once_everything_arrives() {
+    let report = run(&clear(Plan::bulk(300_000), Plan::bulk(200_000)), None, 1).unwrap();
+    assert_eq!((report.delivered_bytes, report.conversation_count, report.broken_count), (500_000, 1, 0));
+    assert_eq!(report.dropped_count, 0);
+    assert!(report.duration < Duration::from_secs(2), "{:?}", report.duration);
+}
+
+#[test]
+fn a_slow_reader_gets_everything_in_its_own_time() {
+    let reading = Reading::Slow { len: 10_000, every: millis(500) };
+    let report = run(&clear(Plan::bulk(100_000), Plan { reading, ..Plan::bulk(0) }), None, 1).unwrap();
+    assert_eq!(report.delivered_bytes, 100_000);
+    assert!(report.duration >= Duration::from_secs(5));
+}
+
+#[test]
+fn a_reset_from_the_peer_is_explained() {
+    let server = Plan { finish: Finish::AbortAfter { received: 1_000 }, ..Plan::bulk(0) };
+    let report = run(&clear(Plan::bulk(50_000), server), None, 1).unwrap();
+    assert_eq!(report.broken_count, 1);
+}
+
+#[test]
+fn a_port_without_listener_refuses() {
+    let mut scenario = clear(Plan::bulk(10), Plan::bulk(10));
+    scenario.listeners.clear();
+    assert_eq!(run(&scenario, None, 1).unwrap().broken_count, 1);
+}
+
+#[test]
+fn a_wrong_byte_fails() {
+    let scenario = clear(Plan::bulk(10), Plan::bulk(10));
+    let mut world = World::new(&scenario, None, 1).unwrap();
+    world.deceive(0, Side::Server);
+    let kind = follow(&scenario, world).expect_err("a failure").kind;
+    let untruth = Untruth::WrongByte { at: 0 };
+    assert!(matches!(kind, FailureKind::Untruth { untruth: it, .. } if it == untruth), "{kind}");
+}
+
+#[test]
+fn a_conversation_that_waits_for_ever_fails() {
+    let waits = |outgoing| Plan {
+        order: Order::Turns { sends: outgoing, awaits: 10, begins: false },
+        ..Plan::bulk(outgoing)
+    };
+    let kind = failure_of(&clear(waits(10), waits(10)));
+    assert!(matches!(kind, FailureKind::Stuck { sent: (0, 10), .. }), "{kind}");
+}
+
+#[test]
+fn a_timeout_in_clear_weather_fails() {
+    let mut scenario = clear(Plan::bulk(1_000_000), Plan::bulk(0));
+    let cut = LinkConfig { is_partitioned: true, ..way() };
+    scenario.changes.push(Change { at: millis(20), cable: 0, ways: [cut.clone(), cut] });
+    // Without neighbours, who would be the first to be missed.
+    scenario.cables[0].medium = netloom_base::Medium::Ip;
+    // Nothing is sent to an idle server: it would wait for ever.
+    scenario.listeners[0].options.keepalive = Some(netloom_stack::transport::Keepalive {
+        idle: millis(60_000),
+        interval: millis(10_000),
+        probes: 9,
+    });
+    let kind = failure_of(&scenario);
+    let timed_out = Outcome::Failed(TcpError::TimedOut);
+    assert!(matches!(kind, FailureKind::Unexplained { outcome, .. } if outcome == timed_out), "{kind}");
+    // The same in weather where that happens.
+    let broken = run(&Scenario { weather: Weather::Cut, ..scenario }, None, 1).unwrap();
+    assert_eq!(broken.broken_count, 1);
+}
+
+#[test]
+fn a_retransmission_that_nothing_explains_fails() {
+    // Reordered, and said to be clear.
+    let way = LinkConfig { reorder: Share::from_percent(10), reorder_by: millis(4), ..way() };
+    let kind = failure_of(&Scenario::pair(1, Weather::Clear, way, Plan::bulk(500_000), Plan::bulk(0)));
+    assert!(matches!(kind, FailureKind::NeedlessRetransmission { .. }), "{kind}");
+}
+
+#[test]
+fn what_outlives_its_connection_fails() {
+    let mut scenario = clear(Plan::bulk(10), Plan::bulk(10));
+    for host in &mut scenario.hosts {
+        host.tcp.time_wait = Duration::from_secs(24 * 60 * 60);
+    }
+    let kind = failure_of(&scenario);
+    assert!(matches!(kind, FailureKind::Leak { usage, .. } if usage.time_wait == 1), "{kind}");
+}
+
+#[test]
+fn damage_is_not_called_nonsense() {
+    let way = LinkConfig { corrupt: Share::from_percent(5), ..way() };
+    let scenario = Scenario::pair(1, Weather::Rough, way, Plan::bulk(200_000), Plan::bulk(0));
+    assert_eq!(run(&scenario, None, 1).unwrap().delivered_bytes, 200_000);
+}
+
+#[test]
+fn a_run_repeats_frame_by_frame() {
+    for seed in [3, 4, 5, 6] {
+        let files = [(); 2].map(|()| {
+            let mut capture = Capture::default();
+            let report = run(&Scenario::from_seed(seed), Some(&mut capture), 1).unwrap();
+            let mut file = Vec::new();
+            capture.write(&mut file).unwrap();
+            (report, capture.frame_count(), file)
+        });
+        let [(report, frame_count, file), again] = files;
+        assert!(frame_count > 0);
+        assert!((report, frame_count, file) == again, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_capture_reads_back() {
+    let mut capture = Capture::default();
+    run(&clear(Plan::bulk(10_000), Plan::bulk(0)), Some(&mut capture), 1).unwrap();
+    let mut file = Vec::new();
+    capture.write(&mut file).unwrap();
+    let mut reader = pcap_file::pcapng::PcapNgReader::new(&file[..]).unwrap();
+    let mut count = 0;
+    while let Some(block) = reader.next_block() {
+        count += usize::from(matches!(block.unwrap(), (pcap_file::pcapng::Block::EnhancedPacket(_), _)));
+    }
+    assert_eq!(count, capture.frame_count());
+}

@@ -1,0 +1,150 @@
+//! Hosts, cables, listeners, conversations and faults: data only.
+
+use core::time::Duration;
+
+use netloom_base::Medium;
+use netloom_stack::transport::{SocketOptions, TcpConfig};
+
+use crate::conversation::plan::Plan;
+use crate::link::LinkConfig;
+
+/// How bad the links are, and with that, what may go wrong without being anyone's mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weather {
+    /// Nothing is lost but by full queues: no connection may fail.
+    Clear,
+    /// Rare faults of every kind: no connection may fail, either.
+    Mild,
+    /// Heavy faults: connections may time out.
+    Rough,
+    /// Cables are pulled, some for good.
+    Cut,
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Seed of everything random that is not written here: the hosts' secrets and the links' dice.
+    pub seed: u64,
+    /// What the faults below add up to.
+    pub weather: Weather,
+    /// The hosts. Cables and conversations name them by their place here.
+    pub hosts: Vec<HostPlan>,
+    /// The cables. Each is a subnet of its own: `10.0.N.0/24` and `fd00:0:0:N::/64`.
+    pub cables: Vec<CablePlan>,
+    /// Whether there is IPv6; it needs cables of an MTU of 1280 or more.
+    pub has_ipv6: bool,
+    /// Who listens.
+    pub listeners: Vec<ListenerPlan>,
+    /// Who talks to whom.
+    pub conversations: Vec<ConversationPlan>,
+    /// What happens to cables on the way.
+    pub changes: Vec<Change>,
+}
+
+/// One host.
+#[derive(Clone, Debug)]
+pub struct HostPlan {
+    /// Its TCP.
+    pub tcp: TcpConfig,
+    /// Whether it is a router. A host that is none sends everything beyond its cable to the router there.
+    pub is_router: bool,
+}
+
+/// One cable between two hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CablePlan {
+    /// What its frames begin with.
+    pub medium: Medium,
+    /// The MTU that its ends know of.
+    pub mtu: u16,
+    /// The hosts.
+    pub ends: [usize; 2],
+    /// From the first to the second, and back.
+    pub ways: [LinkConfig; 2],
+}
+
+/// One listener.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenerPlan {
+    /// Where.
+    pub host: usize,
+    /// Its port, over both families.
+    pub port: u16,
+    /// Connections that may wait.
+    pub backlog: usize,
+    /// What its connections begin with.
+    pub options: SocketOptions,
+    /// Time between two calls of accept; zero: as soon as there is a connection.
+    pub accept_every: Duration,
+}
+
+/// One conversation.
+#[derive(Clone, Debug)]
+pub struct ConversationPlan {
+    /// Who connects.
+    pub client: usize,
+    /// To whom.
+    pub server: usize,
+    /// To which port. If nobody listens there, the connection must be refused.
+    pub port: u16,
+    /// Over which family.
+    pub is_ipv6: bool,
+    /// When, after the beginning.
+    pub at: Duration,
+    /// What the client's socket is told.
+    pub options: SocketOptions,
+    /// What the client does.
+    pub client_plan: Plan,
+    /// What the server does.
+    pub server_plan: Plan,
+}
+
+/// Something that happens to a cable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// When, after the beginning.
+    pub at: Duration,
+    /// Which cable.
+    pub cable: usize,
+    /// What its two directions do from then on.
+    pub ways: [LinkConfig; 2],
+}
+
+impl Scenario {
+    /// The smallest: two hosts, a cable that does the same both ways, and one conversation over IPv4.
+    pub fn pair(seed: u64, weather: Weather, way: LinkConfig, client_plan: Plan, server_plan: Plan) -> Self {
+        let host = || HostPlan { tcp: TcpConfig::default(), is_router: false };
+        let (port, options) = (80, SocketOptions::default());
+        Self {
+            seed,
+            weather,
+            hosts: vec![host(), host()],
+            cables: vec![CablePlan {
+                medium: Medium::Ethernet,
+                mtu: 1500,
+                ends: [0, 1],
+                ways: [way.clone(), way],
+            }],
+            has_ipv6: false,
+            listeners: vec![ListenerPlan {
+                host: 1,
+                port,
+                backlog: 16,
+                options,
+                accept_every: Duration::ZERO,
+            }],
+            conversations: vec![ConversationPlan {
+                client: 0,
+                server: 1,
+                port,
+                is_ipv6: false,
+                at: Duration::ZERO,
+                options,
+                client_plan,
+                server_plan,
+            }],
+            changes: Vec::new(),
+        }
+    }
+}
