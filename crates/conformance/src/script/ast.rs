@@ -188,6 +188,8 @@ pub(super) enum Shutdown {
 pub(super) enum SocketOption {
     /// Accepted, and without an effect: a port of netloom is free at once.
     ReuseAddress,
+    /// Accepted, and without an effect: netloom leaves urgent bytes in the stream, as RFC 6093 asks.
+    UrgentInline,
     NoDelay(bool),
     Keepalive(bool),
     KeepaliveIdle(Duration),

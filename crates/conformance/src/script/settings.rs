@@ -43,13 +43,14 @@ impl Default for Settings {
 }
 
 /// What Linux has and netloom has not; a script turns it off, so that both do the same.
-const ABSENT: [&str; 7] = [
+const ABSENT: [&str; 8] = [
     "net.ipv4.tcp_autocorking",
     "net.ipv4.tcp_early_retrans",
     "net.ipv4.tcp_ecn",
     "net.ipv4.tcp_frto",
     "net.ipv4.tcp_recovery",
     "net.ipv4.tcp_sack",
+    "net.ipv4.tcp_syn_linear_timeouts",
     "net.ipv4.tcp_syncookies",
 ];
 

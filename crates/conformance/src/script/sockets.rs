@@ -266,7 +266,7 @@ impl Sockets {
 fn set_option(stack: &mut Stack, now: Instant, socket: &mut Socket, option: SocketOption) -> Called {
     let Socket { options, keepalive, resets_on_close, .. } = socket;
     match option {
-        SocketOption::ReuseAddress => {}
+        SocketOption::ReuseAddress | SocketOption::UrgentInline => {}
         SocketOption::NoDelay(nodelay) => options.nodelay = nodelay,
         SocketOption::Keepalive(is_on) => options.keepalive = is_on.then_some(*keepalive),
         SocketOption::KeepaliveIdle(idle) => keepalive.idle = idle,
@@ -290,7 +290,7 @@ fn set_option(stack: &mut Stack, now: Instant, socket: &mut Socket, option: Sock
         | SocketOption::KeepaliveInterval(_)
         | SocketOption::KeepaliveProbes(_) => tcp.set_keepalive(now, id, options.keepalive),
         SocketOption::UserTimeout(_) => tcp.set_user_timeout(now, id, options.user_timeout),
-        SocketOption::ReuseAddress | SocketOption::LingerZero => Ok(()),
+        SocketOption::ReuseAddress | SocketOption::UrgentInline | SocketOption::LingerZero => Ok(()),
         // netloom's buffers are as large as they were when the connection began.
         SocketOption::SendBuffer(_) | SocketOption::ReceiveBuffer(_) => return Err(Errno::Invalid),
     };

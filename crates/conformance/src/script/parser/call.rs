@@ -194,6 +194,7 @@ fn socket_option(level: &[String], option: &[String], value: &Argument) -> Under
     let value = u32::try_from(number).map_err(|_| format!("{number} is out of range"))?;
     Ok(match option_name(level, option)? {
         (false, "SO_REUSEADDR") => SocketOption::ReuseAddress,
+        (false, "SO_OOBINLINE") => SocketOption::UrgentInline,
         (false, "SO_KEEPALIVE") => SocketOption::Keepalive(value != 0),
         (false, "SO_SNDBUF") => SocketOption::SendBuffer(value),
         (false, "SO_RCVBUF") => SocketOption::ReceiveBuffer(value),
