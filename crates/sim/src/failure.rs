@@ -1,6 +1,7 @@
 //! What a run must not show.
 
 use core::fmt;
+use core::time::Duration;
 
 use netloom_base::{DropReason, Instant};
 use netloom_stack::transport::{ConnectError, ListenError, RetransmitCause, TcpError, TcpUsage};
@@ -116,6 +117,14 @@ pub enum FailureKind {
         /// How often.
         count: u64,
     },
+    /// Nothing moved for longer than any round trip takes, though nothing was lost and everybody reads at once: only a
+    /// timer got it going again.
+    Stall {
+        /// For how long.
+        pause: Duration,
+        /// What the round trips and held-back acknowledgments explain.
+        explained: Duration,
+    },
     /// The code panicked.
     Panic(String),
 }
@@ -166,6 +175,9 @@ impl fmt::Display for FailureKind {
             }
             Self::NeedlessRetransmission { host, cause, count } => {
                 write!(f, "host {host} retransmitted {count} segments ({cause}), and nothing was lost")
+            }
+            Self::Stall { pause, explained } => {
+                write!(f, "nothing moved for {pause:?}, and no more than {explained:?} is explained")
             }
             Self::Panic(message) => write!(f, "panic: {message}"),
         }

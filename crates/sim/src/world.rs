@@ -8,6 +8,7 @@
 mod host;
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use netloom_base::{Instant, Rng, RxMeta};
@@ -70,6 +71,8 @@ pub(crate) struct World<'a> {
     buffer: Vec<u8>,
     /// When an application last got on.
     progress_at: Instant,
+    /// The longest time in which none got on though one had something to do.
+    longest_pause: Duration,
     pub(crate) traffic: Traffic,
     /// One frame in so many is read by etherparse.
     check_every: u64,
@@ -118,6 +121,7 @@ impl<'a> World<'a> {
             expected: BTreeMap::new(),
             buffer: vec![0; MAX_RUN],
             progress_at: Instant::ZERO,
+            longest_pause: Duration::ZERO,
             traffic: Traffic::default(),
             check_every: check_every.max(1),
         };
@@ -172,6 +176,24 @@ impl<'a> World<'a> {
     /// When an application last got on.
     pub(crate) const fn progress_at(&self) -> Instant {
         self.progress_at
+    }
+
+    /// The longest time in which no application got on though one had something to do.
+    pub(crate) const fn longest_pause(&self) -> Duration {
+        self.longest_pause
+    }
+
+    /// An application gets on. `is_running`: whether one had something to do until now.
+    fn note_progress(&mut self, is_running: bool) {
+        if is_running {
+            self.longest_pause = self.longest_pause.max(self.now.saturating_since(self.progress_at));
+        }
+        self.progress_at = self.now;
+    }
+
+    /// Whether a conversation has begun and is not over.
+    fn is_any_open(&self) -> bool {
+        self.conversations.iter().any(|it| it.client.socket.is_some() && !it.is_over())
     }
 
     /// Whether every conversation is over.
@@ -318,6 +340,8 @@ impl<'a> World<'a> {
     }
 
     fn connect(&mut self, number: usize) -> Result<(), Failure> {
+        let was_open = self.is_any_open();
+        self.note_progress(was_open);
         let (Some(plan), Some(conversation)) =
             (self.scenario.conversations.get(number), self.conversations.get_mut(number))
         else {
@@ -336,7 +360,6 @@ impl<'a> World<'a> {
         }
         self.sockets.insert((plan.client, socket), (number, Side::Client));
         self.called.push_back((number, Side::Client));
-        self.progress_at = self.now;
         Ok(())
     }
 
@@ -363,7 +386,7 @@ impl<'a> World<'a> {
             if let Some(talk) = self.conversations.get_mut(conversation) {
                 talk.server.begin(self.now, id);
             }
-            self.progress_at = self.now;
+            self.note_progress(true);
             self.called.push_back((conversation, Side::Server));
             if !plan.accept_every.is_zero() {
                 let until = self.now + plan.accept_every;
@@ -393,7 +416,7 @@ impl<'a> World<'a> {
                 conversation.server.outcome = Some(Outcome::Absent);
             }
             match result {
-                Ok(true) => self.progress_at = self.now,
+                Ok(true) => self.note_progress(true),
                 Ok(false) => {}
                 Err(untruth) => {
                     return Err(self.failure(FailureKind::Untruth { conversation: number, side, untruth }));

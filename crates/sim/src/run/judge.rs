@@ -8,6 +8,7 @@ use netloom_stack::transport::{RetransmitCause, TcpError, TcpUsage};
 use super::report::Report;
 use crate::conversation::Side;
 use crate::conversation::end::{End, Outcome};
+use crate::conversation::plan::{Plan, Reading};
 use crate::failure::{Failure, FailureKind};
 use crate::link::LinkDrop;
 use crate::scenario::{Scenario, Weather};
@@ -274,6 +275,7 @@ pub(super) fn check_counters(scenario: &Scenario, world: &mut World<'_>) -> Resu
     if !is_undisturbed || is_overrun {
         return Ok(());
     }
+    check_pause(scenario, world)?;
     for host in 0..world.host_count() {
         let Some(counters) = world.tcp_counters(host) else { continue };
         for &cause in NEEDS_LOSS {
@@ -282,6 +284,29 @@ pub(super) fn check_counters(scenario: &Scenario, world: &mut World<'_>) -> Resu
                 return Err(world.failure(FailureKind::NeedlessRetransmission { host, cause, count }));
             }
         }
+    }
+    Ok(())
+}
+
+/// Checks that nothing waited for a timer, other than that which holds acknowledgments back.
+fn check_pause(scenario: &Scenario, world: &World<'_>) -> Result<(), Failure> {
+    let reads_at_once = |plan: &Plan| plan.reading == Reading::Eager;
+    let is_plain = scenario
+        .conversations
+        .iter()
+        .all(|it| reads_at_once(&it.client_plan) && reads_at_once(&it.server_plan))
+        && scenario.listeners.iter().all(|listener| listener.accept_every.is_zero());
+    if !is_plain {
+        return Ok(());
+    }
+    let delays = scenario.cables.iter().flat_map(|cable| &cable.ways).map(|way| way.delay);
+    // Over all cables there and back, once each for two neighbours, the handshake, and data with its answer.
+    let trips = delays.sum::<Duration>() * 5;
+    let held_back = scenario.hosts.iter().map(|host| host.tcp.delayed_ack).sum::<Duration>();
+    let explained = trips + held_back + Duration::from_millis(10);
+    let pause = world.longest_pause();
+    if pause > explained {
+        return Err(world.failure(FailureKind::Stall { pause, explained }));
     }
     Ok(())
 }

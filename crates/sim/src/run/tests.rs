@@ -153,3 +153,13 @@ fn a_capture_reads_back() {
     }
     assert_eq!(count, capture.frame_count());
 }
+
+#[test]
+fn a_pause_that_nothing_explains_fails() {
+    let mut scenario = clear(Plan::bulk(1_000_000), Plan::bulk(0));
+    // The plan of the cable still says 5 ms.
+    let far = LinkConfig { delay: millis(3_000), ..way() };
+    scenario.changes.push(Change { at: millis(30), cable: 0, ways: [far.clone(), far] });
+    let kind = failure_of(&scenario);
+    assert!(matches!(kind, FailureKind::Stall { pause, .. } if pause >= millis(2_900)), "{kind}");
+}
