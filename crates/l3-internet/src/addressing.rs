@@ -93,17 +93,12 @@ impl Internet {
         }
     }
 
-    /// The link layer found that another host uses the (IPv4) address. During its trial we give it up; later the link
-    /// layer defends it (RFC 5227 2.4), and it stays ours. Both are told by an event.
+    /// The link layer has lost the (IPv4) address to another host, at once or after it was defended in vain (RFC 5227
+    /// 2.4): it is given up, which an event tells.
     pub fn mark_conflict(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) {
         let Some(&entry) = self.addresses.get(address) else { return };
-        if entry.interface != interface {
-            return;
-        }
-        if entry.state.is_on_trial() {
+        if entry.interface == interface {
             self.give_up_address(now, &entry);
-        } else {
-            self.push_event(InternetEvent::DuplicateAddress { interface, address });
         }
     }
 

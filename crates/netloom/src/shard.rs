@@ -245,7 +245,7 @@ impl Shard {
         self.transmit(now);
         let mut news = if self.is_draining { News::Some } else { News::None };
         while let Some(event) = self.stack.poll_event() {
-            if self.dispatch(event) == News::Some {
+            if self.dispatch(&event) == News::Some {
                 news = News::Some;
             }
         }
@@ -300,10 +300,10 @@ impl Shard {
         }
     }
 
-    fn dispatch(&mut self, event: Event) -> News {
+    fn dispatch(&mut self, event: &Event) -> News {
         match event {
-            Event::Tcp(event) => self.dispatch_tcp(event),
-            Event::Udp(event) => self.dispatch_udp(event),
+            Event::Tcp(event) => self.dispatch_tcp(*event),
+            Event::Udp(event) => self.dispatch_udp(*event),
             Event::AddressReady { interface, address } => {
                 debug!(%interface, %address, "address ready");
                 News::Some
@@ -317,9 +317,10 @@ impl Shard {
 
     fn dispatch_tcp(&mut self, event: TcpEvent) -> News {
         match event {
-            TcpEvent::Connected(id) => self.wakers.ready(SocketKey::Tcp(id), Interest::Write),
+            TcpEvent::Connected(id) | TcpEvent::Writable(id) => {
+                self.wakers.ready(SocketKey::Tcp(id), Interest::Write);
+            }
             TcpEvent::Readable(id) => self.wakers.ready(SocketKey::Tcp(id), Interest::Read),
-            TcpEvent::Writable(id) => self.wakers.ready(SocketKey::Tcp(id), Interest::Write),
             TcpEvent::Acceptable(id) => self.wakers.ready(SocketKey::Listener(id), Interest::Read),
             // News for whoever looks at `TcpStream::info`; nobody waits for it.
             TcpEvent::Report(_) => {}
@@ -373,10 +374,13 @@ enum SendFailure {
 
 impl SendFailure {
     fn of(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::WouldBlock => Self::Later,
-            io::ErrorKind::NotConnected => Self::Broken,
-            _ => Self::Lost,
+        let kind = error.kind();
+        if kind == io::ErrorKind::WouldBlock {
+            Self::Later
+        } else if kind == io::ErrorKind::NotConnected {
+            Self::Broken
+        } else {
+            Self::Lost
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use netloom_base::{DropReason, Instant, InterfaceId, NextHop, PathInfo};
-use netloom_l2_link::LinkEvent;
+use netloom_l2_link::{LinkEvent, LinkLayer};
 use netloom_l3_internet::InternetEvent;
 use netloom_l4_transport::{PathAdvice, UdpGroupChange};
 use netloom_wire::Protocol;
@@ -16,7 +16,7 @@ impl Stack {
     pub(crate) fn exchange(&mut self, now: Instant) {
         for index in 0..self.interfaces.len() {
             while let Some(interface) = self.interfaces.get_mut(index)
-                && let Some(event) = interface.link.as_mut().and_then(|link| link.poll_event())
+                && let Some(event) = interface.link.as_mut().and_then(LinkLayer::poll_event)
             {
                 let id = interface.id;
                 self.carry_link_event(now, id, event);
@@ -112,6 +112,10 @@ impl Stack {
                 self.push_event(Event::AddressReady { interface, address });
             }
             InternetEvent::DuplicateAddress { interface, address } => {
+                // An address that is only contested stays ours.
+                if !self.internet.is_local(address) {
+                    self.tcp.abort_local(now, address);
+                }
                 self.push_event(Event::AddressConflict { interface, address });
             }
             InternetEvent::IcmpError(error) => {
@@ -126,7 +130,7 @@ impl Stack {
         }
     }
 
-    fn link_mut(&mut self, interface: InterfaceId) -> Option<&mut netloom_l2_link::LinkLayer> {
+    pub(crate) fn link_mut(&mut self, interface: InterfaceId) -> Option<&mut LinkLayer> {
         self.interfaces.get_mut(interface.index()).and_then(|it| it.link.as_mut())
     }
 }

@@ -3,11 +3,15 @@
 //! [`Stack::poll_transmit`] decides first (whose turn, which path, which neighbour) and borrows second: the payload of a
 //! TCP segment is lent from its socket's ring, everything else from the one packet that was taken off a queue.
 
+use core::net::IpAddr;
+
 use netloom_base::{DropReason, Instant, InterfaceId, NextHop, RxChecksum, RxMeta, TxChecksum, TxMeta};
 use netloom_l2_link::{LinkOutput, QueuedPacket, Resolution};
 use netloom_l3_internet::{Arrival, InternetOutput, IpSend};
 use netloom_l4_transport::{SegmentPlan, UdpOutput};
-use netloom_wire::{CastKind, EtherType, EthernetHeader, HeadBuf, Protocol, UdpHeader};
+use netloom_wire::{
+    CastKind, ETHERNET_HEADER_LEN, EtherType, EthernetAddress, EthernetHeader, HeadBuf, Protocol, UdpHeader,
+};
 use tracing::trace;
 
 use crate::Stack;
@@ -51,14 +55,23 @@ enum Ready {
     Segment { interface: InterfaceId, meta: TxMeta, plan: SegmentPlan },
 }
 
-/// How a packet leaves, once its path and neighbour are known.
-enum Exit {
-    /// With this link header, if the medium has one.
-    Now { link: Option<EthernetHeader> },
-    /// When the neighbour has answered.
-    Later,
-    /// Not at all.
-    Never(DropReason),
+/// A packet that can leave now.
+#[derive(Clone, Copy)]
+struct Departure {
+    interface: InterfaceId,
+    /// The link header, if the medium has one.
+    link: Option<EthernetHeader>,
+}
+
+/// Why a packet does not go to a device now.
+#[derive(Clone, Copy)]
+enum Detour {
+    /// Its neighbour has to answer first.
+    Wait { interface: InterfaceId, neighbor: IpAddr },
+    /// It is for this host itself.
+    Local,
+    /// There is no way.
+    Drop(DropReason),
 }
 
 impl Stack {
@@ -138,28 +151,21 @@ impl Stack {
     /// A whole packet of the internet layer's own, or one that it forwards.
     fn send_packet(&mut self, now: Instant, head: &mut HeadBuf, output: InternetOutput) -> Option<Ready> {
         let InternetOutput { next_hop, link_destination, meta, packet } = output;
-        let NextHop::Neighbor { interface, address } = next_hop else {
-            self.loop_back(packet);
-            return None;
-        };
-        let exit = match link_destination {
-            Some(destination) => self.exit_to(interface, destination, &packet),
-            None => self.exit(now, interface, address, ether_type(&packet)),
+        let exit = match (next_hop, link_destination) {
+            (NextHop::Neighbor { interface, .. }, Some(destination)) => {
+                let link = self.link_header(interface, destination, ether_type(&packet));
+                Ok(Departure { interface, link })
+            }
+            (next_hop, _) => self.exit(now, next_hop, ether_type(&packet)),
         };
         match exit {
-            Exit::Now { link } => {
+            Ok(Departure { interface, link }) => {
                 self.outgoing = packet;
                 let meta = link.map_or(meta, |link| with_link_header(head, link, meta));
                 Some(Ready::Packet { interface, meta })
             }
-            Exit::Later => {
-                self.wait_for_neighbor(now, interface, address, QueuedPacket { meta, bytes: packet });
-                None
-            }
-            Exit::Never(reason) => {
-                self.drop_packet(reason, interface, packet.len());
-                self.internet.host_unreachable(now, &packet);
-                self.exchange(now);
+            Err(detour) => {
+                self.divert(now, detour, QueuedPacket { meta, bytes: packet });
                 None
             }
         }
@@ -167,29 +173,38 @@ impl Stack {
 
     /// One segment: headers into `head`, payload where it is.
     fn send_segment(&mut self, now: Instant, head: &mut HeadBuf, plan: SegmentPlan) -> Option<Ready> {
-        let path = match self.internet.path(Some(plan.source), plan.destination) {
-            Ok(path) => path,
-            Err(_) => {
-                // As good as lost on the way: the connection's own timers decide what becomes of it.
-                self.counters.drops.increment(DropReason::IpNoRoute);
-                return None;
-            }
+        let Ok(path) = self.internet.path(Some(plan.source), plan.destination) else {
+            // As good as lost on the way: the connection's own timers decide what becomes of it.
+            self.counters.drops.increment(DropReason::IpNoRoute);
+            return None;
         };
-        let exit = match path.next_hop {
-            NextHop::Local => Exit::Later,
-            NextHop::Neighbor { interface, address } => {
-                self.exit(now, interface, address, ether_type_of(plan.destination))
+        let exit = self.exit(now, path.next_hop, EtherType::of_ip(plan.destination));
+        let meta = self.emit_segment_headers(head, &plan, path.next_hop);
+        match exit {
+            Ok(Departure { interface, link }) => {
+                let meta = link.map_or(meta, |link| with_link_header(head, link, meta));
+                Some(Ready::Segment { interface, meta, plan })
             }
-        };
-        let partial = match path.next_hop {
+            Err(detour) => {
+                let [first, second] = self.tcp.payload(&plan);
+                let bytes = [head.as_slice(), first, second].concat();
+                self.divert(now, detour, QueuedPacket { meta, bytes });
+                None
+            }
+        }
+    }
+
+    /// TCP's and IP's headers; says what is left for the device to do.
+    fn emit_segment_headers(&mut self, head: &mut HeadBuf, plan: &SegmentPlan, next_hop: NextHop) -> TxMeta {
+        let is_partial = match next_hop {
+            // It never crosses a wire.
             NextHop::Local => true,
             NextHop::Neighbor { interface, .. } => {
                 self.interfaces.get(interface.index()).is_some_and(|it| it.caps.transmit_checksum)
             }
         };
-        let payload = self.tcp.payload(&plan);
-        let payload_len = payload[0].len() + payload[1].len();
-        plan.header.emit(head, plan.source, plan.destination, &payload, partial);
+        let payload = self.tcp.payload(plan);
+        plan.header.emit(head, plan.source, plan.destination, &payload, is_partial);
         let tcp_len = head.len();
         let send = IpSend {
             source: plan.source,
@@ -197,48 +212,23 @@ impl Stack {
             protocol: Protocol::TCP,
             hop_limit: None,
             traffic_class: plan.traffic_class,
-            // [1191 2] every segment takes part in path MTU discovery.
+            // Every segment takes part in path MTU discovery (RFC 1191 2).
             dont_fragment: true,
         };
-        self.internet.emit_header(head, &send, tcp_len + payload_len);
+        self.internet.emit_header(head, &send, tcp_len + payload[0].len() + payload[1].len());
         let start = u16::try_from(head.len() - tcp_len).unwrap_or(u16::MAX);
-        let checksum = if partial { TxChecksum::Partial { start, offset: 16 } } else { TxChecksum::Complete };
-        let meta = TxMeta { checksum, gso: plan.gso };
-        match (path.next_hop, exit) {
-            (NextHop::Local, _) => {
-                let packet = [head.as_slice(), payload[0], payload[1]].concat();
-                self.loop_back(packet);
-                None
-            }
-            (NextHop::Neighbor { interface, .. }, Exit::Now { link }) => {
-                let meta = link.map_or(meta, |link| with_link_header(head, link, meta));
-                Some(Ready::Segment { interface, meta, plan })
-            }
-            (NextHop::Neighbor { interface, address }, Exit::Later) => {
-                let bytes = [head.as_slice(), payload[0], payload[1]].concat();
-                self.wait_for_neighbor(now, interface, address, QueuedPacket { meta, bytes });
-                None
-            }
-            (NextHop::Neighbor { interface, .. }, Exit::Never(reason)) => {
-                let packet = [head.as_slice(), payload[0], payload[1]].concat();
-                self.drop_packet(reason, interface, packet.len());
-                self.internet.host_unreachable(now, &packet);
-                self.exchange(now);
-                None
-            }
-        }
+        let checksum =
+            if is_partial { TxChecksum::Partial { start, offset: 16 } } else { TxChecksum::Complete };
+        TxMeta { checksum, gso: plan.gso }
     }
 
     /// One datagram: to the internet layer, which cuts it into fragments if it must.
     fn send_datagram(&mut self, now: Instant, output: &UdpOutput) {
         let UdpOutput { id: _, source, source_port, remote, hop_limit, traffic_class, dont_fragment, data } =
             output;
-        let path = match self.internet.path(*source, remote.ip()) {
-            Ok(path) => path,
-            Err(_) => {
-                self.counters.drops.increment(DropReason::IpNoRoute);
-                return;
-            }
+        let Ok(path) = self.internet.path(*source, remote.ip()) else {
+            self.counters.drops.increment(DropReason::IpNoRoute);
+            return;
         };
         let header = UdpHeader { source_port: *source_port, destination_port: remote.port() };
         let mut head = HeadBuf::new();
@@ -257,59 +247,46 @@ impl Stack {
         }
     }
 
-    /// Which link header a packet to `address` gets, if it can go now.
-    fn exit(
-        &mut self,
-        now: Instant,
-        interface: InterfaceId,
-        address: core::net::IpAddr,
-        ether_type: EtherType,
-    ) -> Exit {
-        let Some(interface) = self.interfaces.get_mut(interface.index()) else {
-            return Exit::Never(DropReason::IpNoRoute);
-        };
-        let Some(link) = &mut interface.link else { return Exit::Now { link: None } };
+    /// How a packet gets to `next_hop`.
+    fn exit(&mut self, now: Instant, next_hop: NextHop, ether_type: EtherType) -> Result<Departure, Detour> {
+        let NextHop::Neighbor { interface, address } = next_hop else { return Err(Detour::Local) };
+        let Some(link) = self.link_mut(interface) else { return Ok(Departure { interface, link: None }) };
         match link.resolve(now, address) {
             Resolution::Known(destination) => {
-                Exit::Now { link: Some(EthernetHeader { destination, source: link.address(), ether_type }) }
+                Ok(Departure { interface, link: self.link_header(interface, destination, ether_type) })
             }
-            Resolution::Pending => Exit::Later,
-            Resolution::Unreachable => Exit::Never(DropReason::NeighborUnreachable),
+            Resolution::Pending => Err(Detour::Wait { interface, neighbor: address }),
+            Resolution::Unreachable => Err(Detour::Drop(DropReason::NeighborUnreachable)),
         }
     }
 
-    fn exit_to(
+    /// The Ethernet header of a packet to a station; `None` where the medium has none.
+    fn link_header(
         &self,
         interface: InterfaceId,
-        destination: netloom_wire::EthernetAddress,
-        packet: &[u8],
-    ) -> Exit {
-        let link = self.interfaces.get(interface.index()).and_then(|it| it.link.as_ref());
-        Exit::Now {
-            link: link.map(|link| EthernetHeader {
-                destination,
-                source: link.address(),
-                ether_type: ether_type(packet),
-            }),
-        }
+        destination: EthernetAddress,
+        ether_type: EtherType,
+    ) -> Option<EthernetHeader> {
+        self.link(interface).map(|link| EthernetHeader { destination, source: link.address(), ether_type })
     }
 
-    fn wait_for_neighbor(
-        &mut self,
-        now: Instant,
-        interface: InterfaceId,
-        address: core::net::IpAddr,
-        packet: QueuedPacket,
-    ) {
-        let len = packet.bytes.len();
-        let Some(link) = self.interfaces.get_mut(interface.index()).and_then(|it| it.link.as_mut()) else {
-            return;
-        };
-        let queued = link.enqueue(now, address, packet);
-        if let Err(reason) = queued {
-            self.drop_packet(reason, interface, len);
+    /// Takes care of a packet that does not go to a device now.
+    fn divert(&mut self, now: Instant, detour: Detour, packet: QueuedPacket) {
+        match detour {
+            Detour::Local => return self.loop_back(packet.bytes),
+            Detour::Wait { interface, neighbor } => {
+                let len = packet.bytes.len();
+                let queued = self.link_mut(interface).map(|link| link.enqueue(now, neighbor, packet));
+                if let Some(Err(reason)) = queued {
+                    self.drop_packet(reason, interface, len);
+                }
+            }
+            Detour::Drop(reason) => {
+                self.counters.drops.increment(reason);
+                self.internet.host_unreachable(now, &packet.bytes);
+            }
         }
-        // The cache may have asked for a solicitation.
+        // The cache may want a solicitation sent, a connection may have to hear of an error.
         self.exchange(now);
     }
 
@@ -339,25 +316,26 @@ impl Stack {
     }
 }
 
+/// What an Ethernet header moves the offsets of a packet by.
+const LINK_HEADER_LEN: u16 = 14;
+const _: () = assert!(LINK_HEADER_LEN as usize == ETHERNET_HEADER_LEN);
+
 /// Puts the link header in front, and moves the place where a device begins to sum by its length.
 fn with_link_header(head: &mut HeadBuf, header: EthernetHeader, meta: TxMeta) -> TxMeta {
     header.emit(head);
     let checksum = match meta.checksum {
         TxChecksum::Partial { start, offset } => {
-            TxChecksum::Partial { start: start + netloom_wire::ETHERNET_HEADER_LEN as u16, offset }
+            TxChecksum::Partial { start: start + LINK_HEADER_LEN, offset }
         }
         TxChecksum::Complete => TxChecksum::Complete,
     };
     TxMeta { checksum, gso: meta.gso }
 }
 
+/// What a packet of the internet layer is, by its first four bits.
 fn ether_type(packet: &[u8]) -> EtherType {
     match packet.first() {
         Some(first) if first >> 4 == 6 => EtherType::IPV6,
         Some(_) | None => EtherType::IPV4,
     }
-}
-
-fn ether_type_of(address: core::net::IpAddr) -> EtherType {
-    if address.is_ipv6() { EtherType::IPV6 } else { EtherType::IPV4 }
 }

@@ -39,7 +39,7 @@ impl Stack {
     pub fn new(config: StackConfig, mut rng: Rng) -> Self {
         let internet = Internet::new(config.internet.clone(), rng.fork());
         let tcp = Tcp::new(config.tcp.clone(), rng.fork());
-        let udp = Udp::new(config.udp.clone(), rng.fork());
+        let udp = Udp::new(config.udp, rng.fork());
         Self {
             config,
             rng,

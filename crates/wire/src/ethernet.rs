@@ -1,6 +1,7 @@
 //! Ethernet II frames (RFC 894, RFC 2464).
 
 use core::fmt;
+use core::net::IpAddr;
 
 use etherparse::Ethernet2HeaderSlice;
 
@@ -24,6 +25,14 @@ impl EtherType {
     pub const IPV6: Self = Self(0x86dd);
     /// An IEEE 802.1ad service tag.
     pub const SERVICE_VLAN: Self = Self(0x88a8);
+
+    /// The type of frames that carry the version of IP of `address`.
+    pub const fn of_ip(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::IPV4,
+            IpAddr::V6(_) => Self::IPV6,
+        }
+    }
 
     /// Whether the field is in fact an IEEE 802.3 length.
     pub const fn is_length(self) -> bool {

@@ -31,7 +31,9 @@ mod tcp;
 mod tcp_options;
 mod udp;
 
-pub use address::{Cidr, CidrError, EthernetAddress, is_global_unicast_candidate, is_same_family, solicited_node};
+pub use address::{
+    Cidr, CidrError, EthernetAddress, is_global_unicast_candidate, is_same_family, solicited_node,
+};
 pub use arp::{ARP_PACKET_LEN, ArpOperation, ArpPacket};
 pub use checksum::Checksum;
 pub use datagram::{CastKind, Datagram};

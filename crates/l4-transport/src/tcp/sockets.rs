@@ -1,6 +1,6 @@
 //! What a user does with connections: open, send, receive, shut down, close, abort (RFC 9293 3.9.1).
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use netloom_base::{Instant, PathInfo, SlabId};
 use netloom_wire::is_global_unicast_candidate;
@@ -210,13 +210,27 @@ impl Tcp {
         });
     }
 
-    /// Ends every connection with a reset, also those that nobody holds, and forgets handshakes and TIME-WAIT. Listeners
-    /// stay. Walks the tables.
-    pub fn abort_all(&mut self, now: Instant) {
-        let connections: Vec<SlabId> = self.connections.iter().map(|(id, _)| id).collect();
+    /// Ends every connection of a local address that is lost to another host (RFC 5227 2.4). Walks the table.
+    pub fn abort_local(&mut self, now: Instant, address: IpAddr) {
+        self.abort_where(now, |connection| connection.tuple.local_address == address);
+    }
+
+    fn abort_where(&mut self, now: Instant, is_meant: impl Fn(&Connection) -> bool) {
+        let connections: Vec<SlabId> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| is_meant(connection))
+            .map(|(id, _)| id)
+            .collect();
         for id in connections {
             self.with_connection(now, id, |connection, cx| connection.abort(cx, EndReason::Aborted));
         }
+    }
+
+    /// Ends every connection with a reset, also those that nobody holds, and forgets handshakes and TIME-WAIT. Listeners
+    /// stay. Walks the tables.
+    pub fn abort_all(&mut self, now: Instant) {
+        self.abort_where(now, |_| true);
         let half_open: Vec<SlabId> = self.half_open.iter().map(|(id, _)| id).collect();
         for id in half_open {
             self.remove_half_open(id);

@@ -1,3 +1,5 @@
+//! Segments: emitted and read again, by us and by etherparse.
+
 use proptest::prelude::*;
 
 use super::*;
