@@ -66,13 +66,17 @@ impl TimeWait {
     /// RFC 9293 3.10.7.4 for TIME-WAIT.
     pub(super) fn on_segment(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) -> TimeWaitVerdict {
         let sequence = segment.header.sequence;
+        let window = (u32::from(self.window) << self.rcv_shift).max(1);
         if segment.has(TcpFlags::RST) {
             // [9293-u04] [5961-03]
-            return if sequence == self.rcv_nxt {
-                TimeWaitVerdict::End
-            } else {
-                TimeWaitVerdict::Stay(Err(DropReason::TcpBadReset))
-            };
+            if sequence == self.rcv_nxt {
+                return TimeWaitVerdict::End;
+            }
+            // [9293-u05] [5961-04]
+            if sequence.is_within(self.rcv_nxt, window) {
+                self.answer_within_limit(cx);
+            }
+            return TimeWaitVerdict::Stay(Err(DropReason::TcpBadReset));
         }
         if segment.has(TcpFlags::SYN) && !segment.has(TcpFlags::ACK) && self.is_newer(segment) {
             // [9293 MAY-2, SHLD-4] [1122-T046]
@@ -86,8 +90,7 @@ impl TimeWait {
             self.answer(cx);
             return TimeWaitVerdict::Restart;
         }
-        let window = u32::from(self.window) << self.rcv_shift;
-        if segment.sequence_len() > 0 || !sequence.is_within(self.rcv_nxt, window.max(1)) {
+        if segment.sequence_len() > 0 || !sequence.is_within(self.rcv_nxt, window) {
             self.answer_within_limit(cx);
             return TimeWaitVerdict::Stay(Err(DropReason::TcpOutOfWindow));
         }
