@@ -30,9 +30,9 @@
 //! packetdrill does that too; `>` with ports, and a second connection between the same ends, are netloom's own.
 //!
 //! # With the tool itself
-//! `packetdrill --tolerance_usecs=10000 --ip_version=ipv4 SCRIPT`, and for IPv6 `--ip_version=ipv6 --mtu=1520`, as root. The
-//! `sysctl` commands at the head of a script make Linux behave as it expects; they are not undone, so a fresh network
-//! namespace is the place for it.
+//! `unshare -n packetdrill --tolerance_usecs=10000 --ip_version=ipv4 SCRIPT`, and for IPv6 `--ip_version=ipv6 --mtu=1520`, as
+//! root. The `sysctl` commands at the head of a script make Linux behave as it expects; they are not undone, so a fresh
+//! network namespace is the place for it. `scripts/README.md` says how far Linux agrees.
 
 mod ast;
 mod cursor;
