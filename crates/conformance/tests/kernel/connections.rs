@@ -9,7 +9,7 @@ use crate::lab::{self, FAMILIES, connect_kernel};
 fn ten_thousand_connections_one_after_another() {
     lab::run(async |net| {
         let listener = net.tcp_listen(FAMILIES[0].ours(0)).await.expect("a listener");
-        for round in 0..5_000u32 {
+        for round in 0..10_000u32 {
             let (mut theirs, mut ours) = connect_kernel(&listener).await;
             theirs.write_all(&round.to_be_bytes()).await.expect("written");
             assert_eq!(ours.read_u32().await.expect("read"), round);
