@@ -1,3 +1,5 @@
+//! What the grammar accepts, and how it refuses the rest.
+
 use netloom_wire::TcpFlags;
 
 use super::super::option::TcpOption;
