@@ -33,8 +33,8 @@ pub(crate) struct Conversation {
     pub(crate) server: End,
     /// What the client connects to.
     pub(crate) target: SocketAddr,
-    /// Whether somebody listens there.
-    pub(crate) is_listening: bool,
+    /// Whether somebody listens there, or connects from there.
+    pub(crate) is_awaited: bool,
 }
 
 impl Conversation {

@@ -191,6 +191,7 @@ fn describe(outcome: Option<Outcome>) -> String {
         Some(Outcome::Aborted) => "aborted".to_owned(),
         Some(Outcome::Failed(error)) => describe_error(error),
         Some(Outcome::Absent) => "has no connection".to_owned(),
+        Some(Outcome::Forgotten) => "was forgotten by its host".to_owned(),
         Some(Outcome::Abandoned) => "waited in vain".to_owned(),
         None => "is not done".to_owned(),
     }

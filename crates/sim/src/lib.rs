@@ -26,5 +26,7 @@ pub use frame_check::{FrameFault, check_frame};
 pub use impair::{ImpairError, ImpairSpec};
 pub use link::{Link, LinkConfig, LinkCounters, LinkDrop};
 pub use run::{Report, run};
-pub use scenario::{CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Scenario, Weather};
+pub use scenario::{
+    CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Opening, Restart, Scenario, Weather,
+};
 pub use share::{Share, ShareError};

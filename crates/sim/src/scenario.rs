@@ -4,4 +4,6 @@ mod dice;
 mod draw;
 mod model;
 
-pub use model::{CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Scenario, Weather};
+pub use model::{
+    CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Opening, Restart, Scenario, Weather,
+};

@@ -7,7 +7,7 @@
 
 mod host;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -24,7 +24,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::frame_check::check_frame;
 use crate::link::{Link, LinkCounters};
 use crate::pattern::{MAX_RUN, Stream};
-use crate::scenario::Scenario;
+use crate::scenario::{ConversationPlan, ListenerPlan, Opening, Scenario};
 use host::{Cable, Host, address};
 
 /// Rounds at one instant after which time is taken to stand still.
@@ -41,6 +41,8 @@ enum Due {
     Accept(usize),
     /// A cable changes.
     Change(usize),
+    /// A host loses its memory.
+    Restart(usize),
 }
 
 /// What a run is counted by.
@@ -54,12 +56,16 @@ pub(crate) struct Traffic {
 #[derive(Debug)]
 pub(crate) struct World<'a> {
     scenario: &'a Scenario,
+    /// For the secrets of hosts that begin again.
+    rng: Rng,
     capture: Option<&'a mut Capture>,
     now: Instant,
     hosts: Vec<Host>,
     cables: Vec<Cable>,
     pub(crate) conversations: Vec<Conversation>,
-    listeners: Vec<TcpListenerId>,
+    listeners: Vec<Option<TcpListenerId>>,
+    /// Whether the listeners were closed for good.
+    is_closing: bool,
     /// Until when each listener's application does something else.
     busy_until: Vec<Instant>,
     agenda: BTreeSet<(Instant, Due)>,
@@ -89,7 +95,7 @@ impl<'a> World<'a> {
         let bad =
             |why: &dyn core::fmt::Debug| failure(Instant::ZERO, FailureKind::BadScenario(format!("{why:?}")));
         let hosts = (0..scenario.hosts.len())
-            .map(|number| Host::new(scenario, number, rng.fork()).map_err(|error| bad(&error)))
+            .map(|number| Host::new(Instant::ZERO, scenario, number, rng.fork()).map_err(|error| bad(&error)))
             .collect::<Result<Vec<_>, _>>()?;
         let mut cables = Vec::new();
         for (number, plan) in scenario.cables.iter().enumerate() {
@@ -107,13 +113,15 @@ impl<'a> World<'a> {
             cables.push(Cable { medium: plan.medium, hosts: plan.ends, interfaces, ways, captured_as });
         }
         let mut world = Self {
+            rng: rng.fork(),
             scenario,
             capture,
             now: Instant::ZERO,
             hosts,
             cables,
             conversations: Vec::new(),
-            listeners: Vec::new(),
+            listeners: vec![None; scenario.listeners.len()],
+            is_closing: false,
             busy_until: vec![Instant::ZERO; scenario.listeners.len()],
             agenda: BTreeSet::new(),
             called: VecDeque::new(),
@@ -125,47 +133,64 @@ impl<'a> World<'a> {
             traffic: Traffic::default(),
             check_every: check_every.max(1),
         };
-        world.set_up_listeners()?;
+        for number in 0..world.hosts.len() {
+            world.listen(number)?;
+        }
         world.set_up_conversations()?;
         Ok(world)
     }
 
-    fn set_up_listeners(&mut self) -> Result<(), Failure> {
-        for plan in &self.scenario.listeners {
-            let Some(host) = self.hosts.get_mut(plan.host) else { continue };
-            let bind = TcpBind { address: None, port: plan.port };
-            let options = ListenOptions { backlog: plan.backlog, socket: plan.options };
-            let listener = host.stack.tcp().listen(bind, options);
-            let listener = listener.map_err(|error| failure(self.now, FailureKind::NoListener(error)))?;
-            self.listeners.push(listener);
+    /// Opens the listeners of one host.
+    fn listen(&mut self, number: usize) -> Result<(), Failure> {
+        let Self { scenario, hosts, listeners, now, .. } = self;
+        let Some(host) = hosts.get_mut(number) else { return Ok(()) };
+        for (plan, listener) in scenario.listeners.iter().zip(listeners) {
+            if plan.host == number {
+                let bind = TcpBind { address: None, port: plan.port };
+                let options = ListenOptions { backlog: plan.backlog, socket: plan.options };
+                let opened = host.stack.tcp().listen(bind, options);
+                *listener = Some(opened.map_err(|error| failure(*now, FailureKind::NoListener(error)))?);
+            }
         }
         Ok(())
     }
 
     fn set_up_conversations(&mut self) -> Result<(), Failure> {
         for (number, plan) in self.scenario.conversations.iter().enumerate() {
-            // The server's address on the first cable that it is on.
-            let cable = self.scenario.cables.iter().position(|cable| cable.ends.contains(&plan.server));
-            let target = address(cable.unwrap_or(0), plan.server, plan.is_ipv6)
-                .map_err(|error| failure(self.now, FailureKind::BadScenario(format!("{error:?}"))))?;
             let (up, down) = (Stream::new(2 * number), Stream::new(2 * number + 1));
-            let is_listening = self
-                .scenario
-                .listeners
-                .iter()
-                .any(|listener| listener.host == plan.server && listener.port == plan.port);
+            let target = self.address_of(plan, plan.server)?;
+            let listens =
+                |listener: &ListenerPlan| listener.host == plan.server && listener.port == plan.port;
+            let (port, is_awaited) = match plan.opening {
+                Opening::Listener => (plan.port, self.scenario.listeners.iter().any(listens)),
+                Opening::Simultaneous => (own_port(number, Side::Server), true),
+            };
             self.conversations.push(Conversation {
                 client: End::new(plan.client, plan.client_plan.clone(), up, down),
                 server: End::new(plan.server, plan.server_plan.clone(), down, up),
-                target: SocketAddr::new(target.address(), plan.port),
-                is_listening,
+                target: SocketAddr::new(target, port),
+                is_awaited,
             });
             self.agenda.insert((Instant::ZERO + plan.at, Due::Connect(number)));
         }
         for (number, change) in self.scenario.changes.iter().enumerate() {
             self.agenda.insert((Instant::ZERO + change.at, Due::Change(number)));
         }
+        for (number, restart) in self.scenario.restarts.iter().enumerate() {
+            self.agenda.insert((Instant::ZERO + restart.at, Due::Restart(number)));
+        }
         Ok(())
+    }
+
+    /// A host's address in a conversation: that on the first cable that it is on.
+    fn address_of(&self, plan: &ConversationPlan, host: usize) -> Result<IpAddr, Failure> {
+        let cable = self.scenario.cables.iter().position(|cable| cable.ends.contains(&host));
+        let own = address(cable.unwrap_or(0), host, plan.is_ipv6);
+        own.map(netloom_stack::Cidr::address).map_err(|error| self.bad_scenario(&error))
+    }
+
+    fn bad_scenario(&self, why: &dyn core::fmt::Debug) -> Failure {
+        self.failure(FailureKind::BadScenario(format!("{why:?}")))
     }
 
     /// What time it is.
@@ -256,9 +281,10 @@ impl<'a> World<'a> {
 
     /// Closes all listeners.
     pub(crate) fn close_listeners(&mut self) {
+        self.is_closing = true;
         for (plan, listener) in self.scenario.listeners.iter().zip(&self.listeners) {
-            if let Some(host) = self.hosts.get_mut(plan.host) {
-                host.stack.tcp().close_listener(self.now, *listener);
+            if let (Some(host), Some(listener)) = (self.hosts.get_mut(plan.host), *listener) {
+                host.stack.tcp().close_listener(self.now, listener);
                 host.is_touched = true;
             }
         }
@@ -326,6 +352,7 @@ impl<'a> World<'a> {
                 Due::Wake(conversation, side) => self.called.push_back((conversation, side)),
                 Due::Accept(listener) => self.accept(listener)?,
                 Due::Change(change) => self.change(change),
+                Due::Restart(restart) => self.restart(restart)?,
             }
         }
         Ok(())
@@ -342,30 +369,76 @@ impl<'a> World<'a> {
     fn connect(&mut self, number: usize) -> Result<(), Failure> {
         let was_open = self.is_any_open();
         self.note_progress(was_open);
+        let Some(plan) = self.scenario.conversations.get(number) else { return Ok(()) };
+        let Some(target) = self.conversations.get(number).map(|it| it.target) else { return Ok(()) };
+        match plan.opening {
+            Opening::Listener => {
+                if let Some(local) = self.open(number, Side::Client, 0, target)? {
+                    self.expected.insert((local, target), number);
+                }
+            }
+            Opening::Simultaneous => {
+                let port = own_port(number, Side::Client);
+                let client = SocketAddr::new(self.address_of(plan, plan.client)?, port);
+                self.open(number, Side::Client, port, target)?;
+                self.open(number, Side::Server, target.port(), client)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets an end connect to `target`, from `port` or any; the local address.
+    fn open(
+        &mut self,
+        number: usize,
+        side: Side,
+        port: u16,
+        target: SocketAddr,
+    ) -> Result<Option<SocketAddr>, Failure> {
         let (Some(plan), Some(conversation)) =
             (self.scenario.conversations.get(number), self.conversations.get_mut(number))
         else {
-            return Ok(());
+            return Ok(None);
         };
-        let Some(host) = self.hosts.get_mut(plan.client) else { return Ok(()) };
+        let (end, _) = conversation.ends(side);
+        let Some(host) = self.hosts.get_mut(end.host) else { return Ok(None) };
         host.is_touched = true;
-        let any = TcpBind { address: None, port: 0 };
         let mut tcp = host.stack.tcp();
         let socket = tcp
-            .connect(self.now, any, conversation.target, &plan.options)
+            .connect(self.now, TcpBind { address: None, port }, target, &plan.options)
             .map_err(|error| failure(self.now, FailureKind::NoConnection(error)))?;
-        conversation.client.begin(self.now, socket);
-        if let Some(local) = tcp.local_addr(socket) {
-            self.expected.insert((local, conversation.target), number);
+        end.begin(self.now, socket);
+        self.sockets.insert((end.host, socket), (number, side));
+        self.called.push_back((number, side));
+        Ok(tcp.local_addr(socket))
+    }
+
+    /// A host begins again, and knows of nothing.
+    fn restart(&mut self, number: usize) -> Result<(), Failure> {
+        let Some(host) = self.scenario.restarts.get(number).map(|restart| restart.host) else {
+            return Ok(());
+        };
+        let again = Host::new(self.now, self.scenario, host, self.rng.fork());
+        let again = again.map_err(|error| self.bad_scenario(&error))?;
+        if let Some(slot) = self.hosts.get_mut(host) {
+            *slot = again;
         }
-        self.sockets.insert((plan.client, socket), (number, Side::Client));
-        self.called.push_back((number, Side::Client));
-        Ok(())
+        self.sockets.retain(|(owner, _), _| *owner != host);
+        for conversation in &mut self.conversations {
+            for end in [&mut conversation.client, &mut conversation.server] {
+                if end.host == host {
+                    end.forget();
+                }
+            }
+        }
+        self.progress_at = self.now;
+        if self.is_closing { Ok(()) } else { self.listen(host) }
     }
 
     /// Accepts what waits at a listener: all of it, or one if its application is slow.
     fn accept(&mut self, number: usize) -> Result<(), Failure> {
-        let (Some(plan), Some(&listener)) = (self.scenario.listeners.get(number), self.listeners.get(number))
+        let (Some(plan), Some(&Some(listener))) =
+            (self.scenario.listeners.get(number), self.listeners.get(number))
         else {
             return Ok(());
         };
@@ -411,7 +484,7 @@ impl<'a> World<'a> {
             let wakes_at = end.wakes_after(self.now);
             if let Some(Outcome::Failed(_)) = end.outcome
                 && side == Side::Client
-                && !conversation.is_listening
+                && !conversation.is_awaited
             {
                 conversation.server.outcome = Some(Outcome::Absent);
             }
@@ -484,8 +557,8 @@ impl<'a> World<'a> {
                     self.called.extend(self.sockets.get(&(number, id)));
                 }
                 Event::Tcp(TcpEvent::Acceptable(id)) => {
-                    let is_this = |(plan, listener): (&crate::scenario::ListenerPlan, &TcpListenerId)| {
-                        plan.host == number && *listener == id
+                    let is_this = |(plan, listener): (&ListenerPlan, &Option<TcpListenerId>)| {
+                        plan.host == number && *listener == Some(id)
                     };
                     let listener = self.scenario.listeners.iter().zip(&self.listeners).position(is_this);
                     if let Some(listener) = listener {
@@ -501,6 +574,12 @@ impl<'a> World<'a> {
     pub(crate) fn failure(&self, kind: FailureKind) -> Failure {
         failure(self.now, kind)
     }
+}
+
+/// The port of an end that is connected to: below all ephemeral ones.
+fn own_port(conversation: usize, side: Side) -> u16 {
+    let offset = 2 * conversation + usize::from(side == Side::Server);
+    20_000 + u16::try_from(offset % 10_000).unwrap_or(0)
 }
 
 const fn failure(at: Instant, kind: FailureKind) -> Failure {

@@ -23,6 +23,8 @@ pub enum Outcome {
     Failed(TcpError),
     /// There never was a connection at this end.
     Absent,
+    /// Its host lost its memory.
+    Forgotten,
     /// It waited for a peer that had gone without a word that got through, until the run ended it.
     Abandoned,
 }
@@ -133,7 +135,7 @@ impl End {
     pub(crate) const fn has_left_rudely(&self) -> bool {
         match self.outcome {
             Some(Outcome::Closed { has_read_all }) => !has_read_all,
-            Some(Outcome::Aborted | Outcome::Abandoned) => true,
+            Some(Outcome::Aborted | Outcome::Forgotten | Outcome::Abandoned) => true,
             // A reset answers something else: it excuses no other.
             Some(Outcome::Failed(error)) => !matches!(error, TcpError::ConnectionReset),
             Some(Outcome::Absent) | None => false,
@@ -198,6 +200,13 @@ impl End {
             }
             None => Outcome::Absent,
         });
+    }
+
+    /// Its host has lost its memory; an end that has not begun may still begin.
+    pub(crate) const fn forget(&mut self) {
+        if self.is_running() {
+            self.outcome = Some(Outcome::Forgotten);
+        }
     }
 
     fn read(

@@ -11,7 +11,7 @@ use crate::conversation::end::{End, Outcome};
 use crate::conversation::plan::{Plan, Reading};
 use crate::failure::{Failure, FailureKind};
 use crate::link::LinkDrop;
-use crate::scenario::{Scenario, Weather};
+use crate::scenario::{Opening, Scenario, Weather};
 use crate::world::World;
 
 /// Frames that must have been lost before a connection may time out: no retry limit is lower.
@@ -45,9 +45,11 @@ impl Losses {
         let is_harsh = is_rough && lost >= LOSSES_FOR_TIMEOUT;
         let evicted = (0..world.host_count())
             .map(|host| {
-                world
-                    .tcp_counters(host)
-                    .is_some_and(|it| it.half_open_evicted.get() + it.half_open_expired.get() > 0)
+                // A host that lost its memory gave up all that it had.
+                has_restarted(scenario, host)
+                    || world
+                        .tcp_counters(host)
+                        .is_some_and(|it| it.half_open_evicted.get() + it.half_open_expired.get() > 0)
             })
             .collect();
         let full = [DropReason::TcpAcceptQueueFull, DropReason::TcpSynQueueFull, DropReason::TcpTableFull];
@@ -67,6 +69,11 @@ impl Losses {
     fn was_overrun(&self, host: usize) -> bool {
         self.overrun.get(host).copied().unwrap_or(false)
     }
+}
+
+/// Whether a host loses its memory in the run.
+fn has_restarted(scenario: &Scenario, host: usize) -> bool {
+    scenario.restarts.iter().any(|restart| restart.host == host)
 }
 
 /// Ends every end that waits for a peer that is gone; it is a failure if one should not have to wait.
@@ -91,8 +98,9 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
                 let is_peer_gone = peer.has_left_rudely()
                     || matches!(peer.outcome, Some(Outcome::Failed(_)))
                     || losses.is_rough && matches!(peer.outcome, Some(Outcome::Closed { .. }));
-                let is_peer_absent = matches!(peer.outcome, Some(Outcome::Absent));
-                !has_keepalive && (is_peer_absent || is_peer_gone && losses.lost > 0)
+                let is_peer_unaware = matches!(peer.outcome, Some(Outcome::Absent | Outcome::Forgotten))
+                    || peer.outcome.is_some() && has_restarted(scenario, peer.host);
+                !has_keepalive && (is_peer_unaware || is_peer_gone && losses.lost > 0)
             };
             if !is_explained {
                 return Err(stuck(world, number, side));
@@ -111,6 +119,7 @@ fn may_be_absent(client: &End, server: usize, losses: &Losses) -> bool {
         Some(
             Outcome::Closed { has_read_all: false }
             | Outcome::Aborted
+            | Outcome::Forgotten
             | Outcome::Failed(_)
             | Outcome::Absent
             | Outcome::Abandoned,
@@ -122,6 +131,7 @@ fn has_keepalive(scenario: &Scenario, number: usize, side: Side) -> bool {
     let Some(plan) = scenario.conversations.get(number) else { return false };
     match side {
         Side::Client => plan.options.keepalive.is_some(),
+        Side::Server if plan.opening == Opening::Simultaneous => plan.options.keepalive.is_some(),
         Side::Server => scenario
             .listeners
             .iter()
@@ -148,9 +158,11 @@ fn stuck(world: &mut World<'_>, number: usize, side: Side) -> Failure {
 pub(super) fn check_outcomes(scenario: &Scenario, world: &mut World<'_>) -> Result<(), Failure> {
     let losses = Losses::of(scenario, world);
     for (number, conversation) in world.conversations.iter().enumerate() {
-        if !conversation.is_listening {
-            let is_refused =
-                conversation.client.outcome == Some(Outcome::Failed(TcpError::ConnectionRefused));
+        if !conversation.is_awaited {
+            let is_refused = matches!(
+                conversation.client.outcome,
+                Some(Outcome::Failed(TcpError::ConnectionRefused) | Outcome::Forgotten)
+            );
             if !is_refused && !losses.is_harsh && losses.corrupted == 0 {
                 let outcome = conversation.client.outcome;
                 return Err(world.failure(FailureKind::NotRefused { conversation: number, outcome }));
@@ -165,7 +177,11 @@ pub(super) fn check_outcomes(scenario: &Scenario, world: &mut World<'_>) -> Resu
             let Some(outcome) = end.outcome else { continue };
             let is_explained = match outcome {
                 Outcome::Failed(error) => explains(error, peer, &losses),
-                Outcome::Closed { .. } | Outcome::Aborted | Outcome::Absent | Outcome::Abandoned => true,
+                Outcome::Closed { .. }
+                | Outcome::Aborted
+                | Outcome::Forgotten
+                | Outcome::Absent
+                | Outcome::Abandoned => true,
             };
             if !is_explained {
                 let peer = peer.outcome;
@@ -198,7 +214,8 @@ fn explains(error: TcpError, peer: &End, losses: &Losses) -> bool {
         // A flipped bit in an address or a protocol number makes a router or the peer complain, and a handshake
         // believes that.
         TcpError::HostUnreachable | TcpError::NetworkUnreachable => losses.is_harsh || losses.corrupted > 0,
-        TcpError::ConnectionRefused => losses.corrupted > 0,
+        // Who gave up, or forgot, before the other's SYN came refuses it.
+        TcpError::ConnectionRefused => losses.corrupted > 0 || peer.has_left_rudely(),
         TcpError::ConnectionAborted | _ => false,
     }
 }
@@ -330,8 +347,12 @@ fn is_undisturbed(scenario: &Scenario) -> bool {
 }
 
 pub(super) fn report(world: &World<'_>, duration: Duration) -> Report {
-    let is_broken =
-        |end: &End| matches!(end.outcome, Some(Outcome::Failed(_) | Outcome::Absent | Outcome::Abandoned));
+    let is_broken = |end: &End| {
+        matches!(
+            end.outcome,
+            Some(Outcome::Failed(_) | Outcome::Forgotten | Outcome::Absent | Outcome::Abandoned)
+        )
+    };
     let broken_count =
         world.conversations.iter().filter(|it| is_broken(&it.client) || is_broken(&it.server)).count();
     Report {

@@ -9,7 +9,7 @@ use crate::conversation::Side;
 use crate::conversation::end::{Outcome, Untruth};
 use crate::conversation::plan::{Finish, Order, Plan, Reading};
 use crate::link::LinkConfig;
-use crate::scenario::{Change, Weather};
+use crate::scenario::{Change, Opening, Restart, Weather};
 use crate::share::Share;
 
 fn millis(millis: u64) -> Duration {
@@ -56,6 +56,25 @@ fn a_port_without_listener_refuses() {
     let mut scenario = clear(Plan::bulk(10), Plan::bulk(10));
     scenario.listeners.clear();
     assert_eq!(run(&scenario, None, 1).unwrap().broken_count, 1);
+}
+
+#[test]
+fn ends_that_open_at_the_same_instant_meet() {
+    let mut scenario = clear(Plan::bulk(50_000), Plan::bulk(60_000));
+    scenario.conversations[0].opening = Opening::Simultaneous;
+    scenario.listeners.clear();
+    let report = run(&scenario, None, 1).unwrap();
+    assert_eq!((report.delivered_bytes, report.broken_count), (110_000, 0));
+}
+
+#[test]
+fn a_host_that_forgets_resets_what_it_does_not_know() {
+    let mut scenario = clear(Plan::bulk(1_000_000), Plan::bulk(0));
+    scenario.weather = Weather::Mild;
+    scenario.restarts.push(Restart { at: millis(60), host: 1 });
+    let report = run(&scenario, None, 1).unwrap();
+    assert_eq!(report.broken_count, 1);
+    assert!(report.duration < Duration::from_secs(2), "{:?}", report.duration);
 }
 
 #[test]

@@ -10,7 +10,9 @@ use netloom_base::Medium;
 use netloom_stack::transport::{Keepalive, SocketOptions, TcpConfig};
 
 use super::dice::Dice;
-use super::model::{CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Scenario, Weather};
+use super::model::{
+    CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Opening, Restart, Scenario, Weather,
+};
 use crate::conversation::plan::{Finish, Order, Plan, Reading};
 use crate::link::LinkConfig;
 use crate::share::Share;
@@ -51,7 +53,8 @@ fn draw(seed: u64) -> Scenario {
         .collect();
     let conversations = conversations(&mut dice, weather, &leaves, server, has_ipv6);
     let changes = changes(&mut dice, weather, &cables);
-    Scenario { seed, weather, hosts, cables, has_ipv6, listeners, conversations, changes }
+    let restarts = restarts(&mut dice, weather, &leaves);
+    Scenario { seed, weather, hosts, cables, has_ipv6, listeners, conversations, changes, restarts }
 }
 
 /// Hosts, cables, and which hosts talk.
@@ -165,6 +168,14 @@ fn changes(dice: &mut Dice, weather: Weather, cables: &[CablePlan]) -> Vec<Chang
     changes
 }
 
+fn restarts(dice: &mut Dice, weather: Weather, leaves: &[usize]) -> Vec<Restart> {
+    if weather == Weather::Clear || !dice.chance(8) {
+        return Vec::new();
+    }
+    let host = dice.pick(leaves, 0);
+    vec![Restart { at: dice.micros(1_000, 4_000_000), host }]
+}
+
 fn options(dice: &mut Dice) -> SocketOptions {
     SocketOptions {
         nodelay: dice.chance(40),
@@ -198,6 +209,11 @@ fn conversations(
             client,
             server,
             port: if dice.chance(3) { CLOSED_PORT } else { PORT },
+            opening: if client != server && dice.chance(8) {
+                Opening::Simultaneous
+            } else {
+                Opening::Listener
+            },
             is_ipv6: has_ipv6 && dice.chance(50),
             // Never all at one instant: in lockstep the same SYNs would meet the same full queue at every retry.
             at: if is_storm { dice.micros(500_000, 1_500_000) } else { dice.micros(1, 2_000_000) },

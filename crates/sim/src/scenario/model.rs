@@ -40,6 +40,8 @@ pub struct Scenario {
     pub conversations: Vec<ConversationPlan>,
     /// What happens to cables on the way.
     pub changes: Vec<Change>,
+    /// Which hosts lose all their memory on the way.
+    pub restarts: Vec<Restart>,
 }
 
 /// One host.
@@ -88,6 +90,8 @@ pub struct ConversationPlan {
     pub server: usize,
     /// To which port. If nobody listens there, the connection must be refused.
     pub port: u16,
+    /// How it begins.
+    pub opening: Opening,
     /// Over which family.
     pub is_ipv6: bool,
     /// When, after the beginning.
@@ -98,6 +102,24 @@ pub struct ConversationPlan {
     pub client_plan: Plan,
     /// What the server does.
     pub server_plan: Plan,
+}
+
+/// How a conversation begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// The client connects to a listener.
+    Listener,
+    /// Both ends connect to each other at the same instant (RFC 9293 3.5, figure 7).
+    Simultaneous,
+}
+
+/// A host that loses its memory: its connections are gone without a word, and it listens again at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// When, after the beginning.
+    pub at: Duration,
+    /// Which host.
+    pub host: usize,
 }
 
 /// Something that happens to a cable.
@@ -138,6 +160,7 @@ impl Scenario {
                 client: 0,
                 server: 1,
                 port,
+                opening: Opening::Listener,
                 is_ipv6: false,
                 at: Duration::ZERO,
                 options,
@@ -145,6 +168,7 @@ impl Scenario {
                 server_plan,
             }],
             changes: Vec::new(),
+            restarts: Vec::new(),
         }
     }
 }

@@ -44,7 +44,12 @@ pub(super) fn address(cable: usize, host: usize, is_ipv6: bool) -> Result<Cidr, 
 }
 
 impl Host {
-    pub(super) fn new(scenario: &Scenario, number: usize, mut rng: Rng) -> Result<Self, SetupError> {
+    pub(super) fn new(
+        now: Instant,
+        scenario: &Scenario,
+        number: usize,
+        mut rng: Rng,
+    ) -> Result<Self, SetupError> {
         let plan = scenario.hosts.get(number).ok_or(SetupError::TooMany)?;
         let mut config = StackConfig { tcp: plan.tcp.clone(), ..StackConfig::default() };
         config.internet.forwarding = plan.is_router;
@@ -57,7 +62,7 @@ impl Host {
         for (cable, plan) in scenario.cables.iter().enumerate() {
             for (side, &end) in plan.ends.iter().enumerate() {
                 if end == number {
-                    host.plug_in(scenario, number, cable, side)?;
+                    host.plug_in(now, scenario, number, cable, side)?;
                 }
             }
         }
@@ -66,6 +71,7 @@ impl Host {
 
     fn plug_in(
         &mut self,
+        now: Instant,
         scenario: &Scenario,
         number: usize,
         cable: usize,
@@ -84,7 +90,7 @@ impl Host {
         for &is_ipv6 in families {
             let own = address(cable, number, is_ipv6)?;
             self.stack
-                .add_address(Instant::ZERO, interface, own, AddressDetection::Off)
+                .add_address(now, interface, own, AddressDetection::Off)
                 .map_err(SetupError::Address)?;
             let is_leaf = scenario.hosts.get(number).is_some_and(|host| !host.is_router);
             if is_leaf && scenario.hosts.get(other).is_some_and(|host| host.is_router) {
