@@ -175,6 +175,7 @@ impl Tcp {
     /// Brings the tables and queues in line with what a connection has become.
     pub(super) fn settle(&mut self, now: Instant, id: SlabId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.plan_release(now);
         connection.assert_invariants();
         if connection.is_over() && connection.membership.in_demux {
             self.leave_demux(now, id);

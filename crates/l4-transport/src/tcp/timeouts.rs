@@ -1,5 +1,7 @@
 //! What a connection does when one of its timers runs out.
 
+use core::time::Duration;
+
 use netloom_base::Instant;
 
 use super::config::TcpConfig;
@@ -7,6 +9,9 @@ use super::connection::{Advice, Connection, Context, Notices, Owner};
 use super::reason::{EndReason, RetransmitCause};
 use super::state::{Input, State};
 use super::timers::Timer;
+
+/// How long the memory of empty buffers is kept: a busy connection does not allocate, and an idle one holds nothing.
+const RELEASE_DELAY: Duration = Duration::from_secs(1);
 
 impl Connection {
     /// Does what is due at `cx.now`.
@@ -22,6 +27,7 @@ impl Connection {
                 Timer::Keepalive => self.on_keepalive_timeout(cx),
                 Timer::UserTimeout => self.end(cx, Input::Abort, EndReason::UserTimeout),
                 Timer::Lifetime => self.on_lifetime_over(cx),
+                Timer::Release => self.on_release_timeout(cx.now),
             }
         }
     }
@@ -123,6 +129,32 @@ impl Connection {
             self.dues.reset = true;
             self.membership.wants_output = true;
             self.end(cx, Input::Abort, EndReason::OrphanTimeout);
+        }
+    }
+
+    /// Gives the memory of empty buffers back, unless the connection is busy: then it waits again.
+    fn on_release_timeout(&mut self, now: Instant) {
+        let last_used = self.last_heard.max(self.sender.last_sent_at);
+        if now.saturating_since(last_used) >= RELEASE_DELAY {
+            self.sender.ring.release_if_empty();
+            self.receiver.ring.release_if_empty();
+        }
+    }
+
+    /// Memory of buffers that are empty now is given back when the connection has been idle for a while; at once, if it
+    /// is over.
+    pub(super) fn plan_release(&mut self, now: Instant) {
+        let (sending, receiving) = (&self.sender.ring, &self.receiver.ring);
+        let is_wasteful = (sending.is_empty() && sending.allocated() > 0)
+            || (receiving.is_empty() && receiving.allocated() > 0);
+        if !is_wasteful {
+            return;
+        }
+        if self.is_over() {
+            self.sender.ring.release_if_empty();
+            self.receiver.ring.release_if_empty();
+        } else if !self.timers.is_armed(Timer::Release) {
+            self.timers.set(Timer::Release, now + RELEASE_DELAY);
         }
     }
 

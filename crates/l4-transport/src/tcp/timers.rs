@@ -18,16 +18,19 @@ pub(super) enum Timer {
     UserTimeout,
     /// The socket is closed; how long what is left of the connection may take.
     Lifetime,
+    /// Memory of empty buffers is kept for what may follow at once.
+    Release,
 }
 
 impl Timer {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Retransmit,
         Self::Persist,
         Self::DelayedAck,
         Self::Keepalive,
         Self::UserTimeout,
         Self::Lifetime,
+        Self::Release,
     ];
 }
 

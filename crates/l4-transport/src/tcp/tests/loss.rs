@@ -71,7 +71,7 @@ fn after_a_timeout_everything_is_sent_again_in_slow_start() {
     lab.ack(flow, 14_600);
     lab.none();
     assert_eq!(lab.info(flow).recovery, RecoveryPhase::Open);
-    assert_eq!(lab.tcp.usage().buffer_bytes, 0);
+    assert_eq!(lab.info(flow).send_queue_len, 0);
     assert_eq!(lab.tcp.counters().retransmits(RetransmitCause::Timeout), 7);
 }
 
