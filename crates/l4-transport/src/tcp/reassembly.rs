@@ -29,6 +29,11 @@ impl Ranges {
         self.0.len()
     }
 
+    /// The end of the last range.
+    pub(super) fn end(&self) -> Option<SeqNumber> {
+        self.0.last().map(|range| range.end)
+    }
+
     /// Bytes of memory.
     pub(super) fn allocated(&self) -> usize {
         self.0.capacity() * size_of::<Range>()

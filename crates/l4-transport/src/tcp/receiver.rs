@@ -224,11 +224,18 @@ impl Receiver {
         TextOutcome::OutOfOrder
     }
 
-    /// The peer's FIN was seen at `sequence`.
+    /// The peer's FIN was seen at `sequence`. A peer that contradicts itself is believed in what it said first: the FIN
+    /// does not move, and there is none before text that has arrived.
     pub(super) fn note_fin(&mut self, sequence: SeqNumber) {
-        if self.fin.is_none() {
+        let arrived = self.ranges.end().unwrap_or(self.rcv_nxt);
+        if self.fin.is_none() && sequence.at_or_after(arrived) {
             self.fin = Some(sequence);
         }
+    }
+
+    /// Where acceptable text ends: at the window's edge, or at the FIN.
+    pub(super) fn text_end(&self) -> SeqNumber {
+        self.fin.map_or(self.announced, |fin| fin.earlier_of(self.announced))
     }
 
     /// Steps over the FIN if all before it has arrived and it was not stepped over yet.

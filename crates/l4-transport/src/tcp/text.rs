@@ -36,11 +36,11 @@ impl Connection {
         if !self.state.accepts_text() {
             return Err(DropReason::TcpDataAfterFin);
         }
-        // What came before is cut off in front, what is beyond the window behind.
+        // What came before is cut off in front, what is beyond the window or the FIN behind.
         let sequence = segment.header.sequence + u32::from(segment.has(TcpFlags::SYN));
         let start = sequence.later_of(self.receiver.rcv_nxt);
         let skipped = sequence.distance_to(start) as usize;
-        let allowed = start.distance_to(self.receiver.rcv_nxt + self.receiver.window()) as usize;
+        let allowed = start.distance_to(self.receiver.text_end()) as usize;
         let fresh = segment.text.get(skipped..).unwrap_or_default();
         if fresh.is_empty() {
             self.owe_now();

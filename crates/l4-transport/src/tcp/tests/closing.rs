@@ -164,7 +164,7 @@ fn reading_shut_down_takes_and_forgets() {
     lab.inject(A, flow.theirs.wrapping_add(1466), flow.ours, &[7; 1460]).unwrap();
     let ack = lab.sent().pop().unwrap();
     assert_eq!((ack.acknowledgment(), ack.header.window), (flow.theirs.wrapping_add(2926), 65_535));
-    assert_eq!(lab.tcp.usage().buffer_bytes, 0);
+    assert_eq!(lab.info(flow).receive_queue_len, 0);
     lab.tcp.close(lab.now, flow.id);
     assert_eq!(lab.one().flags(), F | A, "nothing is unread");
 }
@@ -301,4 +301,31 @@ fn abort_all_leaves_nothing() {
     assert_eq!(lab.recv(flow), Err(RecvError::Failed(TcpError::ConnectionAborted)));
     lab.tcp.close(lab.now, flow.id);
     assert_eq!(lab.tcp.usage(), TcpUsage { listeners: 1, ..TcpUsage::default() });
+}
+
+#[test]
+fn nothing_lies_beyond_a_fin() {
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    let at = |offset: u32| flow.theirs.wrapping_add(offset);
+    lab.inject(F | A, at(5), flow.ours, b"world").unwrap();
+    assert_eq!(lab.inject(A, at(10), flow.ours, b"beyond"), Err(DropReason::TcpOutOfWindow));
+    lab.inject(A, at(0), flow.ours, b"hello, all of you").unwrap();
+    assert_eq!(lab.state(flow), TcpState::CloseWait);
+    assert_eq!(lab.read(flow), b"hello, all");
+    assert_eq!(lab.recv(flow), Ok(Recv::EndOfStream));
+}
+
+#[test]
+fn a_fin_before_text_that_has_arrived_is_none() {
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    let at = |offset: u32| flow.theirs.wrapping_add(offset);
+    lab.inject(A, at(5), flow.ours, b"world").unwrap();
+    lab.inject(F | A, at(7), flow.ours, &[]).unwrap();
+    lab.inject(A, at(0), flow.ours, b"hello").unwrap();
+    assert_eq!(lab.state(flow), TcpState::Established);
+    assert_eq!(lab.read(flow), b"helloworld");
+    lab.inject(F | A, at(10), flow.ours, &[]).unwrap();
+    assert_eq!(lab.state(flow), TcpState::CloseWait);
 }
