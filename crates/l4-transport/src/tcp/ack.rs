@@ -21,7 +21,8 @@ const CONFIRM_INTERVAL: Duration = Duration::from_secs(1);
 const LONGEST_ROUND_TRIP_MILLIS: u32 = 120_000;
 
 impl Connection {
-    /// RFC 9293 3.10.7.4, fifth step, for the synchronized states.
+    /// RFC 9293 3.10.7.4, fifth step, for the synchronized states. Nothing without ACK comes here, so that no TSecr is
+    /// read that means nothing. [7323-19]
     pub(super) fn process_ack(
         &mut self,
         cx: &mut Context<'_>,

@@ -123,7 +123,7 @@ impl Recovery {
                 Verdict::Retransmit(RetransmitCause::FastRetransmit)
             }
             RecoveryPhase::FastRecovery => {
-                // [5681-24] [5681-25]: never beyond what is really out there.
+                // [5681-24] [5681-25] [5681-34]: never beyond what is really out there.
                 self.duplicate_acks = self.duplicate_acks.saturating_add(1);
                 self.window = self.window.saturating_add(smss).min(congestion.ssthresh().saturating_add(len));
                 Verdict::Nothing

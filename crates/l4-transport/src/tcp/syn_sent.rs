@@ -73,7 +73,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Fourth: what the peer's SYN says.
+    /// Fourth: what the peer's SYN says. Only a SYN says it: no other segment comes here. [7323-04]
     fn learn_from_syn(&mut self, cx: &Context<'_>, segment: &Segment<'_>) {
         let options = &segment.header.options;
         self.negotiated = negotiate(cx.config, self.receiver.limit(), options);

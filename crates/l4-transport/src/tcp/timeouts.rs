@@ -32,7 +32,7 @@ impl Connection {
         }
     }
 
-    /// RFC 6298 5.4 to 5.7.
+    /// RFC 6298 5.4 to 5.7: the timer was set when something was sent, so nothing goes again earlier. [6298-11]
     fn on_retransmit_timeout(&mut self, cx: &mut Context<'_>) {
         cx.counters.retransmission_timeouts.increment();
         self.totals.timeouts = self.totals.timeouts.saturating_add(1);

@@ -11,7 +11,8 @@ use super::sample::{AckSample, LossSample};
 
 /// Segments by which one acknowledgment may grow the window in slow start. RFC 5681 has one, for peers that acknowledge
 /// every second segment; peers behind GRO acknowledge forty at once, and with one the window would hardly grow. Eight
-/// is what RFC 9406 4.3 allows a sender without pacing.
+/// is what RFC 9406 4.3 allows a sender without pacing. Beyond [5681-10] [5681-02]; the reasons stand in
+/// docs/decisions/0004.
 const SLOW_START_LIMIT: u32 = 8;
 
 /// The state of one connection.
