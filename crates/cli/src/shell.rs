@@ -21,10 +21,12 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write, stderr, stdin, stdout};
 use std::net::IpAddr;
 use std::process::{ExitCode, ExitStatus};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep_until};
 use tracing::Level;
 
 use crate::args::ShellOptions;
@@ -38,6 +40,10 @@ use crate::{device_access, logging, namespace, runtime, shell_supervisor, signal
 
 /// What is run when neither COMMAND nor `$SHELL` says.
 const SHELL_FALLBACK: &str = "/bin/sh";
+
+/// After this an interactive shell that was hung up on and goes on is told again: bash notices a signal that comes
+/// between its prompt and its wait for keys only with the next one.
+const HANG_UP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What to run.
 struct Job {
@@ -130,6 +136,7 @@ fn spawn(endpoint: &Endpoint, job: &Job) -> Result<Child, Failure> {
 async fn attend(mut child: Child, requests: &Requests, is_interactive: bool) -> Result<ExitStatus, Failure> {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
     let mut interrupt_count = 0u32;
+    let mut hang_up_again = None;
     loop {
         tokio::select! {
             status = child.wait() => {
@@ -143,7 +150,14 @@ async fn attend(mut child: Child, requests: &Requests, is_interactive: bool) -> 
                     tracing::debug!(?received, passed_on = %signal, "signal");
                     // It may have ended a moment ago: then there is nothing to pass on to.
                     let _ = kill(pid, signal);
+                    hang_up_again = is_interactive.then(|| Instant::now() + HANG_UP_INTERVAL);
                 }
+            }
+            () = sleep_until(hang_up_again.unwrap_or_else(Instant::now)), if hang_up_again.is_some() => {
+                if let Some(pid) = pid {
+                    let _ = kill(pid, Signal::SIGHUP);
+                }
+                hang_up_again = Some(Instant::now() + HANG_UP_INTERVAL);
             }
         }
     }

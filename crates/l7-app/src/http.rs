@@ -1,7 +1,7 @@
 //! HTTP/1.1 as a service: the endpoints that a person knows from httpbin, static files, and an index of them all.
 //!
 //! # Theory of operation
-//! [`router`] makes an axum [`Router`](axum::Router) of every endpoint; [`serve`] runs it on a listener, with the
+//! [`router()`] makes an axum [`Router`](axum::Router) of every endpoint; [`serve`] runs it on a listener, with the
 //! bounds of [`HttpLimits`] that `axum::serve` does not have. Both ways work:
 //!
 //! ```no_run

@@ -1,8 +1,8 @@
 //! An iperf3 server: the real `iperf3 -c` measures the stack with it, in every mode.
 //!
 //! # Theory of operation
-//! A client opens a control connection and sends a cookie; both sides then walk through [the protocol's
-//! states](protocol) one byte at a time, with JSON where something is to be said. The streams are further connections
+//! A client opens a control connection and sends a cookie; both sides then walk through the protocol's
+//! states one byte at a time, with JSON where something is to be said. The streams are further connections
 //! to the same port that begin with the same cookie, or datagrams to the port of the same number, told apart by their
 //! sender ([`serve`] takes both sockets). At the end each side tells the other what it counted, which is how the
 //! client prints a sender's and a receiver's line.

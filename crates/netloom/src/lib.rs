@@ -4,7 +4,7 @@
 //! as tokio's do, over a TUN or TAP interface or any other [`Queue`](netloom_device::Queue).
 //!
 //! ```
-//! use netloom::{InterfaceConfig, Net};
+//! use netloom::{AddressDetection, InterfaceConfig, Net};
 //! use netloom::device::MemoryQueue;
 //! use netloom::stack::Medium;
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +15,8 @@
 //! let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500)?;
 //! let config = |cidr: &str| InterfaceConfig {
 //!     addresses: vec![cidr.parse().expect("a CIDR")],
+//!     // Nobody else is on this cable: no need to ask before using the address.
+//!     detection: AddressDetection::Off,
 //!     ..InterfaceConfig::default()
 //! };
 //! let server = Net::builder().interface(Box::new(left), config("10.0.0.1/24")).start()?;

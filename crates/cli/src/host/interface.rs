@@ -1,5 +1,6 @@
 //! Setting up the kernel's end of an interface that netloom made, and waiting until packets can use it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use netloom_wire::Cidr;
@@ -16,6 +17,8 @@ use crate::failure::Failure;
 const TRANSMIT_QUEUE_LEN: u32 = 2000;
 /// Longest wait for the kernel to say that the interface can be used.
 const READY_DEADLINE: Duration = Duration::from_secs(5);
+/// Longest wait for the kernel's link-local address, which need not come.
+const LINK_LOCAL_DEADLINE: Duration = Duration::from_millis(500);
 /// Pause between two looks.
 const READY_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -38,7 +41,34 @@ impl Host {
             self.add_address(index, name, cidr).await?;
         }
         self.raise(index, name).await?;
-        self.wait_until_usable(name, addresses).await
+        let link = self.wait_until_usable(name, addresses).await?;
+        if addresses.iter().any(|cidr| cidr.address().is_ipv6()) {
+            self.wait_for_link_local(index, name).await?;
+        }
+        Ok(link)
+    }
+
+    /// Waits until the kernel is through with its own link-local address. In the moment in which that becomes usable
+    /// the kernel forgets its routes' cached ends, and with them the packets that wait for a neighbour: the first one
+    /// to the stack would be lost. Not waited for is one that does not come (addr_gen_mode none).
+    async fn wait_for_link_local(&self, index: u32, name: &str) -> Result<(), Failure> {
+        let deadline = Instant::now() + LINK_LOCAL_DEADLINE;
+        while Instant::now() < deadline {
+            let is_link_local = |address: IpAddr| match address {
+                IpAddr::V6(address) => address.is_unicast_link_local(),
+                IpAddr::V4(_) => false,
+            };
+            let held = self.addresses().await?;
+            if held
+                .iter()
+                .any(|held| held.link == index && held.is_usable && is_link_local(held.cidr.address()))
+            {
+                break;
+            }
+            sleep(READY_INTERVAL).await;
+        }
+        // The kernel does that work under the lock that this change, of nothing, waits for.
+        self.raise(index, name).await
     }
 
     /// Raises the loopback interface: for a namespace of our own.

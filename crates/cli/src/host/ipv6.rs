@@ -25,4 +25,6 @@ pub(crate) fn prepare(interface: &str) {
         let _ = write(&disabled, "0");
     }
     let _ = write(folder.join("accept_dad"), "0");
+    // There is no router to ask for.
+    let _ = write(folder.join("router_solicitations"), "0");
 }

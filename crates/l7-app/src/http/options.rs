@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Options of [`router`](crate::http::router).
+/// Options of [`router`](crate::http::router()).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpOptions {
     /// The directory whose files stand below `/files/`. Symbolic links in it are followed. Without one, everything
