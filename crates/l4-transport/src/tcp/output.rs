@@ -75,7 +75,8 @@ impl Connection {
     /// [7323-22] [7323-37]
     fn reset_draft(&self, now: Instant) -> Draft {
         let options = self.segment_options(now);
-        Self::bare(self.header(self.sender.snd_nxt, TcpFlags::RST | TcpFlags::ACK, 0, options))
+        let sequence = self.sender.acceptable_sequence();
+        Self::bare(self.header(sequence, TcpFlags::RST | TcpFlags::ACK, 0, options))
     }
 
     /// Our SYN, or SYN-ACK.
@@ -114,7 +115,8 @@ impl Connection {
         let AckDue::Now(_) = self.receiver.ack_due() else { return None };
         let options = self.segment_options(cx.now);
         let window = self.receiver.announce();
-        let draft = Self::bare(self.header(self.sender.snd_nxt, TcpFlags::ACK, window, options));
+        let sequence = self.sender.acceptable_sequence();
+        let draft = Self::bare(self.header(sequence, TcpFlags::ACK, window, options));
         self.note_ack_sent(false);
         Some(draft)
     }

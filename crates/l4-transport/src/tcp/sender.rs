@@ -138,6 +138,16 @@ impl Sender {
         self.snd_una != self.snd_nxt
     }
 
+    /// The number of a segment without text: SND.NXT, or the end of the peer's window where what was sent, a probe of a
+    /// shut window, lies beyond it. A peer takes no acknowledgment from outside its window (RFC 9293 3.10.7.4, first).
+    pub(super) fn acceptable_sequence(&self) -> SeqNumber {
+        if self.snd_una == self.iss {
+            // The SYN is not acknowledged: there is no window yet.
+            return self.snd_nxt;
+        }
+        self.snd_nxt.earlier_of(self.snd_una + self.snd_wnd)
+    }
+
     /// Bytes in flight: sent, not acknowledged, not known to be lost.
     pub(super) fn flight_len(&self) -> u32 {
         let lost_len = self.lost.map_or(0, |lost| lost.next.distance_to(lost.until));

@@ -91,7 +91,7 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
                 continue;
             }
             let is_explained = if end.socket.is_none() {
-                may_be_absent(peer, end.host, &losses)
+                may_be_absent(scenario, peer, end.host, &losses)
             } else {
                 // The word that the peer was gone must have been lost, and nobody asked after it.
                 let has_keepalive = has_keepalive(scenario, number, side);
@@ -112,10 +112,13 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
 }
 
 /// Whether the server may never have seen a connection of this client.
-fn may_be_absent(client: &End, server: usize, losses: &Losses) -> bool {
+fn may_be_absent(scenario: &Scenario, client: &End, server: usize, losses: &Losses) -> bool {
     match client.outcome {
         None => losses.has_evicted(server),
-        Some(Outcome::Closed { has_read_all: true }) => losses.is_harsh || losses.has_evicted(server),
+        // It may have closed and then forgotten what it had still to send.
+        Some(Outcome::Closed { has_read_all: true }) => {
+            losses.is_harsh || losses.has_evicted(server) || has_restarted(scenario, client.host)
+        }
         Some(
             Outcome::Closed { has_read_all: false }
             | Outcome::Aborted

@@ -68,6 +68,16 @@ fn ends_that_open_at_the_same_instant_meet() {
 }
 
 #[test]
+fn acknowledgments_pass_a_shut_window() {
+    // The server does not read for a while, so the client probes; the other way everything goes on without a timeout.
+    let reading = Reading::Late { by: Duration::from_secs(3) };
+    let mut scenario = clear(Plan::bulk(50_000), Plan { reading, ..Plan::bulk(3_000_000) });
+    scenario.hosts[0].tcp.receive_buffer = 20_000;
+    scenario.hosts[1].tcp.receive_buffer = 5_000;
+    assert_eq!(run(&scenario, None, 1).unwrap().delivered_bytes, 3_050_000);
+}
+
+#[test]
 fn a_host_that_forgets_resets_what_it_does_not_know() {
     let mut scenario = clear(Plan::bulk(1_000_000), Plan::bulk(0));
     scenario.weather = Weather::Mild;
