@@ -118,6 +118,8 @@ fn work(arguments: &Arguments, progress: &Progress) {
         match result {
             Ok(report) => add(&mut results.total, &report),
             Err(failure) => {
+                // At once, in case the rest is interrupted.
+                eprintln!("seed {seed} failed {failure}");
                 results.failures.push((seed, failure));
                 progress.must_stop.fetch_or(!arguments.keep_going, Ordering::Relaxed);
             }
