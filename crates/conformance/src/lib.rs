@@ -2,10 +2,9 @@
 //!
 //! [`World`] joins two [`Host`]s by a cable in virtual time. One host is netloom's own [`Stack`](netloom_stack::Stack)
 //! ([`Ours`]), the other the same or smoltcp ([`Smoltcp`]); every frame that ours emits is read again by etherparse
-//! ([`oracle`]). [`script`] runs packetdrill's language against a stack, also in virtual time.
+//! ([`check_frame`](netloom_sim::check_frame)). [`script`] runs packetdrill's language against a stack, also in virtual time.
 #![forbid(unsafe_code)]
 
-pub mod oracle;
 mod ours;
 pub mod script;
 mod smoltcp_host;

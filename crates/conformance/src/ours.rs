@@ -2,12 +2,12 @@
 
 use netloom_base::{DeviceCaps, Instant, InterfaceId, Medium, Rng, RxMeta};
 
+use netloom_sim::check_frame;
 use netloom_stack::{
     AddressDetection, Cidr, EthernetAddress, Event, HeadBuf, InterfaceSetup, Stack, StackConfig,
 };
 
 use crate::Host;
-use crate::oracle;
 
 /// A stack with one Ethernet interface.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Host for Ours {
         let mut frames = Vec::new();
         while let Some(transmit) = self.stack.poll_transmit(now, &mut self.head) {
             let frame = transmit.to_vec();
-            if let Err(error) = oracle::check_ethernet(&frame) {
+            if let Err(error) = check_frame(Medium::Ethernet, &frame) {
                 panic!("emitted a frame that etherparse does not accept: {error}: {frame:02x?}");
             }
             frames.push(frame);

@@ -4,12 +4,12 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use netloom_base::{DeviceCaps, Instant, InterfaceId, Medium, Rng, RxMeta};
+use netloom_sim::check_frame;
 use netloom_stack::link::AddressDetection;
 use netloom_stack::transport::TcpConfig;
 use netloom_stack::{Cidr, EthernetAddress, HeadBuf, InterfaceSetup, Stack, StackConfig};
 
 use super::settings::Family;
-use crate::oracle;
 
 /// The host and its clock.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Host {
         let mut packets = Vec::new();
         while let Some(transmit) = self.stack.poll_transmit(self.now, &mut self.head) {
             let packet = transmit.to_vec();
-            oracle::check_ip(&packet)
+            check_frame(Medium::Ip, &packet)
                 .map_err(|error| format!("etherparse does not accept {packet:02x?}: {error}"))?;
             packets.push(packet);
         }
