@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
@@ -86,6 +86,30 @@ impl Terminal {
         }
     }
 
+    /// Types Ctrl-C until bash shows its prompt again: one that comes in the moment between two of its waits for keys is
+    /// noticed only with the next key.
+    fn interrupt(&mut self) {
+        for _ in 0..10 {
+            self.type_keys(CTRL_C);
+            let deadline = Instant::now() + Duration::from_secs(2);
+            while let Ok(bytes) = self.output.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
+                self.screen.push_str(&String::from_utf8_lossy(&bytes));
+                if let Some((_, after)) = self.screen.split_once("prompt> ") {
+                    self.screen = after.to_owned();
+                    return;
+                }
+            }
+        }
+        panic!("no prompt after Ctrl-C in {:?}", self.screen);
+    }
+
+    /// Starts `cat`, and waits until bash has given the terminal its lines back: what is typed before that ends no line.
+    fn start_cat(&mut self) {
+        self.type_keys("echo u\"\"p; cat\n");
+        self.wait_for("up\r\n");
+    }
+
     fn code(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
@@ -109,20 +133,16 @@ fn an_interactive_shell_has_keys_jobs_and_a_banner() {
     // comes while it starts one.
     terminal.type_keys("PS1='prompt''> '\n");
     terminal.wait_for("prompt> ");
-    terminal.type_keys("cat\n");
-    terminal.wait_for("cat\r\n");
+    terminal.start_cat();
     terminal.type_keys("first\n");
     terminal.wait_for("first\r\nfirst\r\n");
-    terminal.type_keys(CTRL_C);
-    terminal.wait_for("prompt> ");
+    terminal.interrupt();
     terminal.type_keys("echo a\"\"live $NETLOOM_SHELL\n");
     terminal.wait_for("alive 1\r\nprompt> ");
     // A bare Ctrl-C leaves a prompt.
-    terminal.type_keys(CTRL_C);
-    terminal.wait_for("prompt> ");
+    terminal.interrupt();
     // Ctrl-Z stops the foreground job, fg goes on with it.
-    terminal.type_keys("cat\n");
-    terminal.wait_for("cat\r\n");
+    terminal.start_cat();
     terminal.type_keys("echoed\n");
     terminal.wait_for("echoed\r\nechoed\r\n");
     terminal.type_keys(CTRL_Z);
@@ -132,8 +152,7 @@ fn an_interactive_shell_has_keys_jobs_and_a_banner() {
     terminal.wait_for("cat\r\n");
     terminal.type_keys("again\n");
     terminal.wait_for("again\r\nagain\r\n");
-    terminal.type_keys(CTRL_C);
-    terminal.wait_for("prompt> ");
+    terminal.interrupt();
     terminal.type_keys("exit 3\n");
     assert_eq!(terminal.code(), Some(3));
 }
