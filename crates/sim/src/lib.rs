@@ -1,20 +1,16 @@
-//! A seeded world in virtual time, and the link model that it shares with the live daemon.
+//! A seeded world in virtual time: hosts, cables and applications, and the oracles that judge them.
 //!
-//! [`Link`] is one direction of a cable: it decides what becomes of each frame, without a clock or a thread, so the same
-//! code serves the simulator, faults on a live interface and a cable between two TAPs. [`ImpairSpec`] is what a person
-//! types to describe its faults.
+//! [`Scenario`] says what a run consists of, written by hand or drawn from a seed; [`run()`] runs it. The cables are
+//! [`netloom_impair::Link`]s, as on a live interface with faults.
 #![forbid(unsafe_code)]
 
 mod capture;
 mod conversation;
 mod failure;
 mod frame_check;
-mod impair;
-mod link;
 mod pattern;
 mod run;
 mod scenario;
-mod share;
 mod world;
 
 pub use capture::Capture;
@@ -23,10 +19,7 @@ pub use conversation::end::{Outcome, Untruth};
 pub use conversation::plan::{Finish, Order, Plan, Reading};
 pub use failure::{Failure, FailureKind};
 pub use frame_check::{FrameFault, check_frame};
-pub use impair::{ImpairError, ImpairSpec};
-pub use link::{Link, LinkConfig, LinkCounters, LinkDrop};
 pub use run::{Report, run};
 pub use scenario::{
     CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Opening, Restart, Scenario, Weather,
 };
-pub use share::{Share, ShareError};

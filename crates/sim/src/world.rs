@@ -22,10 +22,10 @@ use crate::conversation::end::{End, Outcome};
 use crate::conversation::{Conversation, Side};
 use crate::failure::{Failure, FailureKind};
 use crate::frame_check::check_frame;
-use crate::link::{Link, LinkCounters};
 use crate::pattern::{MAX_RUN, Stream};
 use crate::scenario::{ConversationPlan, ListenerPlan, Opening, Scenario};
 use host::{Cable, Host, address};
+use netloom_impair::{Link, LinkCounters};
 
 /// Rounds at one instant after which time is taken to stand still.
 const MAX_ROUNDS: u32 = 10_000;

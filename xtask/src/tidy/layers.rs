@@ -17,10 +17,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("netloom-l4-transport", &["netloom-wire"]),
     ("netloom-stack", &["netloom-l2-link", "netloom-l3-internet", "netloom-l4-transport"]),
     ("netloom-device", &["netloom-base"]),
-    ("netloom", &["netloom-stack", "netloom-device"]),
+    ("netloom-impair", &["netloom-base"]),
+    ("netloom", &["netloom-stack", "netloom-device", "netloom-impair"]),
     ("netloom-l7-app", &["netloom"]),
     ("netloom-cli", &["netloom-l7-app"]),
-    ("netloom-sim", &["netloom-stack"]),
+    ("netloom-sim", &["netloom-stack", "netloom-impair"]),
     ("xtask", &[]),
 ];
 
@@ -30,6 +31,7 @@ const TESTS_ONLY: &[&str] = &["netloom-conformance", "netloom-bench"];
 /// The crates that do no IO.
 const CORE: &[&str] = &[
     "netloom-base",
+    "netloom-impair",
     "netloom-wire",
     "netloom-l2-link",
     "netloom-l3-internet",
@@ -154,6 +156,7 @@ mod tests {
             ("netloom-stack", "netloom-device"),
             ("netloom-l7-app", "netloom-cli"),
             ("netloom-stack", "netloom-sim"),
+            ("netloom-impair", "netloom-wire"),
             ("netloom", "netloom-conformance"),
             ("netloom-stack", "tokio"),
             ("netloom-wire", "libc"),

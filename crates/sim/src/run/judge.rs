@@ -10,9 +10,9 @@ use crate::conversation::Side;
 use crate::conversation::end::{End, Outcome};
 use crate::conversation::plan::{Plan, Reading};
 use crate::failure::{Failure, FailureKind};
-use crate::link::LinkDrop;
 use crate::scenario::{Opening, Scenario, Weather};
 use crate::world::World;
+use netloom_impair::LinkDrop;
 
 /// Frames that must have been lost before a connection may time out: no retry limit is lower.
 const LOSSES_FOR_TIMEOUT: u64 = 6;
@@ -36,7 +36,7 @@ struct Losses {
 impl Losses {
     fn of(scenario: &Scenario, world: &mut World<'_>) -> Self {
         let corrupted = world.link_counters().map(|counters| counters.corrupted.get()).sum();
-        let dropped: u64 = world.link_counters().map(crate::link::LinkCounters::dropped_total).sum();
+        let dropped: u64 = world.link_counters().map(netloom_impair::LinkCounters::dropped_total).sum();
         let lost = dropped + corrupted;
         let is_rough = match scenario.weather {
             Weather::Clear | Weather::Mild => false,
@@ -339,7 +339,7 @@ fn check_pause(scenario: &Scenario, world: &World<'_>) -> Result<(), Failure> {
 fn is_undisturbed(scenario: &Scenario) -> bool {
     let mtu = scenario.cables.first().map(|cable| cable.mtu);
     let is_even = scenario.cables.iter().all(|cable| {
-        let is_even = |way: &crate::link::LinkConfig| {
+        let is_even = |way: &netloom_impair::LinkConfig| {
             way.rate.is_none() && way.jitter.is_zero() && way.delay <= Duration::from_millis(40)
         };
         Some(cable.mtu) == mtu && cable.ways.iter().all(is_even)

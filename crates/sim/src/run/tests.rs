@@ -8,9 +8,9 @@ use super::*;
 use crate::conversation::Side;
 use crate::conversation::end::{Outcome, Untruth};
 use crate::conversation::plan::{Finish, Order, Plan, Reading};
-use crate::link::LinkConfig;
 use crate::scenario::{Change, Opening, Restart, Weather};
-use crate::share::Share;
+use netloom_impair::LinkConfig;
+use netloom_impair::Share;
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)

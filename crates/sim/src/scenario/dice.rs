@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use netloom_base::Rng;
 
-use crate::share::Share;
+use netloom_impair::Share;
 
 /// A generator with the draws of a scenario.
 pub(super) struct Dice(Rng);

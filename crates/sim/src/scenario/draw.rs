@@ -14,8 +14,8 @@ use super::model::{
     CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Opening, Restart, Scenario, Weather,
 };
 use crate::conversation::plan::{Finish, Order, Plan, Reading};
-use crate::link::LinkConfig;
-use crate::share::Share;
+use netloom_impair::LinkConfig;
+use netloom_impair::Share;
 
 /// The port that is listened on.
 const PORT: u16 = 80;

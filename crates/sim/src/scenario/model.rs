@@ -6,7 +6,7 @@ use netloom_base::Medium;
 use netloom_stack::transport::{SocketOptions, TcpConfig};
 
 use crate::conversation::plan::Plan;
-use crate::link::LinkConfig;
+use netloom_impair::LinkConfig;
 
 /// How bad the links are, and with that, what may go wrong without being anyone's mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

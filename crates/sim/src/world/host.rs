@@ -121,7 +121,7 @@ pub(super) struct Cable {
     pub(super) medium: Medium,
     pub(super) hosts: [usize; 2],
     pub(super) interfaces: [InterfaceId; 2],
-    pub(super) ways: [crate::link::Link; 2],
+    pub(super) ways: [netloom_impair::Link; 2],
     /// Numbers of both ends in the capture.
     pub(super) captured_as: [u32; 2],
 }
