@@ -102,7 +102,7 @@ impl Connection {
         let flight_before = self.sender.flight_len();
         let was_syn_acked = self.sender.is_syn_acked();
         let acked_len = self.sender.snd_una.distance_to(acknowledgment);
-        self.sample_round_trip(cx, segment);
+        let rtt = self.sample_round_trip(cx, segment);
         self.attempts.timeout = 0;
         self.soft_error = None;
         self.totals.bytes_acked += u64::from(acked_len);
@@ -110,13 +110,21 @@ impl Connection {
         // [5681-05]: the handshake does not open the window.
         if was_syn_acked {
             let sample = AckSample {
+                now: cx.now,
                 acked_len,
                 flight_len: flight_before,
                 is_window_limited: self.sender.is_window_limited,
+                is_paced: false,
                 smss: self.sender.mss,
+                rtt,
+                srtt: self.rtt.srtt(),
+                min_rtt: self.rtt.min_rtt(),
+                rto: self.rtt.rto(),
+                snd_una: self.sender.snd_una,
+                snd_nxt: self.sender.snd_nxt,
             };
             self.sender.is_window_limited = false;
-            let flight = self.flight();
+            let flight = self.flight(cx.now);
             let (verdict, restarts) = self.recovery.on_new_ack(&mut self.congestion, &sample, flight);
             restarts_timer = restarts;
             self.follow(verdict);
@@ -132,30 +140,32 @@ impl Connection {
     }
 
     /// One sample a round trip by the clock, and by timestamp where something was sent again. [6298-09] [7323-28]
-    fn sample_round_trip(&mut self, cx: &Context<'_>, segment: &Segment<'_>) {
+    fn sample_round_trip(&mut self, cx: &Context<'_>, segment: &Segment<'_>) -> Option<Duration> {
         let was_timing = self.sender.is_timing();
         if let Some(rtt) = self.sender.acknowledge(cx.now, segment.header.acknowledgment) {
             self.rtt.sample(rtt);
-            return;
+            return Some(rtt);
         }
         if !was_timing
             && self.negotiated.timestamps
             && let Some(theirs) = segment.header.options.timestamps
         {
-            self.sample_timestamp(timestamp(cx.now, self.ts_offset).wrapping_sub(theirs.echo_reply));
+            return self.sample_timestamp(timestamp(cx.now, self.ts_offset).wrapping_sub(theirs.echo_reply));
         }
+        None
     }
 
-    /// A round trip of so many ticks, by an echoed timestamp.
-    pub(super) fn sample_timestamp(&mut self, millis: u32) {
-        if millis <= LONGEST_ROUND_TRIP_MILLIS {
-            self.rtt.sample(Duration::from_millis(u64::from(millis.max(1))));
-        }
+    /// A round trip of so many ticks, by an echoed timestamp, if it can be one.
+    pub(super) fn sample_timestamp(&mut self, millis: u32) -> Option<Duration> {
+        let rtt =
+            (millis <= LONGEST_ROUND_TRIP_MILLIS).then(|| Duration::from_millis(millis.max(1).into()))?;
+        self.rtt.sample(rtt);
+        Some(rtt)
     }
 
     fn on_duplicate_ack(&mut self, cx: &mut Context<'_>) {
         cx.counters.duplicate_acks_received.increment();
-        let flight = self.flight();
+        let flight = self.flight(cx.now);
         let verdict = self.recovery.on_duplicate_ack(&mut self.congestion, flight);
         self.follow(verdict);
     }

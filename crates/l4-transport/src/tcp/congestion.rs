@@ -12,7 +12,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use self::newreno::NewReno;
-pub(super) use self::sample::{AckSample, LossSample};
+pub(super) use self::sample::{AckSample, IdleSample, LossSample};
 
 mod newreno;
 mod sample;
@@ -91,8 +91,17 @@ impl CongestionControl {
         }
     }
 
-    /// A loss was found by duplicate acknowledgments: the first of its window.
+    /// A loss was found by acknowledgments: the first of its window. ssthresh and the window fall; while recovery lasts,
+    /// `recovery.rs` says how the flight gets there.
     pub(super) fn on_congestion_event(&mut self, sample: &LossSample) {
+        match self {
+            Self::NewReno(it) => it.on_congestion_event(sample),
+        }
+    }
+
+    /// The peer echoes a router's mark (RFC 3168), for the first time in this window.
+    #[allow(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
+    pub(super) fn on_ecn_echo(&mut self, sample: &LossSample) {
         match self {
             Self::NewReno(it) => it.on_congestion_event(sample),
         }
@@ -112,10 +121,19 @@ impl CongestionControl {
         }
     }
 
-    /// Nothing was sent for longer than a timeout.
-    pub(super) fn on_idle(&mut self, smss: u32) {
+    /// The last reduction was spurious: the window and ssthresh become what they were before it, and never smaller than
+    /// they are. Once: a second call changes nothing.
+    #[allow(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
+    pub(super) fn undo(&mut self) {
         match self {
-            Self::NewReno(it) => it.on_idle(smss),
+            Self::NewReno(it) => it.undo(),
+        }
+    }
+
+    /// Everything was acknowledged, and something is about to be sent. May be told again before it is.
+    pub(super) fn on_idle(&mut self, sample: &IdleSample) {
+        match self {
+            Self::NewReno(it) => it.on_idle(sample),
         }
     }
 
@@ -138,6 +156,12 @@ impl CongestionControl {
         match self {
             Self::NewReno(it) => it.cwnd(),
         }
+    }
+
+    /// Whether the window is below ssthresh.
+    #[allow(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
+    pub(super) const fn is_in_slow_start(&self) -> bool {
+        self.window() < self.ssthresh()
     }
 
     /// Where slow start ends, in bytes.

@@ -321,8 +321,9 @@ impl Connection {
     }
 
     /// Where the sender stands, for loss detection.
-    pub(super) fn flight(&self) -> Flight {
+    pub(super) fn flight(&self, now: Instant) -> Flight {
         Flight {
+            now,
             snd_una: self.sender.snd_una,
             snd_nxt: self.sender.snd_nxt,
             len: self.sender.flight_len(),

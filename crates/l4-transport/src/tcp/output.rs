@@ -9,6 +9,7 @@ use netloom_base::Instant;
 use netloom_wire::{SeqNumber, TcpFlags, TcpHeader, TcpOptions, ip_header_len};
 
 use super::config::TcpConfig;
+use super::congestion::IdleSample;
 use super::connection::{Connection, Context};
 use super::negotiation::{syn_ack_options, syn_options};
 use super::reason::{RetransmitCause, SendBlockedBy};
@@ -168,11 +169,13 @@ impl Connection {
 
     /// [5681-28]
     fn restart_after_idle(&mut self, now: Instant) {
-        if !self.sender.is_outstanding()
-            && self.sender.unsent_len() > 0
-            && now.saturating_since(self.sender.last_sent_at) > self.rtt.rto()
-        {
-            self.congestion.on_idle(self.sender.mss);
+        if !self.sender.is_outstanding() && self.sender.unsent_len() > 0 {
+            self.congestion.on_idle(&IdleSample {
+                now,
+                last_sent_at: self.sender.last_sent_at,
+                rto: self.rtt.rto(),
+                smss: self.sender.mss,
+            });
         }
     }
 

@@ -12,6 +12,7 @@
 //! # Not here
 //! How much may fly otherwise (`congestion.rs`), and the bytes (`sender.rs`): this answers with a [`Verdict`].
 
+use netloom_base::Instant;
 use netloom_wire::SeqNumber;
 
 use super::congestion::{AckSample, CongestionControl, LossSample};
@@ -43,6 +44,7 @@ const DUPLICATE_THRESHOLD: u32 = 3;
 /// Where the sender stands after an acknowledgment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
+    pub(super) now: Instant,
     pub(super) snd_una: SeqNumber,
     pub(super) snd_nxt: SeqNumber,
     /// Bytes in flight.
@@ -103,7 +105,7 @@ impl Recovery {
 
     /// An acknowledgment that repeats the last.
     pub(super) fn on_duplicate_ack(&mut self, congestion: &mut CongestionControl, flight: Flight) -> Verdict {
-        let Flight { snd_una, snd_nxt, len, smss } = flight;
+        let Flight { now, snd_una, snd_nxt, len, smss } = flight;
         match self.phase {
             RecoveryPhase::Open => {
                 self.duplicate_acks = self.duplicate_acks.saturating_add(1);
@@ -112,7 +114,7 @@ impl Recovery {
                     return Verdict::Nothing;
                 }
                 // [5681-22] [5681-33] [3042]
-                let sample = LossSample { flight_len: len.saturating_sub(self.limited_len), smss };
+                let sample = LossSample { now, flight_len: len.saturating_sub(self.limited_len), smss };
                 congestion.on_congestion_event(&sample);
                 // [5681-23]
                 self.window = congestion.ssthresh().saturating_add(DUPLICATE_THRESHOLD * smss);
@@ -140,7 +142,7 @@ impl Recovery {
         sample: &AckSample,
         flight: Flight,
     ) -> (Verdict, bool) {
-        let Flight { snd_una, snd_nxt: _, len, smss } = flight;
+        let Flight { now: _, snd_una, snd_nxt: _, len, smss } = flight;
         match self.phase {
             RecoveryPhase::Open => {
                 self.duplicate_acks = 0;
@@ -176,9 +178,10 @@ impl Recovery {
 
     /// The retransmission timer ran out, `is_first`: for the first time for this segment.
     pub(super) fn on_rto(&mut self, congestion: &mut CongestionControl, flight: Flight, is_first: bool) {
-        let Flight { snd_una: _, snd_nxt, len, smss } = flight;
+        let Flight { now, snd_una: _, snd_nxt, len, smss } = flight;
         // [5681-36]: a loss in recovery halves again.
-        congestion.on_rto(&LossSample { flight_len: len.saturating_sub(self.limited_len), smss }, is_first);
+        congestion
+            .on_rto(&LossSample { now, flight_len: len.saturating_sub(self.limited_len), smss }, is_first);
         self.phase = RecoveryPhase::Loss;
         self.duplicate_acks = 0;
         self.limited_len = 0;
@@ -195,11 +198,17 @@ mod tests {
     const SMSS: u32 = 1000;
 
     fn flight(una: u32, nxt: u32) -> Flight {
-        Flight { snd_una: SeqNumber(una), snd_nxt: SeqNumber(nxt), len: nxt - una, smss: SMSS }
+        Flight {
+            now: Instant::ZERO,
+            snd_una: SeqNumber(una),
+            snd_nxt: SeqNumber(nxt),
+            len: nxt - una,
+            smss: SMSS,
+        }
     }
 
     fn sample(acked_len: u32) -> AckSample {
-        AckSample { acked_len, flight_len: 10_000, is_window_limited: true, smss: SMSS }
+        AckSample::example(acked_len, 10_000, SMSS)
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Connection {
         let is_first = self.attempts.timeout == 0;
         self.attempts.timeout += 1;
         self.note_retries(cx.config, self.attempts.timeout);
-        let flight = self.flight();
+        let flight = self.flight(cx.now);
         self.recovery.on_rto(&mut self.congestion, flight, is_first);
         // [6298-13] [6298-14] [6298-15] [9293 MUST-19]
         self.sender.lose_all(RetransmitCause::Timeout);

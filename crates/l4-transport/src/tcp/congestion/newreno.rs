@@ -7,7 +7,7 @@
 //! | ssthresh | `ssthresh`, bytes |
 //! | bytes acknowledged toward the next increase (RFC 3465) | `acked_len` |
 
-use super::sample::{AckSample, LossSample};
+use super::sample::{AckSample, IdleSample, LossSample};
 
 /// Segments by which one acknowledgment may grow the window in slow start. RFC 5681 has one, for peers that acknowledge
 /// every second segment; peers behind GRO acknowledge forty at once, and with one the window would hardly grow. Eight
@@ -21,6 +21,8 @@ pub(in crate::tcp) struct NewReno {
     cwnd: u32,
     ssthresh: u32,
     acked_len: u32,
+    /// cwnd and ssthresh before the last reduction.
+    prior: Option<(u32, u32)>,
 }
 
 /// RFC 6928 2: ten segments, but no more than 14,600 bytes, or two segments where those are larger. [5681-04]
@@ -30,18 +32,18 @@ pub(super) fn initial_window(smss: u32) -> u32 {
 
 /// Equation (4) of RFC 5681. [5681-09] [5681-22]
 fn half_of_flight(sample: &LossSample) -> u32 {
-    let LossSample { flight_len, smss } = *sample;
+    let LossSample { now: _, flight_len, smss } = *sample;
     (flight_len / 2).max(2 * smss)
 }
 
 impl NewReno {
     pub(super) fn new(smss: u32) -> Self {
         // [5681-08]
-        Self { cwnd: initial_window(smss), ssthresh: u32::MAX, acked_len: 0 }
+        Self { cwnd: initial_window(smss), ssthresh: u32::MAX, acked_len: 0, prior: None }
     }
 
     pub(super) fn on_ack(&mut self, sample: &AckSample) {
-        let AckSample { acked_len, flight_len, is_window_limited, smss } = *sample;
+        let AckSample { acked_len, flight_len, is_window_limited, smss, .. } = *sample;
         let is_slow_start = self.cwnd < self.ssthresh;
         // A window that is not used says nothing about the path; slow start may run a little ahead of its use.
         let is_used = is_window_limited || (is_slow_start && flight_len.saturating_mul(2) >= self.cwnd);
@@ -62,6 +64,7 @@ impl NewReno {
     }
 
     pub(super) fn on_congestion_event(&mut self, sample: &LossSample) {
+        self.prior = Some((self.cwnd, self.ssthresh));
         self.ssthresh = half_of_flight(sample);
         self.cwnd = self.ssthresh;
         self.acked_len = 0;
@@ -70,6 +73,7 @@ impl NewReno {
     pub(super) fn on_rto(&mut self, sample: &LossSample, is_first: bool) {
         // [5681-14]
         if is_first {
+            self.prior = Some((self.cwnd, self.ssthresh));
             self.ssthresh = half_of_flight(sample);
         }
         // [5681-15]
@@ -82,9 +86,20 @@ impl NewReno {
         self.cwnd = self.ssthresh.min(flight_len.max(smss) + smss);
     }
 
-    pub(super) fn on_idle(&mut self, smss: u32) {
+    #[allow(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
+    pub(super) fn undo(&mut self) {
+        if let Some((cwnd, ssthresh)) = self.prior.take() {
+            self.cwnd = self.cwnd.max(cwnd);
+            self.ssthresh = self.ssthresh.max(ssthresh);
+        }
+    }
+
+    pub(super) fn on_idle(&mut self, sample: &IdleSample) {
+        let IdleSample { now, last_sent_at, rto, smss } = *sample;
         // [5681-28]
-        self.cwnd = self.cwnd.min(initial_window(smss));
+        if now.saturating_since(last_sent_at) > rto {
+            self.cwnd = self.cwnd.min(initial_window(smss));
+        }
     }
 
     pub(super) fn on_syn_loss(&mut self, smss: u32) {
@@ -111,12 +126,16 @@ impl NewReno {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
+    use netloom_base::Instant;
+
     use super::*;
 
     const SMSS: u32 = 1000;
 
     fn ack(acked_len: u32, flight_len: u32) -> AckSample {
-        AckSample { acked_len, flight_len, is_window_limited: true, smss: SMSS }
+        AckSample::example(acked_len, flight_len, SMSS)
     }
 
     #[test]
@@ -136,7 +155,7 @@ mod tests {
             reno.on_ack(&ack(SMSS, 10_000));
         }
         assert_eq!(reno.cwnd(), 20_000);
-        reno.on_congestion_event(&LossSample { flight_len: 20_000, smss: SMSS });
+        reno.on_congestion_event(&LossSample::example(20_000, SMSS));
         assert_eq!((reno.cwnd(), reno.ssthresh()), (10_000, 10_000));
         for acked in 1..=10 {
             assert_eq!(reno.cwnd(), 10_000, "after {acked} acknowledgments");
@@ -149,10 +168,27 @@ mod tests {
     fn a_timeout_falls_to_one_segment_and_halves_only_once() {
         // [5681-09] [5681-14] [5681-15]
         let mut reno = NewReno::new(SMSS);
-        reno.on_rto(&LossSample { flight_len: 10_000, smss: SMSS }, true);
+        reno.on_rto(&LossSample::example(10_000, SMSS), true);
         assert_eq!((reno.cwnd(), reno.ssthresh()), (1000, 5000));
-        reno.on_rto(&LossSample { flight_len: 1000, smss: SMSS }, false);
+        reno.on_rto(&LossSample::example(1000, SMSS), false);
         assert_eq!((reno.cwnd(), reno.ssthresh()), (1000, 5000));
+    }
+
+    #[test]
+    fn what_was_spurious_is_taken_back_once() {
+        let mut reno = NewReno::new(SMSS);
+        reno.on_congestion_event(&LossSample::example(10_000, SMSS));
+        reno.undo();
+        assert_eq!((reno.cwnd(), reno.ssthresh()), (10_000, u32::MAX));
+        reno.on_congestion_event(&LossSample::example(10_000, SMSS));
+        reno.undo();
+        reno.on_rto(&LossSample::example(4000, SMSS), true);
+        reno.on_rto(&LossSample::example(1000, SMSS), false);
+        reno.undo();
+        assert_eq!(reno.cwnd(), 10_000);
+        reno.cwnd = 1000;
+        reno.undo();
+        assert_eq!(reno.cwnd(), 1000, "there is nothing to take back");
     }
 
     #[test]
@@ -166,7 +202,7 @@ mod tests {
     fn leaving_recovery_makes_no_burst() {
         // [5681-27] [5681-35]
         let mut reno = NewReno::new(SMSS);
-        reno.on_congestion_event(&LossSample { flight_len: 20_000, smss: SMSS });
+        reno.on_congestion_event(&LossSample::example(20_000, SMSS));
         reno.on_recovery_exit(2000, SMSS);
         assert_eq!(reno.cwnd(), 3000);
         reno.on_recovery_exit(50_000, SMSS);
@@ -179,8 +215,13 @@ mod tests {
         let mut reno = NewReno::new(SMSS);
         reno.on_smss(1000, 500);
         assert_eq!(reno.cwnd(), 5000);
-        reno.on_ack(&AckSample { acked_len: 4000, flight_len: 5000, is_window_limited: true, smss: 500 });
-        reno.on_idle(500);
+        reno.on_ack(&AckSample::example(4000, 5000, 500));
+        reno.on_idle(&IdleSample {
+            now: Instant::from_millis(9000),
+            last_sent_at: Instant::ZERO,
+            rto: Duration::from_secs(1),
+            smss: 500,
+        });
         assert_eq!(reno.cwnd(), 5000);
         reno.on_syn_loss(500);
         assert_eq!(reno.cwnd(), 500);
