@@ -100,7 +100,7 @@ impl CongestionControl {
     }
 
     /// The peer echoes a router's mark (RFC 3168), for the first time in this window.
-    #[allow(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
+    #[expect(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
     pub(super) fn on_ecn_echo(&mut self, sample: &LossSample) {
         match self {
             Self::NewReno(it) => it.on_congestion_event(sample),
@@ -123,7 +123,7 @@ impl CongestionControl {
 
     /// The last reduction was spurious: the window and ssthresh become what they were before it, and never smaller than
     /// they are. Once: a second call changes nothing.
-    #[allow(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
+    #[expect(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
     pub(super) fn undo(&mut self) {
         match self {
             Self::NewReno(it) => it.undo(),
@@ -159,7 +159,7 @@ impl CongestionControl {
     }
 
     /// Whether the window is below ssthresh.
-    #[allow(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
+    #[expect(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
     pub(super) const fn is_in_slow_start(&self) -> bool {
         self.window() < self.ssthresh()
     }

@@ -86,7 +86,6 @@ impl NewReno {
         self.cwnd = self.ssthresh.min(flight_len.max(smss) + smss);
     }
 
-    #[allow(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
     pub(super) fn undo(&mut self) {
         if let Some((cwnd, ssthresh)) = self.prior.take() {
             self.cwnd = self.cwnd.max(cwnd);

@@ -7,7 +7,7 @@ use netloom_wire::SeqNumber;
 
 /// An acknowledgment of new data.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
+#[expect(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
 pub(in crate::tcp) struct AckSample {
     /// When it came.
     pub(in crate::tcp) now: Instant,
@@ -37,7 +37,7 @@ pub(in crate::tcp) struct AckSample {
 
 /// A loss, or a router's mark that stands for one.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
+#[expect(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
 pub(in crate::tcp) struct LossSample {
     /// When it was noticed.
     pub(in crate::tcp) now: Instant,
