@@ -25,7 +25,7 @@
 //! for tools that say so. A timer that moves further away costs nothing, one that comes closer O(log n).
 //!
 //! # Not here
-//! SACK, RACK, pacing, CUBIC, ECN and SYN cookies: their places are `recovery.rs`, `congestion.rs` and `passive.rs`.
+//! SACK in the sender, RACK, pacing, CUBIC, ECN and SYN cookies: their places are `recovery.rs`, `congestion.rs` and `passive.rs`.
 //! Source routes [9293 MUST-51, MUST-52, MUST-53]: no host or router of today takes them (RFC 7126 4.3).
 
 mod ack;
@@ -50,8 +50,10 @@ mod reason;
 mod reassembly;
 mod receiver;
 mod recovery;
+mod reporting;
 mod reset;
 mod rtt;
+mod sack;
 mod segment;
 mod sender;
 mod sockets;

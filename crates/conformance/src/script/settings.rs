@@ -43,13 +43,12 @@ impl Default for Settings {
 }
 
 /// What Linux has and netloom has not; a script turns it off, so that both do the same.
-const ABSENT: [&str; 8] = [
+const ABSENT: [&str; 7] = [
     "net.ipv4.tcp_autocorking",
     "net.ipv4.tcp_early_retrans",
     "net.ipv4.tcp_ecn",
     "net.ipv4.tcp_frto",
     "net.ipv4.tcp_recovery",
-    "net.ipv4.tcp_sack",
     "net.ipv4.tcp_syn_linear_timeouts",
     "net.ipv4.tcp_syncookies",
 ];
@@ -102,6 +101,7 @@ impl Settings {
             || value.split_whitespace().last().and_then(|it| it.parse::<usize>().ok()).ok_or_else(bad);
         match name {
             "net.ipv4.tcp_timestamps" => tcp.timestamps = number()? != 0,
+            "net.ipv4.tcp_sack" => tcp.sack = number()? != 0,
             "net.ipv4.tcp_window_scaling" => tcp.window_scaling = number()? != 0,
             "net.ipv4.tcp_syn_retries" | "net.ipv4.tcp_synack_retries" => tcp.syn_retries = small()?,
             "net.ipv4.tcp_retries1" => tcp.retries1 = small()?,
@@ -155,15 +155,16 @@ mod tests {
         let commands = "sysctl -q -w net.ipv4.tcp_timestamps=0 net.ipv4.tcp_sack=0\n \
                         sysctl -q 'net.ipv4.tcp_rmem=4096 131072 262144' net.ipv4.tcp_congestion_control=reno";
         settings.run_commands(commands).unwrap();
-        assert!(!settings.tcp.timestamps);
+        assert!(!settings.tcp.timestamps && !settings.tcp.sack);
+        settings.run_commands("sysctl -q net.ipv4.tcp_sack=1").unwrap();
+        assert!(settings.tcp.sack);
         assert_eq!(settings.tcp.receive_buffer, 262_144);
     }
 
     #[test]
     fn what_is_not_in_the_subset_is_refused() {
         let mut settings = Settings::default();
-        for commands in
-            ["rm file", "sysctl net.ipv4.tcp_sack=1", "sysctl net.ipv4.tcp_other=1", "sysctl word"]
+        for commands in ["rm file", "sysctl net.ipv4.tcp_ecn=1", "sysctl net.ipv4.tcp_other=1", "sysctl word"]
         {
             assert!(settings.run_commands(commands).is_err(), "{commands}");
         }

@@ -43,6 +43,8 @@ pub struct TcpConfig {
     pub window_scaling: bool,
     /// Whether timestamps are offered and accepted (RFC 7323 3).
     pub timestamps: bool,
+    /// Whether SACK is offered and accepted (RFC 2018), with duplicates reported as RFC 2883 has it.
+    pub sack: bool,
     /// How often a SYN or SYN-ACK is sent again. 7 make 183 seconds; RFC 9293 3.8.3 asks for three minutes.
     pub syn_retries: u8,
     /// Retransmissions of one segment after which the path is suspected: R1 of RFC 9293 3.8.3.
@@ -85,6 +87,7 @@ impl Default for TcpConfig {
             delayed_ack: Duration::from_millis(40),
             window_scaling: true,
             timestamps: true,
+            sack: true,
             syn_retries: 7,
             retries1: 3,
             retries2: 15,

@@ -41,6 +41,8 @@ pub struct TcpCounters {
     pub duplicate_acks_received: Counter,
     /// Segments that came out of order and were kept.
     pub out_of_order_segments: Counter,
+    /// Duplicates that peers were told of (D-SACK, RFC 2883).
+    pub duplicates_reported: Counter,
     /// Retransmission timers that ran out.
     pub retransmission_timeouts: Counter,
     /// Probes of shut windows.

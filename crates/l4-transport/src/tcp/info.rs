@@ -65,6 +65,8 @@ pub struct TcpInfo {
     pub window_scales: (u8, u8),
     /// Whether segments carry timestamps (RFC 7323).
     pub timestamps: bool,
+    /// Whether both ends report what arrives out of order (RFC 2018).
+    pub sack: bool,
     /// Written and not acknowledged.
     pub send_queue_len: usize,
     /// Of those, not even sent.
@@ -211,6 +213,7 @@ impl Connection {
             rcv_wnd: self.receiver.window(),
             window_scales: (self.negotiated.snd_shift, self.negotiated.rcv_shift),
             timestamps: self.negotiated.timestamps,
+            sack: self.negotiated.sack,
             send_queue_len: self.sender.ring.len(),
             unsent_len: self.sender.unsent_len(),
             flight_len: self.sender.flight_len(),

@@ -119,6 +119,7 @@ impl Connection {
             }
             self.out_of_window_ack_at = Some(cx.now);
         }
+        self.note_duplicate(segment);
         self.receiver.owe_ack_now(1);
         self.membership.wants_output = true;
     }

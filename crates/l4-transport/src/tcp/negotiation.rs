@@ -1,4 +1,4 @@
-//! What the two SYNs agree on: segment size, window scaling, timestamps.
+//! What the two SYNs agree on: segment size, window scaling, timestamps, SACK.
 
 use core::net::IpAddr;
 
@@ -28,6 +28,8 @@ pub(super) struct Negotiated {
     pub(super) window_scaling: bool,
     /// Snd.TS.OK. [7323-23]
     pub(super) timestamps: bool,
+    /// Whether both ends may report what arrived out of order (RFC 2018 2).
+    pub(super) sack: bool,
 }
 
 /// The bytes of text that a packet of `mtu` bytes from or to `remote` holds, IP and TCP options not counted.
@@ -66,6 +68,8 @@ pub(super) fn negotiate(config: &TcpConfig, receive_limit: u32, theirs: &TcpOpti
         rcv_shift: scale.map_or(0, |_| shift_for(receive_limit)),
         window_scaling: scale.is_some(),
         timestamps: config.timestamps && theirs.timestamps.is_some(),
+        // [2018-03]
+        sack: config.sack && theirs.sack_permitted,
     }
 }
 
@@ -80,6 +84,8 @@ pub(super) fn syn_options(
     TcpOptions {
         mss: Some(mss),
         window_scale: config.window_scaling.then(|| shift_for(receive_limit)),
+        // [2018-01]
+        sack_permitted: config.sack,
         timestamps: config.timestamps.then(|| TcpTimestamps { value: timestamp(now, offset), echo_reply: 0 }),
         ..TcpOptions::default()
     }
@@ -96,6 +102,7 @@ pub(super) fn syn_ack_options(
     TcpOptions {
         mss: Some(mss),
         window_scale: negotiated.window_scaling.then_some(negotiated.rcv_shift),
+        sack_permitted: negotiated.sack,
         timestamps: negotiated
             .timestamps
             .then(|| TcpTimestamps { value: timestamp(now, offset), echo_reply: ts_recent }),

@@ -50,9 +50,11 @@ impl Connection {
             | State::FinWait2
             | State::CloseWait
             | State::Closing
-            | State::LastAck => {
-                self.poll_data(cx).or_else(|| self.poll_keepalive(cx)).or_else(|| self.poll_ack(cx))
-            }
+            | State::LastAck => self
+                .poll_report(cx)
+                .or_else(|| self.poll_data(cx))
+                .or_else(|| self.poll_keepalive(cx))
+                .or_else(|| self.poll_ack(cx)),
         }
     }
 
@@ -112,9 +114,9 @@ impl Connection {
     }
 
     /// An acknowledgment alone.
-    fn poll_ack(&mut self, cx: &Context<'_>) -> Option<Draft> {
+    pub(super) fn poll_ack(&mut self, cx: &mut Context<'_>) -> Option<Draft> {
         let AckDue::Now(_) = self.receiver.ack_due() else { return None };
-        let options = self.segment_options(cx.now);
+        let options = self.ack_options(cx, self.sender.mss);
         let window = self.receiver.announce();
         let sequence = self.sender.acceptable_sequence();
         let draft = Self::bare(self.header(sequence, TcpFlags::ACK, window, options));
@@ -134,7 +136,7 @@ impl Connection {
         }
         self.dues.keepalive = false;
         cx.counters.keepalives_sent.increment();
-        let options = self.segment_options(cx.now);
+        let options = self.ack_options(cx, self.sender.mss);
         let window = self.receiver.announce();
         self.note_ack_sent(false);
         Some(Self::bare(self.header(self.sender.snd_nxt - 1, TcpFlags::ACK, window, options)))
@@ -328,7 +330,7 @@ impl Connection {
         }
         self.advance_lost(end, is_probe);
         self.rearm_send_timers(cx.now);
-        let header = self.data_header(cx.now, decision);
+        let header = self.data_header(cx, decision);
         self.note_ack_sent(len > 0);
         let part_len = if len > mss { u16::try_from(mss).ok().and_then(NonZeroU16::new) } else { None };
         Draft { header, text: Text { offset: self.sender.offset_of(start), len }, part_len }
@@ -356,7 +358,7 @@ impl Connection {
         }
     }
 
-    fn data_header(&mut self, now: Instant, decision: Decision) -> TcpHeader {
+    fn data_header(&mut self, cx: &mut Context<'_>, decision: Decision) -> TcpHeader {
         let Decision { start, len, fin, .. } = decision;
         let mut flags = TcpFlags::ACK;
         // [9293 MUST-60, MUST-61, SHLD-27]
@@ -371,7 +373,7 @@ impl Connection {
         if urgent > 0 {
             flags = flags | TcpFlags::URG;
         }
-        let options = self.segment_options(now);
+        let options = self.ack_options(cx, self.sender.mss.saturating_sub(len));
         let window = self.receiver.announce();
         let header = self.header(start, flags, window, options);
         TcpHeader { urgent_pointer: u16::try_from(urgent).unwrap_or(u16::MAX), ..header }

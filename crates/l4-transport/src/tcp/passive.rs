@@ -6,7 +6,7 @@ use netloom_wire::{SeqNumber, TcpFlags};
 use super::config::{SocketOptions, TcpBind};
 use super::connection::{Connection, Opening, Origin, Owner, buffer_limits};
 use super::layer::{Slot, Tcp};
-use super::negotiation::{mss_of_mtu, negotiate, peer_mss};
+use super::negotiation::{Negotiated, mss_of_mtu, negotiate, peer_mss};
 use super::segment::Segment;
 use super::state::Input;
 use super::syn_cache::{HalfOpening, SynCacheEntry};
@@ -139,7 +139,8 @@ impl Tcp {
         connection.peer_mss = entry.peer_mss;
         connection.attempts.syn = entry.retries;
         connection.sender.shift = entry.negotiated.snd_shift;
-        connection.receiver.synchronize(entry.irs, entry.negotiated.rcv_shift);
+        let Negotiated { rcv_shift, sack, .. } = entry.negotiated;
+        connection.receiver.synchronize(entry.irs, rcv_shift, sack);
         if entry.negotiated.timestamps {
             connection.receiver.set_timestamp(now, entry.ts_recent);
         }

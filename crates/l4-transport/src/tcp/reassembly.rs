@@ -43,13 +43,32 @@ impl Ranges {
         self.0 = Vec::new();
     }
 
-    /// Adds `start .. end`, joined with whatever it meets.
+    /// The ranges, lowest first, each from its start up to, and without, its end.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SeqNumber, SeqNumber)> {
+        self.0.iter().map(|range| (range.start, range.end))
+    }
+
+    /// The range that `sequence` lies in.
+    pub(super) fn containing(&self, sequence: SeqNumber) -> Option<(SeqNumber, SeqNumber)> {
+        let candidate = self.0.partition_point(|range| range.end.at_or_before(sequence));
+        let range = self.0.get(candidate).filter(|range| range.start.at_or_before(sequence))?;
+        Some((range.start, range.end))
+    }
+
+    /// The first run of bytes of `start .. end` that have arrived before.
+    pub(super) fn overlap(&self, start: SeqNumber, end: SeqNumber) -> Option<(SeqNumber, SeqNumber)> {
+        let candidate = self.0.partition_point(|range| range.end.at_or_before(start));
+        let range = self.0.get(candidate).filter(|range| range.start.before(end))?;
+        Some((range.start.later_of(start), range.end.earlier_of(end)))
+    }
+
+    /// Adds `start .. end`, joined with whatever it meets, and says what range it has become part of.
     pub(super) fn insert(
         &mut self,
         start: SeqNumber,
         end: SeqNumber,
         max_count: usize,
-    ) -> Result<(), TooManyRanges> {
+    ) -> Result<(SeqNumber, SeqNumber), TooManyRanges> {
         let first = self.0.partition_point(|range| range.end.before(start));
         let last = self.0.partition_point(|range| range.start.at_or_before(end));
         if first == last {
@@ -57,7 +76,7 @@ impl Ranges {
                 return Err(TooManyRanges);
             }
             self.0.insert(first, Range { start, end });
-            return Ok(());
+            return Ok((start, end));
         }
         let mut joined = Range { start, end };
         for met in self.0.drain(first..last) {
@@ -65,7 +84,7 @@ impl Ranges {
             joined.end = joined.end.later_of(met.end);
         }
         self.0.insert(first, joined);
-        Ok(())
+        Ok((joined.start, joined.end))
     }
 
     /// RCV.NXT has come to `rcv_nxt`: forgets what lies before, and says up to where everything has arrived.
@@ -119,7 +138,13 @@ mod tests {
                 } else {
                     let start = next + offset;
                     let at = |byte: u32| SeqNumber(base.wrapping_add(byte));
-                    prop_assert!(ranges.insert(at(start), at(start + len), 1000).is_ok());
+                    let known = (start..start + len).find(|byte| model.contains(byte)).map(|first| {
+                        let end = (first..start + len).find(|byte| !model.contains(byte));
+                        (at(first), at(end.unwrap_or(start + len)))
+                    });
+                    prop_assert_eq!(ranges.overlap(at(start), at(start + len)), known);
+                    let joined = ranges.insert(at(start), at(start + len), 1000);
+                    prop_assert_eq!(joined.ok(), ranges.containing(at(start)));
                     model.extend(start..start + len);
                 }
                 ranges.assert_invariants(SeqNumber(base.wrapping_add(next)));
@@ -133,10 +158,11 @@ mod tests {
     fn the_bound_holds_but_joining_still_works() {
         let mut ranges = Ranges::default();
         for start in [10, 20, 30] {
-            assert_eq!(ranges.insert(SeqNumber(start), SeqNumber(start + 5), 3), Ok(()));
+            let (start, end) = (SeqNumber(start), SeqNumber(start + 5));
+            assert_eq!(ranges.insert(start, end, 3), Ok((start, end)));
         }
         assert_eq!(ranges.insert(SeqNumber(40), SeqNumber(45), 3), Err(TooManyRanges));
-        assert_eq!(ranges.insert(SeqNumber(15), SeqNumber(30), 3), Ok(()));
+        assert_eq!(ranges.insert(SeqNumber(15), SeqNumber(30), 3), Ok((SeqNumber(10), SeqNumber(35))));
         assert_eq!(ranges.len(), 1);
         assert_eq!(ranges.advance(SeqNumber(12)), SeqNumber(35));
         assert!(ranges.is_empty());

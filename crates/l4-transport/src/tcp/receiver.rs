@@ -25,9 +25,10 @@
 use core::time::Duration;
 
 use netloom_base::{Instant, RingBuffer};
-use netloom_wire::SeqNumber;
+use netloom_wire::{SackBlocks, SeqNumber};
 
 use super::reassembly::Ranges;
+use super::sack::SackReport;
 
 /// Full segments that are acknowledged at once when a connection is young: the peer is in slow start and lives on
 /// acknowledgments.
@@ -79,6 +80,10 @@ pub(super) struct Receiver {
     fin: Option<SeqNumber>,
     pub(super) ring: RingBuffer,
     pub(super) ranges: Ranges,
+    /// Whether the peer understands SACK. [2018-03]
+    sacks: bool,
+    /// What there is to report beyond RCV.NXT, if there is something.
+    report: Option<Box<SackReport>>,
     /// The largest window that is offered, in bytes.
     limit: u32,
     /// The MSS that we told the peer.
@@ -110,6 +115,8 @@ impl Receiver {
             fin: None,
             ring: RingBuffer::new(0),
             ranges: Ranges::default(),
+            sacks: false,
+            report: None,
             limit,
             advertised_mss,
             segment_len: u32::from(advertised_mss.min(FIRST_SEGMENT_LEN)),
@@ -120,11 +127,12 @@ impl Receiver {
         }
     }
 
-    /// The peer's SYN came. `shift`: Rcv.Wind.Shift as negotiated. What our SYN promised, or our SYN-ACK will, is never
+    /// The peer's SYN came. `shift`, `sacks`: what was negotiated. What our SYN promised, or our SYN-ACK will, is never
     /// scaled. [7323-05] [7323-08]
-    pub(super) fn synchronize(&mut self, irs: SeqNumber, shift: u8) {
+    pub(super) fn synchronize(&mut self, irs: SeqNumber, shift: u8, sacks: bool) {
         self.irs = irs;
         self.shift = shift;
+        self.sacks = sacks;
         self.limit = self.limit.min(u32::from(u16::MAX) << shift);
         let slack = 1usize << shift;
         self.ring.set_limit((self.limit as usize).saturating_add(slack));
@@ -209,6 +217,9 @@ impl Receiver {
             if self.discards {
                 self.ring.consume(self.ring.len());
             }
+            if !self.has_blocks() {
+                self.report = None;
+            }
             return TextOutcome::InOrder(advance);
         }
         // [9293 SHLD-31]
@@ -217,11 +228,52 @@ impl Receiver {
             return TextOutcome::NoRoom;
         };
         let end = start + length(fitting.len());
-        if fitting.is_empty() || self.ranges.insert(start, end, max_ranges).is_err() {
+        if fitting.is_empty() {
             return TextOutcome::NoRoom;
+        }
+        let Ok(range) = self.ranges.insert(start, end, max_ranges) else { return TextOutcome::NoRoom };
+        if self.sacks {
+            self.report.get_or_insert_default().note_range(range);
         }
         self.ring.write_ahead(offset as usize, fitting);
         TextOutcome::OutOfOrder
+    }
+
+    /// A segment from `start` up to `end` came: remembers the first part of it that had come before, if there is one, and
+    /// says whether. [2883-01] [2883-04]
+    pub(super) fn note_duplicate(&mut self, start: SeqNumber, end: SeqNumber) -> bool {
+        if !self.sacks || !start.before(end) {
+            return false;
+        }
+        let duplicate = if start.before(self.rcv_nxt) {
+            (start, end.earlier_of(self.rcv_nxt))
+        } else if let Some(known) = self.ranges.overlap(start, end) {
+            known
+        } else {
+            return false;
+        };
+        self.report.get_or_insert_default().note_duplicate(duplicate);
+        true
+    }
+
+    /// Whether there is something to report beyond RCV.NXT.
+    pub(super) fn has_blocks(&self) -> bool {
+        let has_duplicates = self.report.as_ref().is_some_and(|report| report.has_duplicates());
+        self.sacks && (!self.ranges.is_empty() || has_duplicates)
+    }
+
+    /// The SACK blocks of a segment that is about to be sent, at most `capacity`, and whether a duplicate is the first.
+    pub(super) fn take_blocks(&mut self, capacity: usize) -> (SackBlocks, bool) {
+        let pending = match self.ack_due {
+            AckDue::None | AckDue::Delayed => 1,
+            AckDue::Now(pending) => pending,
+        };
+        let report = self.report.get_or_insert_default();
+        let taken = report.take_blocks(&self.ranges, pending, capacity);
+        if !self.has_blocks() {
+            self.report = None;
+        }
+        taken
     }
 
     /// The peer's FIN was seen at `sequence`. A peer that contradicts itself is believed in what it said first: the FIN
@@ -350,6 +402,7 @@ impl Receiver {
     pub(super) fn release(&mut self) {
         self.ring.clear();
         self.ranges.clear();
+        self.report = None;
     }
 
     pub(super) fn assert_invariants(&self) {
@@ -367,7 +420,7 @@ mod tests {
 
     fn receiver(limit: u32, shift: u8) -> Receiver {
         let mut receiver = Receiver::new(limit, 1000);
-        receiver.synchronize(SeqNumber(u32::MAX - 10), shift);
+        receiver.synchronize(SeqNumber(u32::MAX - 10), shift, true);
         receiver
     }
 

@@ -79,7 +79,7 @@ impl Connection {
         self.negotiated = negotiate(cx.config, self.receiver.limit(), options);
         self.peer_mss = peer_mss(options, self.tuple.remote_address);
         self.sender.shift = self.negotiated.snd_shift;
-        self.receiver.synchronize(segment.header.sequence, self.negotiated.rcv_shift);
+        self.receiver.synchronize(segment.header.sequence, self.negotiated.rcv_shift, self.negotiated.sack);
         if let Some(theirs) = options.timestamps
             && self.negotiated.timestamps
         {

@@ -13,6 +13,7 @@ mod loss;
 mod options;
 mod pair;
 mod robustness;
+mod sack;
 mod seeded;
 mod states;
 mod super_segments;

@@ -42,6 +42,7 @@ impl Connection {
         let skipped = sequence.distance_to(start) as usize;
         let allowed = start.distance_to(self.receiver.text_end()) as usize;
         let fresh = segment.text.get(skipped..).unwrap_or_default();
+        let is_repeated = self.note_duplicate(segment);
         if fresh.is_empty() {
             self.owe_now();
             return Ok(());
@@ -56,7 +57,7 @@ impl Connection {
             self.owe_now();
             return Err(DropReason::TcpOutOfWindow);
         };
-        let had_gap = !self.receiver.ranges.is_empty();
+        let had_gap = is_repeated || !self.receiver.ranges.is_empty();
         match self.receiver.take_text(start, fitting, cx.config.max_out_of_order_ranges) {
             TextOutcome::InOrder(advance) => {
                 self.on_text_in_order(cx, segment, advance, had_gap);

@@ -128,7 +128,7 @@ pub(super) struct Flow {
 }
 
 pub(super) fn plain_config() -> TcpConfig {
-    TcpConfig { timestamps: false, window_scaling: false, ..TcpConfig::default() }
+    TcpConfig { timestamps: false, window_scaling: false, sack: false, ..TcpConfig::default() }
 }
 
 impl Lab {
