@@ -10,7 +10,7 @@ use super::finding::Finding;
 /// First parts of paths that mean something on one machine only; in pieces, so that this file is no finding.
 const ROOTS: &[&[&str]] = &[&["/wo", "rk/"], &["/ro", "ot/"]];
 
-/// Directories that are not the project.
+/// Directories that are not the project; `.git` is a file where a repository has several trees.
 const SKIPPED: &[&str] = &["target", ".git"];
 
 /// Checks every text file below `root`.
@@ -24,8 +24,10 @@ pub(crate) fn check_tree(root: &Path) -> Result<Vec<Finding>> {
             let entry = entry?;
             let path = entry.path();
             let kind = entry.file_type()?;
-            let is_skipped = SKIPPED.iter().any(|name| entry.file_name() == *name);
-            if kind.is_dir() && !is_skipped {
+            if SKIPPED.iter().any(|name| entry.file_name() == *name) {
+                continue;
+            }
+            if kind.is_dir() {
                 open.push(path);
             } else if kind.is_file()
                 && let Ok(text) = fs::read_to_string(&path)
