@@ -7,11 +7,12 @@ mod udp;
 
 pub use ports::{EphemeralPorts, PortRange, PortsExhausted};
 pub use tcp::{
-    Accepted, Congestion, ConnectError, EndReason, FourTuple, InvalidTransition, Keepalive, ListenError,
-    ListenOptions, NoSuchSocket, Origin, PathAdvice, PayloadRef, RecoveryPhase, Recv, RecvError,
-    RetransmitCause, SegmentPlan, SendBlockedBy, SendError, SocketOptions, Tcp, TcpBind, TcpConfig,
-    TcpCounters, TcpError, TcpEvent, TcpInfo, TcpInput, TcpListenerId, TcpListenerInfo, TcpSocketId,
-    TcpState, TcpUsage, TxSegmentation, UnknownCongestion, next_state,
+    Accepted, ChallengeCause, Congestion, ConnectError, EndReason, FourTuple, InvalidTransition, Keepalive,
+    ListenError, ListenOptions, NoSuchSocket, Origin, PathAdvice, PayloadRef, ProbeCause, RecoveryPhase,
+    Recv, RecvError, ResetCause, RetransmitCause, RtoCause, SegmentPlan, SendBlockedBy, SendError,
+    SocketOptions, Tcp, TcpBind, TcpConfig, TcpCounters, TcpError, TcpEvent, TcpInfo, TcpInput,
+    TcpListenerId, TcpListenerInfo, TcpSocketId, TcpState, TcpUsage, TxSegmentation, UnknownCongestion,
+    next_state,
 };
 pub use udp::{
     Udp, UdpBind, UdpBindError, UdpConfig, UdpConnectError, UdpCounters, UdpEvent, UdpGroupChange,

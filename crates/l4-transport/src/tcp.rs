@@ -78,7 +78,9 @@ pub use error::{ConnectError, ListenError, NoSuchSocket, RecvError, SendError, T
 pub use id::{Accepted, PathAdvice, Recv, TcpEvent, TcpListenerId, TcpSocketId};
 pub use info::{TcpInfo, TcpListenerInfo, TcpUsage};
 pub use layer::Tcp;
-pub use reason::{EndReason, RetransmitCause, SendBlockedBy};
+pub use reason::{
+    ChallengeCause, EndReason, ProbeCause, ResetCause, RetransmitCause, RtoCause, SendBlockedBy,
+};
 pub use recovery::RecoveryPhase;
 pub use segment::{PayloadRef, SegmentPlan};
 pub use state::{Input as TcpInput, InvalidTransition, State as TcpState, next as next_state};

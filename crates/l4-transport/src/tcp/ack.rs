@@ -8,7 +8,7 @@ use netloom_wire::{SeqNumber, TcpFlags};
 use super::congestion::AckSample;
 use super::connection::{Advice, Connection, Context, Notices, Owner};
 use super::isn::timestamp;
-use super::reason::RetransmitCause;
+use super::reason::{ChallengeCause, RetransmitCause};
 use super::recovery::Verdict;
 use super::segment::Segment;
 use super::state::State;
@@ -34,7 +34,7 @@ impl Connection {
         if acknowledgment.after(self.sender.snd_nxt)
             || acknowledgment.before(snd_una - self.sender.max_snd_wnd)
         {
-            self.challenge(cx);
+            self.challenge(cx, ChallengeCause::BadAck);
             return Err(DropReason::TcpBadAck);
         }
         if acknowledgment.before(snd_una) {

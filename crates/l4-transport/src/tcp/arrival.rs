@@ -4,7 +4,9 @@ use netloom_base::{DropReason, Instant, RxChecksum, SlabId};
 use netloom_wire::{CastKind, Datagram, ParseError, TcpFlags, TcpSegment, is_global_unicast_candidate};
 use tracing::trace;
 
+use super::connection::Context;
 use super::layer::{Slot, Tcp};
+use super::reason::{ResetCause, RetransmitCause};
 use super::reset::reset_for;
 use super::segment::Segment;
 use super::state::State;
@@ -94,7 +96,7 @@ impl Tcp {
         match verdict {
             Some(HalfOpenVerdict::Stay(result)) => result,
             Some(HalfOpenVerdict::Repeat) => {
-                self.queue_syn_ack(id);
+                self.queue_syn_ack(id, Some(RetransmitCause::SynRepeated));
                 Ok(())
             }
             Some(HalfOpenVerdict::Remove) => {
@@ -138,10 +140,10 @@ impl Tcp {
     }
 
     /// Neither a connection nor a listener: the peer is told. (RFC 9293 3.10.7.1)
-    pub(super) fn refuse(&mut self, now: Instant, segment: &Segment<'_>) {
-        if let Some(reply) = reset_for(segment) {
-            self.counters.resets_sent.increment();
-            self.reply(now, reply);
+    pub(super) fn refuse(&mut self, now: Instant, segment: &Segment<'_>, cause: ResetCause) {
+        if let Some(reset) = reset_for(segment) {
+            let Self { config, counters, replies, .. } = self;
+            Context { now, config, counters, replies }.refuse(cause, reset);
         }
     }
 

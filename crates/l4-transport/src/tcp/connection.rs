@@ -6,7 +6,7 @@
 use netloom_base::{Instant, SlabId};
 use netloom_wire::{SeqNumber, TcpOptions, TcpTimestamps};
 use std::collections::VecDeque;
-use tracing::{debug, error};
+use tracing::{debug, error, trace};
 
 use super::config::{SocketOptions, TcpConfig};
 use super::congestion::CongestionControl;
@@ -14,7 +14,7 @@ use super::counters::TcpCounters;
 use super::error::TcpError;
 use super::isn::timestamp;
 use super::negotiation::{Negotiated, effective_mss};
-use super::reason::{EndReason, SendBlockedBy};
+use super::reason::{ChallengeCause, EndReason, ResetCause, SendBlockedBy};
 use super::receiver::{AckDue, Receiver};
 use super::recovery::{Flight, Recovery};
 use super::rtt::RttEstimator;
@@ -76,8 +76,8 @@ impl Notices {
 pub(super) struct Dues {
     /// A SYN or SYN-ACK.
     pub(super) syn: bool,
-    /// A reset, after which nothing more comes.
-    pub(super) reset: bool,
+    /// A reset, after which nothing more comes, and why.
+    pub(super) reset: Option<ResetCause>,
     /// A probe of the peer's window.
     pub(super) window_probe: bool,
     /// A keep-alive probe.
@@ -145,12 +145,30 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Queues an answer beside the stream.
-    pub(super) fn reply(&mut self, reply: Reply) {
-        if self.replies.len() < self.config.max_replies {
+    /// Queues an answer beside the stream; whether there was room.
+    pub(super) fn reply(&mut self, reply: Reply) -> bool {
+        let has_room = self.replies.len() < self.config.max_replies;
+        if has_room {
             self.replies.push_back(reply);
         } else {
             self.counters.replies_dropped.increment();
+        }
+        has_room
+    }
+
+    /// Queues a reset that answers a segment and ends nothing here.
+    pub(super) fn refuse(&mut self, cause: ResetCause, reset: Reply) {
+        if self.reply(reset) {
+            trace!(tuple = %reset.tuple, %cause, "reset");
+            self.counters.count_reset(cause);
+        }
+    }
+
+    /// Queues a challenge of something that is no `Connection`.
+    pub(super) fn challenge(&mut self, cause: ChallengeCause, acknowledgment: Reply) {
+        if self.reply(acknowledgment) {
+            trace!(tuple = %acknowledgment.tuple, %cause, "challenge");
+            self.counters.count_challenge(cause);
         }
     }
 }
@@ -278,6 +296,7 @@ impl Connection {
 
     /// The same in LAST-ACK and TIME-WAIT, where it ends in order.
     pub(super) fn note_end(&mut self, cx: &mut Context<'_>, reason: EndReason) {
+        debug!(tuple = %self.tuple, %reason, "over");
         cx.counters.count_end(reason);
         self.end_reason = Some(reason);
         self.timers.clear_all();
@@ -294,7 +313,7 @@ impl Connection {
         if self.state == State::Closed || self.state == State::TimeWait {
             return;
         }
-        self.dues.reset = self.state.abort_sends_reset();
+        self.dues.reset = ResetCause::of(reason).filter(|_| self.state.abort_sends_reset());
         self.membership.wants_output = true;
         self.end(cx, Input::Abort, reason);
     }
@@ -312,7 +331,7 @@ impl Connection {
     /// Whether a connection that is over has a last word to say.
     pub(super) fn owes_output(&self) -> bool {
         let owes_ack = self.state == State::TimeWait && matches!(self.receiver.ack_due(), AckDue::Now(_));
-        self.dues.reset || owes_ack
+        self.dues.reset.is_some() || owes_ack
     }
 
     /// Bytes that may be in flight now.

@@ -2,7 +2,9 @@
 
 use netloom_base::Counter;
 
-use super::reason::{EndReason, RetransmitCause, SendBlockedBy};
+use super::reason::{
+    ChallengeCause, EndReason, ProbeCause, ResetCause, RetransmitCause, RtoCause, SendBlockedBy,
+};
 
 /// Numbers of one [`Tcp`](super::Tcp). Drops are counted by whoever called `input`, which returns their reason.
 #[derive(Clone, Debug, Default)]
@@ -29,11 +31,7 @@ pub struct TcpCounters {
     pub time_wait_evicted: Counter,
     /// Connections that left TIME-WAIT for a new one between the same ends (RFC 6191).
     pub time_wait_reused: Counter,
-    /// Resets sent.
-    pub resets_sent: Counter,
-    /// Challenge acknowledgments sent (RFC 5961).
-    pub challenge_acks_sent: Counter,
-    /// Challenge acknowledgments that the limit kept back.
+    /// Challenges that the limit kept back.
     pub challenge_acks_limited: Counter,
     /// Answers without a connection that were not sent because too many waited.
     pub replies_dropped: Counter,
@@ -43,53 +41,122 @@ pub struct TcpCounters {
     pub out_of_order_segments: Counter,
     /// Duplicates that peers were told of (D-SACK, RFC 2883).
     pub duplicates_reported: Counter,
-    /// Retransmission timers that ran out.
-    pub retransmission_timeouts: Counter,
-    /// Probes of shut windows.
-    pub window_probes_sent: Counter,
-    /// Keep-alive probes.
-    pub keepalives_sent: Counter,
-    retransmits: [Counter; RetransmitCause::ALL.len()],
-    blocked: [Counter; SendBlockedBy::ALL.len()],
-    ends: [Counter; EndReason::ALL.len()],
+    retransmits: Tally<{ RetransmitCause::ALL.len() }>,
+    timeouts: Tally<{ RtoCause::ALL.len() }>,
+    probes: Tally<{ ProbeCause::ALL.len() }>,
+    blocked: Tally<{ SendBlockedBy::ALL.len() }>,
+    resets: Tally<{ ResetCause::ALL.len() }>,
+    challenges: Tally<{ ChallengeCause::ALL.len() }>,
+    ends: Tally<{ EndReason::ALL.len() }>,
+}
+
+/// A counter for each of `N` reasons, by their discriminants.
+#[derive(Clone, Debug)]
+struct Tally<const N: usize>([Counter; N]);
+
+impl<const N: usize> Default for Tally<N> {
+    fn default() -> Self {
+        Self([Counter::default(); N])
+    }
+}
+
+impl<const N: usize> Tally<N> {
+    fn add(&mut self, index: usize, count: u64) {
+        if let Some(counter) = self.0.get_mut(index) {
+            counter.add(count);
+        }
+    }
+
+    fn get(&self, index: usize) -> u64 {
+        self.0.get(index).map_or(0, |counter| counter.get())
+    }
+
+    fn total(&self) -> u64 {
+        self.0.iter().map(|counter| counter.get()).fold(0, u64::wrapping_add)
+    }
 }
 
 impl TcpCounters {
     /// Segments sent again for `cause`.
     pub fn retransmits(&self, cause: RetransmitCause) -> u64 {
-        self.retransmits.get(cause as usize).map_or(0, |counter| counter.get())
-    }
-
-    /// How often a sender began to be blocked by `reason`.
-    pub fn blocked(&self, reason: SendBlockedBy) -> u64 {
-        self.blocked.get(reason as usize).map_or(0, |counter| counter.get())
-    }
-
-    /// Connections that ended for `reason`.
-    pub fn ended(&self, reason: EndReason) -> u64 {
-        self.ends.get(reason as usize).map_or(0, |counter| counter.get())
+        self.retransmits.get(cause as usize)
     }
 
     /// Segments sent again for any cause.
     pub fn retransmits_total(&self) -> u64 {
-        self.retransmits.iter().map(|counter| counter.get()).fold(0, u64::wrapping_add)
+        self.retransmits.total()
+    }
+
+    /// Retransmission timers that ran out while `cause` was outstanding.
+    pub fn timeouts(&self, cause: RtoCause) -> u64 {
+        self.timeouts.get(cause as usize)
+    }
+
+    /// Retransmission timers that ran out.
+    pub fn timeouts_total(&self) -> u64 {
+        self.timeouts.total()
+    }
+
+    /// Probes sent for `cause`.
+    pub fn probes(&self, cause: ProbeCause) -> u64 {
+        self.probes.get(cause as usize)
+    }
+
+    /// How often a sender began to be blocked by `reason`.
+    pub fn blocked(&self, reason: SendBlockedBy) -> u64 {
+        self.blocked.get(reason as usize)
+    }
+
+    /// Resets sent for `cause`.
+    pub fn resets(&self, cause: ResetCause) -> u64 {
+        self.resets.get(cause as usize)
+    }
+
+    /// Resets sent.
+    pub fn resets_total(&self) -> u64 {
+        self.resets.total()
+    }
+
+    /// Challenges sent for `cause`.
+    pub fn challenges(&self, cause: ChallengeCause) -> u64 {
+        self.challenges.get(cause as usize)
+    }
+
+    /// Challenges sent.
+    pub fn challenges_total(&self) -> u64 {
+        self.challenges.total()
+    }
+
+    /// Connections that ended for `reason`.
+    pub fn ended(&self, reason: EndReason) -> u64 {
+        self.ends.get(reason as usize)
     }
 
     pub(super) fn count_retransmit(&mut self, cause: RetransmitCause, segments: u64) {
-        if let Some(counter) = self.retransmits.get_mut(cause as usize) {
-            counter.add(segments);
-        }
+        self.retransmits.add(cause as usize, segments);
+    }
+
+    pub(super) fn count_timeout(&mut self, cause: RtoCause) {
+        self.timeouts.add(cause as usize, 1);
+    }
+
+    pub(super) fn count_probe(&mut self, cause: ProbeCause) {
+        self.probes.add(cause as usize, 1);
     }
 
     pub(super) fn count_blocked(&mut self, reason: SendBlockedBy) {
-        if let Some(counter) = self.blocked.get_mut(reason as usize) {
-            counter.increment();
-        }
+        self.blocked.add(reason as usize, 1);
+    }
+
+    pub(super) fn count_reset(&mut self, cause: ResetCause) {
+        self.resets.add(cause as usize, 1);
+    }
+
+    pub(super) fn count_challenge(&mut self, cause: ChallengeCause) {
+        self.challenges.add(cause as usize, 1);
     }
 
     pub(super) fn count_end(&mut self, reason: EndReason) {
-        if let Some(counter) = self.ends.get_mut(reason as usize) {
-            counter.increment();
-        }
+        self.ends.add(reason as usize, 1);
     }
 }

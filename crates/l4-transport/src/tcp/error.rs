@@ -37,6 +37,7 @@ impl TcpError {
             | EndReason::WindowProbeTimeout
             | EndReason::KeepaliveTimeout => Some(soft.unwrap_or(Self::TimedOut)),
             EndReason::Aborted
+            | EndReason::AddressLost
             | EndReason::ClosedInHandshake
             | EndReason::ClosedUnread
             | EndReason::DataAfterClose

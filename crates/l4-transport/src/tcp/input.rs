@@ -5,9 +5,10 @@
 
 use netloom_base::DropReason;
 use netloom_wire::{SeqNumber, TcpFlags, TcpHeader};
+use tracing::trace;
 
 use super::connection::{Connection, Context, Notices, Origin};
-use super::reason::EndReason;
+use super::reason::{ChallengeCause, EndReason, ResetCause};
 use super::segment::{Reply, Segment};
 use super::state::{Input, State};
 
@@ -62,7 +63,7 @@ impl Connection {
         match segment.header.options.timestamps {
             // [7323-38]
             Some(theirs) if self.receiver.is_old_timestamp(cx.now, theirs.value) => {
-                self.answer_out_of_window(cx, segment);
+                self.answer_out_of_window(cx, segment, ChallengeCause::OldTimestamp);
                 Err(DropReason::TcpPaws)
             }
             Some(_) => Ok(()),
@@ -92,7 +93,7 @@ impl Connection {
             return Ok(());
         }
         if !segment.has(TcpFlags::RST) {
-            self.answer_out_of_window(cx, segment);
+            self.answer_out_of_window(cx, segment, ChallengeCause::OutOfWindow);
         }
         Err(DropReason::TcpOutOfWindow)
     }
@@ -111,24 +112,24 @@ impl Connection {
 
     /// Acknowledges a segment that is not acceptable. One without text is answered only so often, or two ends that
     /// disagree would answer each other for ever.
-    fn answer_out_of_window(&mut self, cx: &Context<'_>, segment: &Segment<'_>) {
+    fn answer_out_of_window(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>, cause: ChallengeCause) {
         if segment.text.is_empty() && !segment.has(TcpFlags::FIN) {
             let interval = cx.config.out_of_window_ack_interval;
             if self.out_of_window_ack_at.is_some_and(|at| cx.now.saturating_since(at) < interval) {
+                cx.counters.challenge_acks_limited.increment();
                 return;
             }
             self.out_of_window_ack_at = Some(cx.now);
         }
         self.note_duplicate(segment);
-        self.receiver.owe_ack_now(1);
-        self.membership.wants_output = true;
+        self.owe_challenge(cx, cause);
     }
 
     /// Second: a reset. [9293 SHLD-2]: with text or without.
     fn check_rst(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) -> Result<(), DropReason> {
         if segment.header.sequence != self.receiver.rcv_nxt {
             // [9293-u05] [9293-u06] [5961-04] [5961-05]
-            self.challenge(cx);
+            self.challenge(cx, ChallengeCause::InexactReset);
             return Err(DropReason::TcpBadReset);
         }
         // [9293-u04] [5961-03] [5961-09] [9293 MUST-12]
@@ -152,7 +153,7 @@ impl Connection {
     fn check_syn(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) -> Result<(), DropReason> {
         if segment.has(TcpFlags::SYN) {
             // [9293-u07] [9293-u08] [5961-06] [5961-07] [5961-08]
-            self.challenge(cx);
+            self.challenge(cx, ChallengeCause::UnexpectedSyn);
             return Err(DropReason::TcpUnexpectedSyn);
         }
         Ok(())
@@ -177,8 +178,7 @@ impl Connection {
             let is_acceptable =
                 acknowledgment.after(self.sender.snd_una) && acknowledgment.at_or_before(self.sender.snd_nxt);
             if !is_acceptable {
-                cx.counters.resets_sent.increment();
-                cx.reply(self.reset_at(segment.header.acknowledgment));
+                cx.refuse(ResetCause::BadAckInHandshake, self.reset_at(segment.header.acknowledgment));
                 return Err(DropReason::TcpBadAck);
             }
             self.establish(cx, segment, Input::AckOfSyn);
@@ -251,7 +251,7 @@ impl Connection {
     }
 
     /// An acknowledgment that makes the peer prove that it is the peer; so many an interval. [5961-13] [5961-14]
-    pub(super) fn challenge(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn challenge(&mut self, cx: &mut Context<'_>, cause: ChallengeCause) {
         if cx.now.saturating_since(self.challenge_since) >= cx.config.challenge_ack_interval {
             self.challenge_since = cx.now;
             self.attempts.challenge = 0;
@@ -261,7 +261,12 @@ impl Connection {
             return;
         }
         self.attempts.challenge += 1;
-        cx.counters.challenge_acks_sent.increment();
+        self.owe_challenge(cx, cause);
+    }
+
+    fn owe_challenge(&mut self, cx: &mut Context<'_>, cause: ChallengeCause) {
+        trace!(tuple = %self.tuple, %cause, "challenge");
+        cx.counters.count_challenge(cause);
         self.receiver.owe_ack_now(1);
         self.membership.wants_output = true;
     }

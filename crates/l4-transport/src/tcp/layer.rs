@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use netloom_base::{DeadlineQueue, HashKey, Instant, KeyedMap, Rng, Slab, SlabId};
+use tracing::trace;
 
 use super::config::{TcpBind, TcpConfig, TxSegmentation};
 use super::connection::{Advice, Connection, Context, Notices, Owner};
@@ -10,6 +11,7 @@ use super::counters::TcpCounters;
 use super::id::{PathAdvice, TcpEvent, TcpListenerId, TcpSocketId};
 use super::isn::IsnGenerator;
 use super::listener::Listener;
+use super::reason::{RetransmitCause, RtoCause};
 use super::segment::Reply;
 use super::state::State;
 use super::syn_cache::SynCacheEntry;
@@ -166,12 +168,6 @@ impl Tcp {
         Some(work(half_open.get_mut(id)?, &mut Context { now, config, counters, replies }))
     }
 
-    /// Queues an answer beside any stream.
-    pub(super) fn reply(&mut self, now: Instant, reply: Reply) {
-        let Self { config, counters, replies, .. } = self;
-        Context { now, config, counters, replies }.reply(reply);
-    }
-
     /// Brings the tables and queues in line with what a connection has become.
     pub(super) fn settle(&mut self, now: Instant, id: SlabId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
@@ -323,21 +319,24 @@ impl Tcp {
     /// The SYN-ACK was not answered in time.
     fn on_half_open_timeout(&mut self, id: SlabId) {
         let Some(entry) = self.half_open.get_mut(id) else { return };
+        trace!(tuple = %entry.tuple, cause = %RtoCause::SynAck, "timeout");
+        self.counters.count_timeout(RtoCause::SynAck);
         if entry.retries >= self.config.syn_retries {
             self.counters.half_open_expired.increment();
             self.remove_half_open(id);
             return;
         }
         entry.retries += 1;
-        self.queue_syn_ack(id);
+        self.queue_syn_ack(id, Some(RetransmitCause::SynTimeout));
     }
 
-    /// A SYN-ACK waits to be sent.
-    pub(super) fn queue_syn_ack(&mut self, id: SlabId) {
+    /// A SYN-ACK waits to be sent; `again`: why, if it was sent before.
+    pub(super) fn queue_syn_ack(&mut self, id: SlabId, again: Option<RetransmitCause>) {
         if let Some(entry) = self.half_open.get_mut(id)
             && !entry.is_queued
         {
             entry.is_queued = true;
+            entry.again = again;
             self.ready_half_open.push_back(id);
         }
     }

@@ -7,12 +7,13 @@ use core::num::NonZeroU16;
 
 use netloom_base::Instant;
 use netloom_wire::{SeqNumber, TcpFlags, TcpHeader, TcpOptions, ip_header_len};
+use tracing::trace;
 
 use super::config::TcpConfig;
 use super::congestion::IdleSample;
 use super::connection::{Connection, Context};
 use super::negotiation::{syn_ack_options, syn_options};
-use super::reason::{RetransmitCause, SendBlockedBy};
+use super::reason::{ProbeCause, RetransmitCause, SendBlockedBy};
 use super::receiver::AckDue;
 use super::segment::{Draft, Text};
 use super::state::State;
@@ -35,9 +36,9 @@ struct Decision {
 impl Connection {
     /// The next segment, if there is one: it counts as sent.
     pub(super) fn poll_segment(&mut self, cx: &mut Context<'_>) -> Option<Draft> {
-        if self.dues.reset {
-            self.dues.reset = false;
-            cx.counters.resets_sent.increment();
+        if let Some(cause) = self.dues.reset.take() {
+            trace!(tuple = %self.tuple, %cause, "reset");
+            cx.counters.count_reset(cause);
             return Some(self.reset_draft(cx.now));
         }
         match self.state {
@@ -104,6 +105,9 @@ impl Connection {
         };
         if self.attempts.syn > 0 {
             self.count_retransmit(cx, RetransmitCause::SynTimeout, 1);
+        } else if self.state == State::SynReceived {
+            self.sender.repeat(now, self.sender.iss + 1);
+            self.count_retransmit(cx, RetransmitCause::SynRepeated, 1);
         } else {
             self.sender.advance(now, self.sender.iss + 1);
         }
@@ -135,7 +139,7 @@ impl Connection {
             return None;
         }
         self.dues.keepalive = false;
-        cx.counters.keepalives_sent.increment();
+        self.count_probe(cx, ProbeCause::Idle);
         let options = self.ack_options(cx, self.sender.mss);
         let window = self.receiver.announce();
         self.note_ack_sent(false);
@@ -164,6 +168,7 @@ impl Connection {
 
     fn note_blocked(&mut self, cx: &mut Context<'_>, blocked: SendBlockedBy) {
         if self.blocked_by != blocked {
+            trace!(tuple = %self.tuple, was = %self.blocked_by, now = %blocked, "blocked by");
             self.blocked_by = blocked;
             cx.counters.count_blocked(blocked);
         }
@@ -315,7 +320,9 @@ impl Connection {
         self.totals.bytes_sent += u64::from(new_len);
         if is_probe {
             self.dues.window_probe = false;
-            cx.counters.window_probes_sent.increment();
+            let is_shut = self.sender.snd_wnd == 0;
+            let cause = if is_shut { ProbeCause::WindowShut } else { ProbeCause::WindowTooSmall };
+            self.count_probe(cx, cause);
         }
         if !self.sender.is_outstanding() {
             self.restart_user_timeout_at_send(cx.now);
@@ -379,8 +386,13 @@ impl Connection {
         TcpHeader { urgent_pointer: u16::try_from(urgent).unwrap_or(u16::MAX), ..header }
     }
 
+    fn count_probe(&self, cx: &mut Context<'_>, cause: ProbeCause) {
+        trace!(tuple = %self.tuple, %cause, "probe");
+        cx.counters.count_probe(cause);
+    }
+
     fn count_retransmit(&mut self, cx: &mut Context<'_>, cause: RetransmitCause, parts: u32) {
-        tracing::trace!(tuple = %self.tuple, %cause, parts, "sent again");
+        trace!(tuple = %self.tuple, %cause, parts, "sent again");
         cx.counters.count_retransmit(cause, parts.into());
         self.totals.retransmits = self.totals.retransmits.saturating_add(parts);
     }

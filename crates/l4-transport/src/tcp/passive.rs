@@ -7,6 +7,7 @@ use super::config::{SocketOptions, TcpBind};
 use super::connection::{Connection, Opening, Origin, Owner, buffer_limits};
 use super::layer::{Slot, Tcp};
 use super::negotiation::{Negotiated, mss_of_mtu, negotiate, peer_mss};
+use super::reason::ResetCause;
 use super::segment::Segment;
 use super::state::Input;
 use super::syn_cache::{HalfOpening, SynCacheEntry};
@@ -30,11 +31,14 @@ impl Tcp {
         if segment.has(TcpFlags::RST) {
             return Err(DropReason::TcpNoConnection);
         }
-        let listener = self.listener_for(segment);
-        let Some(id) = listener.filter(|_| !segment.has(TcpFlags::ACK)) else {
-            self.refuse(now, segment);
+        let Some(id) = self.listener_for(segment) else {
+            self.refuse(now, segment, ResetCause::NoListener);
             return Err(DropReason::TcpNoConnection);
         };
+        if segment.has(TcpFlags::ACK) {
+            self.refuse(now, segment, ResetCause::AckInListen);
+            return Err(DropReason::TcpNoConnection);
+        }
         if !Self::is_opening(segment) {
             return Err(DropReason::TcpMalformed);
         }
@@ -92,7 +96,7 @@ impl Tcp {
         if let Some(listener) = listeners.get_mut(listener_id) {
             listener.add_half_open(id, |entry| half_open.get(entry).is_some());
         }
-        self.queue_syn_ack(id);
+        self.queue_syn_ack(id, None);
         Ok(())
     }
 

@@ -1,4 +1,5 @@
-//! Typed reasons: why something was sent again, why nothing is sent, why a connection ended.
+//! Typed reasons: why something was sent again, why nothing is sent, why a peer was refused, challenged or probed, why a
+//! connection ended. docs/tcp.md lists them all.
 
 use core::fmt;
 
@@ -38,6 +39,8 @@ reasons! {
     RetransmitCause {
         /// A SYN or SYN-ACK was not acknowledged in time (RFC 6298).
         SynTimeout = "syn_timeout",
+        /// The peer's SYN came again, or crossed ours: our SYN goes again with its acknowledgment.
+        SynRepeated = "syn_repeated",
         /// The retransmission timer ran out (RFC 6298 5.4), or what follows it in slow start.
         Timeout = "timeout",
         /// The third duplicate acknowledgment (RFC 5681 3.2).
@@ -94,6 +97,8 @@ reasons! {
         KeepaliveTimeout = "keepalive_timeout",
         /// The user aborted it.
         Aborted = "aborted",
+        /// The local address was lost to another host (RFC 5227 2.4).
+        AddressLost = "address_lost",
         /// The user closed it before it was established.
         ClosedInHandshake = "closed_in_handshake",
         /// The user closed it with received data unread (RFC 9293 3.6.1).
@@ -108,5 +113,100 @@ reasons! {
         FinWait2Timeout = "fin_wait2_timeout",
         /// Closed by the user, and the peer took nothing of what was left to send for too long.
         OrphanTimeout = "orphan_timeout",
+    }
+}
+
+reasons! {
+    /// What a retransmission timer waited for in vain (RFC 6298).
+    RtoCause {
+        /// The answer to our SYN.
+        Syn = "syn",
+        /// The acknowledgment of our SYN-ACK.
+        SynAck = "syn_ack",
+        /// The acknowledgment of data.
+        Data = "data",
+        /// The acknowledgment of our FIN alone.
+        Fin = "fin",
+    }
+}
+
+reasons! {
+    /// Why a peer was asked for a sign of life or of room.
+    ProbeCause {
+        /// Its window is shut (RFC 9293 3.8.6.1).
+        WindowShut = "window_shut",
+        /// Its window is too small to be worth a segment, and was for long (RFC 9293 3.8.6.2.1).
+        WindowTooSmall = "window_too_small",
+        /// Nothing was heard of it for long (RFC 9293 3.8.4).
+        Idle = "idle",
+    }
+}
+
+reasons! {
+    /// Why a reset was sent (RFC 9293 3.5.2).
+    ResetCause {
+        /// A segment for a port on which nobody listens, or of a connection that is no more.
+        NoListener = "no_listener",
+        /// An acknowledgment for a listener, which has sent nothing.
+        AckInListen = "ack_in_listen",
+        /// An acknowledgment, in a handshake, of what we never sent: an old connection's, or a guess.
+        BadAckInHandshake = "bad_ack_in_handshake",
+        /// The user aborted the connection.
+        Aborted = "aborted",
+        /// The local address was lost to another host (RFC 5227 2.4).
+        AddressLost = "address_lost",
+        /// The user closed it with received data unread (RFC 9293 3.6.1).
+        ClosedUnread = "closed_unread",
+        /// Data came after the user had closed it (RFC 9293 3.6.1).
+        DataAfterClose = "data_after_close",
+        /// Its listener was closed before it was accepted.
+        ListenerClosed = "listener_closed",
+        /// Keep-alive probes were not answered (RFC 9293 3.8.4).
+        KeepaliveTimeout = "keepalive_timeout",
+        /// Closed by the user, and the peer took nothing of what was left to send for too long.
+        OrphanTimeout = "orphan_timeout",
+    }
+}
+
+impl ResetCause {
+    /// Why a connection that we end for `reason` is reset; `None` where its end needs no word to the peer, or where the
+    /// peer has long been silent.
+    pub(super) const fn of(reason: EndReason) -> Option<Self> {
+        match reason {
+            EndReason::Aborted => Some(Self::Aborted),
+            EndReason::AddressLost => Some(Self::AddressLost),
+            EndReason::ClosedUnread => Some(Self::ClosedUnread),
+            EndReason::DataAfterClose => Some(Self::DataAfterClose),
+            EndReason::ListenerClosed => Some(Self::ListenerClosed),
+            EndReason::KeepaliveTimeout => Some(Self::KeepaliveTimeout),
+            EndReason::OrphanTimeout => Some(Self::OrphanTimeout),
+            EndReason::Finished
+            | EndReason::ResetByPeer
+            | EndReason::Refused
+            | EndReason::HandshakeTimeout
+            | EndReason::RetransmissionTimeout
+            | EndReason::UserTimeout
+            | EndReason::WindowProbeTimeout
+            | EndReason::ClosedInHandshake
+            | EndReason::IcmpRefused
+            | EndReason::FinWait2Timeout => None,
+        }
+    }
+}
+
+reasons! {
+    /// Why a segment that does not fit was answered by an acknowledgment of what does: only a peer that is what it seems
+    /// learns from it.
+    ChallengeCause {
+        /// A reset in the window, but not at its edge (RFC 5961 3.2).
+        InexactReset = "inexact_reset",
+        /// A SYN where none belongs (RFC 5961 4.2).
+        UnexpectedSyn = "unexpected_syn",
+        /// An acknowledgment of what was never sent, or of what lies too far back (RFC 5961 5.2).
+        BadAck = "bad_ack",
+        /// A segment outside the window (RFC 9293 3.10.7.4, first).
+        OutOfWindow = "out_of_window",
+        /// A timestamp that is too old (RFC 7323 5.3).
+        OldTimestamp = "old_timestamp",
     }
 }

@@ -11,7 +11,7 @@ use super::error::{ConnectError, NoSuchSocket, RecvError, SendError, TcpError};
 use super::id::{Recv, TcpSocketId};
 use super::layer::{Slot, Tcp};
 use super::negotiation::mss_of_mtu;
-use super::reason::EndReason;
+use super::reason::{EndReason, SendBlockedBy};
 use super::state::{Input, State};
 use super::timers::Timer;
 use super::tuple::FourTuple;
@@ -117,7 +117,7 @@ impl Tcp {
     /// # Errors
     /// After the sending side was shut down, or the connection has ended.
     pub fn send(&mut self, now: Instant, id: TcpSocketId, bytes: &[u8]) -> Result<usize, SendError> {
-        self.with_held(now, id, |connection, _| connection.write(now, bytes))
+        self.with_held(now, id, |connection, cx| connection.write(cx, bytes))
             .unwrap_or(Err(SendError::NotFound))
     }
 
@@ -127,8 +127,8 @@ impl Tcp {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_urgent(&mut self, now: Instant, id: TcpSocketId, bytes: &[u8]) -> Result<usize, SendError> {
-        self.with_held(now, id, |connection, _| {
-            let written = connection.write(now, bytes)?;
+        self.with_held(now, id, |connection, cx| {
+            let written = connection.write(cx, bytes)?;
             if written > 0 {
                 connection.sender.urgent_end = Some(connection.sender.data_end());
             }
@@ -212,10 +212,10 @@ impl Tcp {
 
     /// Ends every connection of a local address that is lost to another host (RFC 5227 2.4). Walks the table.
     pub fn abort_local(&mut self, now: Instant, address: IpAddr) {
-        self.abort_where(now, |connection| connection.tuple.local_address == address);
+        self.abort_where(now, EndReason::AddressLost, |connection| connection.tuple.local_address == address);
     }
 
-    fn abort_where(&mut self, now: Instant, is_meant: impl Fn(&Connection) -> bool) {
+    fn abort_where(&mut self, now: Instant, reason: EndReason, is_meant: impl Fn(&Connection) -> bool) {
         let connections: Vec<SlabId> = self
             .connections
             .iter()
@@ -223,14 +223,14 @@ impl Tcp {
             .map(|(id, _)| id)
             .collect();
         for id in connections {
-            self.with_connection(now, id, |connection, cx| connection.abort(cx, EndReason::Aborted));
+            self.with_connection(now, id, |connection, cx| connection.abort(cx, reason));
         }
     }
 
     /// Ends every connection with a reset, also those that nobody holds, and forgets handshakes and TIME-WAIT. Listeners
     /// stay. Walks the tables.
     pub fn abort_all(&mut self, now: Instant) {
-        self.abort_where(now, |_| true);
+        self.abort_where(now, EndReason::Aborted, |_| true);
         let half_open: Vec<SlabId> = self.half_open.iter().map(|(id, _)| id).collect();
         for id in half_open {
             self.remove_half_open(id);
@@ -328,18 +328,22 @@ impl Tcp {
 }
 
 impl Connection {
-    fn write(&mut self, now: Instant, bytes: &[u8]) -> Result<usize, SendError> {
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, SendError> {
         if let Some(error) = self.error() {
             return Err(SendError::Failed(error));
         }
         if self.sender.has_fin || self.is_over() {
             return Err(SendError::Shutdown);
         }
+        let is_first = self.sender.unsent_len() == 0;
         let written = self.sender.write(bytes, self.congestion.window());
+        if is_first && written > 0 && !self.state.is_synchronized() {
+            cx.counters.count_blocked(SendBlockedBy::Handshake);
+        }
         if written > 0 {
             self.membership.wants_output |= self.state.is_synchronized();
             if self.options.user_timeout.is_some() && !self.timers.is_armed(Timer::UserTimeout) {
-                self.restart_user_timeout(now);
+                self.restart_user_timeout(cx.now);
             }
         }
         Ok(written)

@@ -18,6 +18,7 @@ use netloom_wire::{SeqNumber, TcpFlags, TcpHeader, TcpOptions, TcpTimestamps};
 use super::connection::Context;
 use super::isn::timestamp;
 use super::negotiation::{Negotiated, syn_ack_options};
+use super::reason::{ChallengeCause, ResetCause, RetransmitCause};
 use super::rtt::{INITIAL_RTO, MAX_RTO};
 use super::segment::{Reply, Segment};
 use super::tuple::FourTuple;
@@ -43,6 +44,8 @@ pub(super) struct SynCacheEntry {
     challenges: u8,
     /// Whether the SYN-ACK was sent again because the SYN came again.
     pub(super) is_repeated: bool,
+    /// Why the SYN-ACK that waits to be sent goes again, if it does.
+    pub(super) again: Option<RetransmitCause>,
     /// Whether a SYN-ACK waits to be sent.
     pub(super) is_queued: bool,
 }
@@ -96,6 +99,7 @@ impl SynCacheEntry {
             retries: 0,
             challenges: 0,
             is_repeated: false,
+            again: None,
             is_queued: false,
         }
     }
@@ -137,28 +141,28 @@ impl SynCacheEntry {
                 return HalfOpenVerdict::Repeat;
             }
             // [9293-u07] [5961-07]: a SYN of another connection; its sender resets ours if that is stale.
-            self.answer(cx);
+            self.answer(cx, ChallengeCause::UnexpectedSyn);
             return HalfOpenVerdict::Stay(Err(DropReason::TcpUnexpectedSyn));
         }
         if self.is_old(segment) {
-            self.answer(cx);
+            self.answer(cx, ChallengeCause::OldTimestamp);
             return HalfOpenVerdict::Stay(Err(DropReason::TcpPaws));
         }
         if !sequence.is_within(rcv_nxt, window + 1) {
-            self.answer(cx);
+            self.answer(cx, ChallengeCause::OutOfWindow);
             return HalfOpenVerdict::Stay(Err(DropReason::TcpOutOfWindow));
         }
         if !segment.has(TcpFlags::ACK) {
             return HalfOpenVerdict::Stay(Err(DropReason::TcpNoAck));
         }
         if segment.header.acknowledgment != self.iss + 1 {
-            cx.counters.resets_sent.increment();
             let header = TcpHeader {
                 acknowledgment: SeqNumber(0),
                 window: 0,
                 ..self.header(segment.header.acknowledgment, TcpFlags::RST, TcpOptions::default())
             };
-            cx.reply(Reply { tuple: self.tuple, header, traffic_class: self.traffic_class });
+            let reset = Reply { tuple: self.tuple, header, traffic_class: self.traffic_class };
+            cx.refuse(ResetCause::BadAckInHandshake, reset);
             return HalfOpenVerdict::Stay(Err(DropReason::TcpBadAck));
         }
         HalfOpenVerdict::Promote
@@ -176,7 +180,7 @@ impl SynCacheEntry {
             return HalfOpenVerdict::Remove;
         }
         if sequence.is_within(rcv_nxt, window) {
-            self.answer(cx);
+            self.answer(cx, ChallengeCause::InexactReset);
         }
         HalfOpenVerdict::Stay(Err(DropReason::TcpBadReset))
     }
@@ -192,13 +196,12 @@ impl SynCacheEntry {
     }
 
     /// An acknowledgment of the SYN, so many in an entry's life.
-    fn answer(&mut self, cx: &mut Context<'_>) {
+    fn answer(&mut self, cx: &mut Context<'_>, cause: ChallengeCause) {
         if self.challenges >= cx.config.challenge_acks {
             cx.counters.challenge_acks_limited.increment();
             return;
         }
         self.challenges += 1;
-        cx.counters.challenge_acks_sent.increment();
         let timestamps = self
             .negotiated
             .timestamps
@@ -208,6 +211,7 @@ impl SynCacheEntry {
             window: self.window >> self.negotiated.rcv_shift,
             ..self.header(self.iss + 1, TcpFlags::ACK, options)
         };
-        cx.reply(Reply { tuple: self.tuple, header, traffic_class: self.traffic_class });
+        let answer = Reply { tuple: self.tuple, header, traffic_class: self.traffic_class };
+        cx.challenge(cause, answer);
     }
 }

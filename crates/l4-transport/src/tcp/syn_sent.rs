@@ -5,7 +5,7 @@ use netloom_wire::TcpFlags;
 
 use super::connection::{Connection, Context};
 use super::negotiation::{negotiate, peer_mss};
-use super::reason::EndReason;
+use super::reason::{EndReason, ResetCause};
 use super::segment::Segment;
 use super::state::Input;
 
@@ -51,8 +51,7 @@ impl Connection {
             return Ok(true);
         }
         if !segment.has(TcpFlags::RST) {
-            cx.counters.resets_sent.increment();
-            cx.reply(self.reset_at(acknowledgment));
+            cx.refuse(ResetCause::BadAckInHandshake, self.reset_at(acknowledgment));
         }
         Err(DropReason::TcpBadAck)
     }

@@ -9,6 +9,7 @@ use netloom_wire::{SeqNumber, TcpFlags, TcpHeader, TcpOptions, TcpTimestamps};
 
 use super::connection::{Connection, Context};
 use super::isn::timestamp;
+use super::reason::ChallengeCause;
 use super::segment::{Reply, Segment};
 use super::tuple::FourTuple;
 
@@ -74,7 +75,7 @@ impl TimeWait {
             }
             // [9293-u05] [5961-04]
             if sequence.is_within(self.rcv_nxt, window) {
-                self.answer_within_limit(cx);
+                self.answer_within_limit(cx, ChallengeCause::InexactReset);
             }
             return TimeWaitVerdict::Stay(Err(DropReason::TcpBadReset));
         }
@@ -83,15 +84,16 @@ impl TimeWait {
             return TimeWaitVerdict::Reopen { beyond: self.snd_nxt + u32::from(u16::MAX) };
         }
         if segment.has(TcpFlags::SYN) {
-            self.answer_within_limit(cx);
+            self.answer_within_limit(cx, ChallengeCause::UnexpectedSyn);
             return TimeWaitVerdict::Stay(Err(DropReason::TcpUnexpectedSyn));
         }
         if segment.has(TcpFlags::FIN) && segment.end() == self.rcv_nxt {
-            self.answer(cx);
+            let answer = self.answer(cx);
+            cx.reply(answer);
             return TimeWaitVerdict::Restart;
         }
         if segment.sequence_len() > 0 || !sequence.is_within(self.rcv_nxt, window) {
-            self.answer_within_limit(cx);
+            self.answer_within_limit(cx, ChallengeCause::OutOfWindow);
             return TimeWaitVerdict::Stay(Err(DropReason::TcpOutOfWindow));
         }
         TimeWaitVerdict::Stay(Ok(()))
@@ -108,19 +110,21 @@ impl TimeWait {
     }
 
     /// Answers at most once in the interval of answers out of the window.
-    fn answer_within_limit(&mut self, cx: &mut Context<'_>) {
+    fn answer_within_limit(&mut self, cx: &mut Context<'_>, cause: ChallengeCause) {
         let now = timestamp(cx.now, 0);
         let interval = u32::try_from(cx.config.out_of_window_ack_interval.as_millis()).unwrap_or(u32::MAX);
         if self.has_answered && now.wrapping_sub(self.answered_at) < interval {
+            cx.counters.challenge_acks_limited.increment();
             return;
         }
         self.has_answered = true;
         self.answered_at = now;
-        self.answer(cx);
+        let answer = self.answer(cx);
+        cx.challenge(cause, answer);
     }
 
-    /// Acknowledges once more what was acknowledged before.
-    fn answer(&self, cx: &mut Context<'_>) {
+    /// What acknowledges once more what was acknowledged before.
+    fn answer(&self, cx: &Context<'_>) -> Reply {
         let timestamps = self
             .timestamps
             .then(|| TcpTimestamps { value: timestamp(cx.now, self.ts_offset), echo_reply: self.ts_recent });
@@ -134,6 +138,6 @@ impl TimeWait {
             urgent_pointer: 0,
             options: TcpOptions { timestamps, ..TcpOptions::default() },
         };
-        cx.reply(Reply { tuple: self.tuple, header, traffic_class: 0 });
+        Reply { tuple: self.tuple, header, traffic_class: 0 }
     }
 }

@@ -3,10 +3,11 @@
 use core::time::Duration;
 
 use netloom_base::Instant;
+use tracing::trace;
 
 use super::config::TcpConfig;
 use super::connection::{Advice, Connection, Context, Notices, Owner};
-use super::reason::{EndReason, RetransmitCause};
+use super::reason::{EndReason, ResetCause, RetransmitCause, RtoCause};
 use super::state::{Input, State};
 use super::timers::Timer;
 
@@ -34,7 +35,7 @@ impl Connection {
 
     /// RFC 6298 5.4 to 5.7: the timer was set when something was sent, so nothing goes again earlier. [6298-11]
     fn on_retransmit_timeout(&mut self, cx: &mut Context<'_>) {
-        cx.counters.retransmission_timeouts.increment();
+        self.count_timeout(cx);
         self.totals.timeouts = self.totals.timeouts.saturating_add(1);
         self.sender.stop_timing();
         if matches!(self.state, State::SynSent | State::SynReceived) {
@@ -56,6 +57,27 @@ impl Connection {
         self.rtt.back_off();
         self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());
         self.membership.wants_output = true;
+    }
+
+    fn count_timeout(&self, cx: &mut Context<'_>) {
+        let cause = match self.state {
+            State::SynSent => RtoCause::Syn,
+            State::SynReceived => RtoCause::SynAck,
+            State::Closed
+            | State::Listen
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait => {
+                let is_fin_alone = self.sender.has_fin && self.sender.snd_una == self.sender.data_end();
+                if is_fin_alone { RtoCause::Fin } else { RtoCause::Data }
+            }
+        };
+        trace!(tuple = %self.tuple, %cause, attempts = self.attempts.timeout, rto = ?self.rtt.rto(), "timeout");
+        cx.counters.count_timeout(cause);
     }
 
     /// [9293 MUST-22, MUST-23] [1122-T053] [1122-T071] [1122-T072]
@@ -104,9 +126,7 @@ impl Connection {
             return;
         }
         if self.attempts.keepalive >= keepalive.probes.max(2) {
-            self.dues.reset = true;
-            self.membership.wants_output = true;
-            self.end(cx, Input::Abort, EndReason::KeepaliveTimeout);
+            self.abort(cx, EndReason::KeepaliveTimeout);
             return;
         }
         self.attempts.keepalive += 1;
@@ -126,7 +146,7 @@ impl Connection {
             // The peer would take something: R2 says when to give up on it.
             self.timers.set(Timer::Lifetime, cx.now + cx.config.orphan_timeout);
         } else {
-            self.dues.reset = true;
+            self.dues.reset = ResetCause::of(EndReason::OrphanTimeout);
             self.membership.wants_output = true;
             self.end(cx, Input::Abort, EndReason::OrphanTimeout);
         }

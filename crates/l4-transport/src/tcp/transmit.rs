@@ -6,7 +6,6 @@ use tracing::trace;
 
 use super::connection::Connection;
 use super::layer::Tcp;
-use super::reason::RetransmitCause;
 use super::segment::{Draft, PayloadRef, Reply, SegmentPlan};
 
 impl Tcp {
@@ -55,8 +54,9 @@ impl Tcp {
             let Some(entry) = self.half_open.get_mut(id) else { continue };
             entry.is_queued = false;
             entry.sent_at = now;
-            if entry.retries > 0 || entry.is_repeated {
-                self.counters.count_retransmit(RetransmitCause::SynTimeout, 1);
+            if let Some(cause) = entry.again.take() {
+                trace!(tuple = %entry.tuple, %cause, "sent again");
+                self.counters.count_retransmit(cause, 1);
             }
             let deadline = entry.timeout_from(now);
             if self.half_open_deadlines.get(id.index()).is_none() {

@@ -138,7 +138,7 @@ fn the_third_duplicate_brings_the_lost_segment() {
     assert_eq!(info.recovery, RecoveryPhase::Open);
     assert!(info.cwnd <= 7300, "{}", info.cwnd);
     assert_eq!(lab.tcp.counters().retransmits(RetransmitCause::FastRetransmit), 1);
-    assert_eq!(lab.tcp.counters().retransmission_timeouts.get(), 0);
+    assert_eq!(lab.tcp.counters().timeouts_total(), 0);
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn a_shut_window_is_probed_ever_more_rarely_for_as_long_as_the_peer_answers() {
     lab.window = 1000;
     lab.ack(flow, 0);
     assert_eq!(lab.one().text, b"hello");
-    assert!(lab.tcp.counters().window_probes_sent.get() >= 35);
+    assert!(lab.tcp.counters().probes(ProbeCause::WindowShut) >= 35);
 }
 
 #[test]
