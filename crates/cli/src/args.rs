@@ -30,6 +30,29 @@ IPv6 address). Its exit status is netloom's, 128 plus the signal's number if one
 is ended with it. Ctrl-C goes to the command alone; a SIGTERM, SIGHUP or SIGINT sent to netloom by kill is passed
 on to it (to an interactive shell as SIGHUP), and a second SIGINT kills it.";
 
+/// The language of faults, for `--help`.
+const FAULTS_HELP: &str = "\
+Faults (SPEC is key=value, separated by commas, or `none`):
+  delay=10ms jitter=1ms       time under way, and how far it swings
+  loss=1% burst=4             share of frames lost, and the mean length of a run of losses
+  reorder=0.5% reorder-by=2ms share of frames that come late, and how late
+  dup=0.1% corrupt=0.01%      share of frames that come twice, or with one bit wrong
+  rate=1gbit queue=1000       bits a second, and how many frames wait for their turn
+  mtu=1400                    largest IP packet; bigger ones vanish
+  seed=7                      the same seed gives the same faults to the same traffic
+  in: or out: before a key holds for it and all that follow; without, both ways";
+
+const LINK_EXAMPLE: &str = "\
+Examples:
+  sudo netloom link --tap a0 --tap b0 --impair delay=10ms,loss=1%
+      then give a0 and b0 to two namespaces:
+      sudo ip link set a0 netns left; sudo ip -n left address add 10.1.0.1/24 dev a0; sudo ip -n left link set a0 up
+  sudo netloom link --tap a0 --tap b0 --impair rate=100mbit,queue=100,in:loss=1%
+
+A TAP that is moved to another namespace goes down there and must be raised again; the cable stays plugged in.
+`in:` is what goes in at the first TAP and comes out at the second, `out:` the way back. Ctrl-C ends it, prints
+what was counted and takes away the TAPs that it made.";
+
 /// A TCP/IP stack in user space behind a Linux TUN or TAP interface.
 #[derive(Debug, Parser)]
 #[command(name = "netloom", version, arg_required_else_help = true)]
@@ -53,6 +76,12 @@ pub(crate) enum Command {
     /// The machine's own network is not touched. Needs no root where unprivileged user namespaces are allowed.
     #[command(after_help = SHELL_EXAMPLE)]
     Shell(ShellOptions),
+    /// Join two TAPs by a cable with faults: delay, loss, reordering, a rate
+    ///
+    /// What netem does, for kernels without it, with the model that the simulator and --impair use. TAPs that do not
+    /// exist are made and raised (which takes root or CAP_NET_ADMIN), and go away at the end. Prints one line `ready`.
+    #[command(after_help = format!("{FAULTS_HELP}\n\n{LINK_EXAMPLE}"))]
+    Link(LinkOptions),
     /// Run a command, and end what it leaves behind.
     #[command(name = "__supervise", hide = true)]
     Supervise(SuperviseOptions),
@@ -94,6 +123,12 @@ pub(crate) struct Options {
     /// Write every frame that crosses the interface to a pcapng file
     #[arg(long, value_name = "FILE")]
     pub(crate) pcap: Option<PathBuf>,
+    /// Put faults on the interface, such as delay=10ms,loss=1%; `netloom link --help` lists them
+    ///
+    /// Both ways, or after `in:` towards the stack, after `out:` from it. `up` reads the key `impair` of the --config file
+    /// again on SIGHUP.
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) impair: Option<String>,
     /// Read options from a TOML file; flags win
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -110,6 +145,23 @@ pub(crate) struct ShellOptions {
     /// What to run instead of $SHELL
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Options of `link`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LinkOptions {
+    /// One end of the cable; to be given twice
+    #[arg(long, value_name = "NAME", required = true)]
+    pub(crate) tap: Vec<String>,
+    /// The faults, such as delay=10ms,loss=1%,rate=100mbit
+    #[arg(long, value_name = "SPEC", default_value = "none")]
+    pub(crate) impair: String,
+    /// Largest IP packet of TAPs that it makes, in bytes: 576..65521 [default: 1500]
+    #[arg(long, value_name = "N")]
+    pub(crate) mtu: Option<u32>,
+    /// Print what was counted every second, and log more: -v debug, -vv trace
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
 }
 
 /// Options of the hidden command that stands between `shell` and what it runs.

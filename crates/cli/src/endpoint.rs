@@ -11,6 +11,8 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::sync::{Arc, Mutex};
 
+use netloom::Cable;
+use netloom::impair::ImpairSpec;
 use netloom_device::{CaptureWriter, Captured, Queue, TunTap, TunTapConfig};
 use netloom_wire::Cidr;
 
@@ -28,6 +30,8 @@ pub(crate) struct Endpoint {
     host_addresses: Vec<Cidr>,
     mtu: u16,
     stack: StackHost,
+    /// Between the interface and the stack, if there are to be faults.
+    cable: Option<Cable>,
 }
 
 impl Endpoint {
@@ -53,8 +57,16 @@ impl Endpoint {
                 Box::new(Captured::new(device, writer).map_err(failure)?)
             }
         };
+        let (cable, queue) = match &settings.impair {
+            None => (None, queue),
+            Some(faults) => {
+                let (cable, queue) = Cable::before(queue, faults)
+                    .map_err(|error| Failure::new(format_args!("cannot start the faults: {error}")))?;
+                (Some(cable), queue)
+            }
+        };
         let stack = StackHost::start(queue, &settings, neighborhood, &addresses).await?;
-        Ok(Self { settings, host_addresses: addresses, mtu, stack })
+        Ok(Self { settings, host_addresses: addresses, mtu, stack, cable })
     }
 
     /// What to tell a person; `place` says where to type.
@@ -83,6 +95,27 @@ impl Endpoint {
     /// Stops the services and the stack; a created interface is gone when this returns.
     pub(crate) async fn close(self) {
         self.stack.stop().await;
+        if let Some(cable) = self.cable {
+            let [inbound, outbound] = cable.finish();
+            tracing::debug!(?inbound, ?outbound, "the faults' counters");
+        }
+    }
+
+    /// Whether faults can be changed.
+    pub(crate) fn has_faults(&self) -> bool {
+        self.cable.is_some()
+    }
+
+    /// Changes the faults, if there is a cable to have them.
+    pub(crate) fn set_faults(&self, faults: &ImpairSpec) {
+        if let Some(cable) = &self.cable {
+            cable.set_faults(faults);
+        }
+    }
+
+    /// What it was made from.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 }
 

@@ -1,4 +1,5 @@
-//! The `netloom` command: `up` runs the stack as a daemon, `shell` tries it in a private network namespace.
+//! The `netloom` command: `up` runs the stack as a daemon, `shell` tries it in a private network namespace,
+//! `link` is a cable with faults.
 //!
 //! *Theory of operation.* `main` is synchronous and single-threaded until a command builds its runtime, because
 //! `shell` must move the whole process into a new network namespace first, and only a process of one thread can.
@@ -15,6 +16,7 @@ mod device_access;
 mod endpoint;
 mod failure;
 mod host;
+mod link;
 mod logging;
 mod namespace;
 mod runtime;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Up(options) => up::run(options),
         Command::Shell(options) => shell::run(options),
+        Command::Link(options) => link::run(options),
         Command::Supervise(options) => shell_supervisor::run(&options),
         Command::Exec(options) => shell_exec::run(&options),
     };

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use netloom::impair::ImpairSpec;
 use netloom_base::Medium;
 use netloom_device::{OpenError, check_name};
 use netloom_l7_app::{ServiceSpec, Services};
@@ -79,6 +80,10 @@ pub(crate) struct Settings {
     pub(crate) root: Option<PathBuf>,
     /// File that gets every frame.
     pub(crate) pcap: Option<PathBuf>,
+    /// Faults on the interface; `None`: not even a cable that could have some later.
+    pub(crate) impair: Option<ImpairSpec>,
+    /// The file of `--config`.
+    pub(crate) config: Option<PathBuf>,
     /// How many times `-v` was given.
     pub(crate) verbosity: u8,
 }
@@ -110,8 +115,16 @@ impl Settings {
             services,
             root: flags.root.or(file.root).map(|root| check_root(&root)).transpose()?,
             pcap: flags.pcap.or(file.pcap),
+            impair: flags.impair.or(file.impair).as_deref().map(parse_faults).transpose()?,
+            config: flags.config,
             verbosity: flags.verbose.max(file.verbose.unwrap_or(0)),
         })
+    }
+
+    /// What the file of `--config` says about faults now.
+    pub(crate) fn faults_now(config: &Path) -> Result<ImpairSpec, Failure> {
+        let file = ConfigFile::read(config)?;
+        file.impair.as_deref().map_or_else(|| Ok(ImpairSpec::default()), parse_faults)
     }
 
     /// The MTU of an interface that netloom makes.
@@ -165,19 +178,30 @@ fn parse_services(texts: &[String]) -> Result<Services, Failure> {
     Services::new(specs.collect::<Result<Vec<_>, _>>().map_err(failure)?).map_err(failure)
 }
 
+/// Reads the faults that `--impair` names.
+pub(crate) fn parse_faults(text: &str) -> Result<ImpairSpec, Failure> {
+    text.parse().map_err(|error| Failure::usage(format_args!("--impair {error}")))
+}
+
 fn check_mtu(mtu: u32, medium: Medium, addressing: &Addressing) -> Result<u16, Failure> {
+    if (MTU_MIN..MTU_MIN_IPV6).contains(&mtu) && addressing.has_ipv6() {
+        return Err(Failure::usage(format_args!(
+            "--mtu {mtu} is too small for IPv6: type --mtu {MTU_MIN_IPV6}, or give IPv4 addresses only: {}",
+            addressing.ipv4_only().flags()
+        )));
+    }
+    check_mtu_of(Some(mtu), medium)
+}
+
+/// Checks an MTU against what Linux lets an interface of this kind have; without one, the default.
+pub(crate) fn check_mtu_of(mtu: Option<u32>, medium: Medium) -> Result<u16, Failure> {
+    let Some(mtu) = mtu else { return Ok(MTU_DEFAULT) };
     let (max, kind) = match medium {
         Medium::Ethernet => (MTU_MAX_TAP, "TAP"),
         Medium::Ip => (MTU_MAX_TUN, "TUN"),
     };
     if mtu < MTU_MIN {
         return Err(Failure::usage(format_args!("--mtu {mtu} is too small: type --mtu {MTU_MIN} or more")));
-    }
-    if mtu < MTU_MIN_IPV6 && addressing.has_ipv6() {
-        return Err(Failure::usage(format_args!(
-            "--mtu {mtu} is too small for IPv6: type --mtu {MTU_MIN_IPV6}, or give IPv4 addresses only: {}",
-            addressing.ipv4_only().flags()
-        )));
     }
     match u16::try_from(mtu) {
         Ok(narrow) if mtu <= max => Ok(narrow),

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{Write, stdout};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sd_notify::NotifyState;
@@ -37,16 +38,55 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         opened = Endpoint::open(&host, settings) => opened?,
         () = stop.recv() => return Ok(()),
     };
+    // Before anybody is told that it is ready, and may send signals.
+    let mut faults = FaultsFile::of(&endpoint)?;
     announce(&endpoint);
-    tokio::select! {
-        () = stop.recv() => {}
-        failure = endpoint.failed() => return Err(failure),
+    loop {
+        tokio::select! {
+            () = stop.recv() => break,
+            failure = endpoint.failed() => return Err(failure),
+            () = faults.asked() => faults.read(&endpoint),
+        }
     }
     notify(&NotifyState::Stopping);
     tokio::select! {
         () = endpoint.close() => Ok(()),
         // The kernel closes what is open, and takes the interface away, as on SIGKILL.
         () = stop.recv() => std::process::exit(INTERRUPTED),
+    }
+}
+
+/// The file of `--config`, read again for its faults on SIGHUP. Without a file or faults at the start SIGHUP keeps its
+/// meaning: it ends the process.
+struct FaultsFile(Option<(PathBuf, Signal)>);
+
+impl FaultsFile {
+    fn of(endpoint: &Endpoint) -> Result<Self, Failure> {
+        let Some(path) = endpoint.settings().config.clone().filter(|_| endpoint.has_faults()) else {
+            return Ok(Self(None));
+        };
+        Ok(Self(Some((path, StopSignals::catch(SignalKind::hangup())?))))
+    }
+
+    /// Waits for SIGHUP.
+    async fn asked(&mut self) {
+        match &mut self.0 {
+            Some((_, hangup)) => {
+                hangup.recv().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    fn read(&self, endpoint: &Endpoint) {
+        let Some((path, _)) = &self.0 else { return };
+        match Settings::faults_now(path) {
+            Ok(faults) => {
+                tracing::info!("faults from now on: {faults}");
+                endpoint.set_faults(&faults);
+            }
+            Err(failure) => tracing::warn!("the faults stay as they are: {failure}"),
+        }
     }
 }
 
@@ -79,9 +119,14 @@ struct StopSignals {
 
 impl StopSignals {
     fn new() -> Result<Self, Failure> {
-        let catch =
-            |kind| signal(kind).map_err(|error| Failure::new(format_args!("cannot catch signals: {error}")));
-        Ok(Self { interrupt: catch(SignalKind::interrupt())?, terminate: catch(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: Self::catch(SignalKind::interrupt())?,
+            terminate: Self::catch(SignalKind::terminate())?,
+        })
+    }
+
+    fn catch(kind: SignalKind) -> Result<Signal, Failure> {
+        signal(kind).map_err(|error| Failure::new(format_args!("cannot catch signals: {error}")))
     }
 
     async fn recv(&mut self) {

@@ -7,7 +7,7 @@
 //! ```
 //! A direction holds for its own key and all that follow, until the next direction; what comes before any holds for both
 //! ways. So `delay=10ms,out:rate=1gbit,queue=1000` delays both ways and limits one, and `in:loss=1%` loses only what
-//! comes in. "In" is towards netloom's stack, or, between two TAPs, from the second to the first.
+//! comes in. "In" is towards netloom's stack, or, between two TAPs, what goes in at the first and comes out at the second.
 //!
 //! | key | value | |
 //! |---|---|---|

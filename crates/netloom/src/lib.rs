@@ -36,6 +36,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod cable;
 mod driver;
 mod error;
 mod net;
@@ -46,8 +47,10 @@ mod tcp_stream;
 mod udp_socket;
 mod wakers;
 
+pub use cable::{Cable, CableCounters};
 pub use net::{InterfaceConfig, Net, NetBuilder};
 pub use netloom_device as device;
+pub use netloom_impair as impair;
 pub use netloom_stack as stack;
 pub use netloom_stack::{AddressDetection, Cidr, EthernetAddress, StackConfig};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};

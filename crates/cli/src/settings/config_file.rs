@@ -30,6 +30,8 @@ pub(crate) struct ConfigFile {
     pub(crate) root: Option<PathBuf>,
     /// File that gets every frame.
     pub(crate) pcap: Option<PathBuf>,
+    /// Faults on the interface.
+    pub(crate) impair: Option<String>,
     /// As many times as `-v` would be given.
     pub(crate) verbose: Option<u8>,
 }
@@ -76,6 +78,7 @@ mod tests {
             no-services = false
             root = "/srv"
             pcap = "out.pcapng"
+            impair = "loss=1%"
             verbose = 1
             "#,
         )

@@ -4,6 +4,7 @@
 //! `NETLOOM_SKIP_LOG`, and passes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod link;
 mod process;
 mod sandbox;
 mod shell;

@@ -50,6 +50,11 @@ impl Sandbox {
         Some(sandbox)
     }
 
+    /// The process that holds the namespace: what `ip link set ... netns` takes.
+    pub(crate) fn holder(&self) -> u32 {
+        self.holder.id()
+    }
+
     /// A command in the sandbox. Its process is the command itself.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");

@@ -1,0 +1,154 @@
+//! A cable with faults between two devices, carried by a thread of its own.
+//!
+//! *Theory of operation.* [`Cable::start`] joins any two [`Queue`]s; [`Cable::before`] puts itself between a device and a
+//! stack. What each direction does to frames is [`netloom_impair::Link`]'s business, the same model that the simulator
+//! runs in virtual time; here a thread ([`engine`]) tells it the time. A thread and not a task, because a runtime's
+//! timer ticks once a millisecond, and a millisecond is 83 full frames at a gigabit.
+//!
+//! *Not here.* Devices with offloads: a super-segment is not what crosses a wire, so it is refused at the start.
+
+mod counters;
+mod engine;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, PipeWriter, Write};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use netloom_base::{DeviceCaps, Rng};
+use netloom_device::{MemoryQueue, Queue};
+use netloom_impair::{ImpairSpec, Link};
+use tokio::sync::watch;
+
+pub use counters::CableCounters;
+use engine::{Engine, Order};
+
+/// A cable that is plugged in. It is pulled when this is dropped; both devices are closed then.
+pub struct Cable {
+    orders: Sender<Order>,
+    /// A byte in this pipe makes the thread look at its orders.
+    bell: Mutex<PipeWriter>,
+    ended: watch::Receiver<Option<io::ErrorKind>>,
+    thread: Option<JoinHandle<[CableCounters; 2]>>,
+}
+
+impl std::fmt::Debug for Cable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cable").field("ended", &*self.ended.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl Cable {
+    /// Joins two devices of the same medium. [`ImpairSpec::inbound`] is the way from the first to the second. Where the
+    /// faults name no seed, the operating system gives one.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the media differ or a device has offloads; else what the operating system refused: a pipe, a
+    /// thread, randomness.
+    pub fn start(devices: [Box<dyn Queue>; 2], faults: &ImpairSpec) -> io::Result<Self> {
+        let medium = check_devices(&devices)?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        let links = faults.links(medium, Rng::from_seed(seed).next_u64());
+        Self::spawn(devices, links)
+    }
+
+    /// Puts a cable before `device`, and returns the queue at its other end, for a stack. Inbound is the way to the stack.
+    ///
+    /// When the stack drops its queue, what is under way to the device still arrives, for a second at most.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn before(device: Box<dyn Queue>, faults: &ImpairSpec) -> io::Result<(Self, Box<dyn Queue>)> {
+        let caps = device.caps();
+        let (near, far) = MemoryQueue::pair(caps.medium, caps.mtu)?;
+        Ok((Self::start([device, Box::new(far)], faults)?, Box::new(near)))
+    }
+
+    fn spawn(devices: [Box<dyn Queue>; 2], links: [Link; 2]) -> io::Result<Self> {
+        let (ring, bell) = io::pipe()?;
+        let (orders, inbox) = channel();
+        let (tell, ended) = watch::channel(None);
+        let engine = Engine::new(devices, links, inbox, ring);
+        let thread = std::thread::Builder::new().name("netloom-cable".to_owned()).spawn(move || {
+            let (kind, counters) = engine.run();
+            tell.send_replace(Some(kind));
+            counters
+        })?;
+        Ok(Self { orders, bell: Mutex::new(bell), ended, thread: Some(thread) })
+    }
+
+    /// Changes what happens to frames from now on; those under way keep their fate. The seed is what it was.
+    pub fn set_faults(&self, faults: &ImpairSpec) {
+        self.order(Order::Change(Box::new(faults.clone())));
+    }
+
+    /// What was counted: the way from the first device to the second, then the way back.
+    pub fn counters(&self) -> [CableCounters; 2] {
+        let (reply, answer) = channel();
+        self.order(Order::Report(reply));
+        answer.recv().unwrap_or_default()
+    }
+
+    /// Waits until the cable has ended because a device did, and returns why. Cancel safe.
+    pub async fn ended(&self) -> io::ErrorKind {
+        let mut ended = self.ended.clone();
+        // The sender goes with the thread: both mean the same.
+        ended
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|kind| *kind)
+            .unwrap_or(io::ErrorKind::NotConnected)
+    }
+
+    /// Pulls the cable, and returns what was counted. What is under way is lost.
+    pub fn stop(mut self) -> [CableCounters; 2] {
+        self.order(Order::Stop);
+        self.join()
+    }
+
+    /// Waits until both directions are through after a device has gone (see [`before`](Self::before)).
+    pub fn finish(mut self) -> [CableCounters; 2] {
+        self.join()
+    }
+
+    /// A thread that has ended takes no orders, and nobody needs it to.
+    fn order(&self, order: Order) {
+        if self.orders.send(order).is_ok() {
+            let mut bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
+            // Fails if the thread has just ended.
+            let _ = bell.write_all(&[0]);
+        }
+    }
+
+    fn join(&mut self) -> [CableCounters; 2] {
+        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.order(Order::Stop);
+            self.join();
+        }
+    }
+}
+
+/// The medium of both, if a cable can join them.
+fn check_devices(devices: &[Box<dyn Queue>; 2]) -> io::Result<netloom_base::Medium> {
+    let [first, second] = devices.each_ref().map(Queue::caps);
+    let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    if first.medium != second.medium {
+        return refuse("a cable joins two devices of the same medium");
+    }
+    for caps in [first, second] {
+        if caps != DeviceCaps::plain(caps.medium, caps.mtu) {
+            return refuse("a cable carries whole frames: open the device without offloads");
+        }
+    }
+    Ok(first.medium)
+}

@@ -1,0 +1,154 @@
+//! Frames over a real cable in real time, between queues in memory.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use netloom_base::{Medium, RxMeta, TxMeta};
+use netloom_device::RECEIVE_BUFFER_LEN;
+use netloom_impair::LinkDrop;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::*;
+
+fn faults(text: &str) -> ImpairSpec {
+    text.parse().expect("faults")
+}
+
+/// A cable with a device on the tester's side at both ends.
+fn cable(text: &str) -> (Cable, [MemoryQueue; 2]) {
+    let (first, far_first) = MemoryQueue::pair(Medium::Ip, 1500).expect("a pair");
+    let (second, far_second) = MemoryQueue::pair(Medium::Ip, 1500).expect("a pair");
+    let cable = Cable::start([Box::new(far_first), Box::new(far_second)], &faults(text)).expect("a cable");
+    (cable, [first, second])
+}
+
+fn send(queue: &mut MemoryQueue, frame: &[u8]) {
+    queue.send(TxMeta::default(), frame, [b"", b""]).expect("sent");
+}
+
+/// The next frame, waited for.
+fn receive(queue: &mut MemoryQueue) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
+    loop {
+        match queue.recv(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut waiting = [PollFd::new(queue.as_fd(), PollFlags::POLLIN)];
+                let ready = poll(&mut waiting, PollTimeout::from(10_000_u16));
+                assert_eq!(ready, Ok(1), "nothing came");
+            }
+            outcome => return outcome.map(|(len, _)| buffer[..len].to_vec()),
+        }
+    }
+}
+
+#[test]
+fn each_way_has_its_own_delay() {
+    let (_cable, [mut first, mut second]) = cable("in:delay=30ms,out:delay=5ms");
+    let started = Instant::now();
+    send(&mut first, b"there");
+    assert_eq!(receive(&mut second).unwrap(), b"there");
+    let there = started.elapsed();
+    send(&mut second, b"back");
+    assert_eq!(receive(&mut first).unwrap(), b"back");
+    assert!(there >= Duration::from_millis(30), "{there:?}");
+    assert!(started.elapsed() >= Duration::from_millis(35));
+}
+
+#[test]
+fn a_rate_spreads_frames_out() {
+    // Frames of 1000 bytes at 8 Mbit/s: a millisecond each.
+    let (cable, [mut first, mut second]) = cable("rate=8mbit,queue=1000");
+    let started = Instant::now();
+    for number in 0..50_u8 {
+        send(&mut first, &[number; 1000]);
+    }
+    for number in 0..50_u8 {
+        assert_eq!(receive(&mut second).unwrap(), [number; 1000]);
+    }
+    assert!(started.elapsed() >= Duration::from_millis(50), "{:?}", started.elapsed());
+    let [there, back] = cable.stop();
+    assert_eq!((there.link.frames_offered.get(), there.link.bytes_delivered.get()), (50, 50_000));
+    assert_eq!(back.link.frames_offered.get(), 0);
+}
+
+#[test]
+fn faults_change_while_it_runs() {
+    let (cable, [mut first, mut second]) = cable("none");
+    send(&mut first, b"before");
+    assert_eq!(receive(&mut second).unwrap(), b"before");
+    cable.set_faults(&faults("in:loss=100%"));
+    send(&mut first, b"lost");
+    send(&mut second, b"the other way");
+    assert_eq!(receive(&mut first).unwrap(), b"the other way");
+    // In the order in which they were given: by now the frame has been offered.
+    while cable.counters()[0].link.frames_offered.get() < 2 {}
+    cable.set_faults(&ImpairSpec::default());
+    send(&mut first, b"after");
+    assert_eq!(receive(&mut second).unwrap(), b"after");
+    assert_eq!(cable.stop()[0].link.dropped(LinkDrop::Lost), 1);
+}
+
+#[test]
+fn a_reader_that_does_not_read_stops_the_writer_and_loses_nothing() {
+    let (cable, [mut first, mut second]) = cable("none");
+    let mut sent = 0_u32;
+    // Its own socket, the cable's, and the reader's fill up.
+    while sent < 2000 {
+        match first.send(TxMeta::default(), &sent.to_be_bytes(), [&[0; 1400], b""]) {
+            Ok(()) => sent += 1,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut waiting = [PollFd::new(first.as_fd(), PollFlags::POLLOUT)];
+                if poll(&mut waiting, PollTimeout::from(200_u16)) == Ok(0) {
+                    break;
+                }
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(sent < 2000, "nobody stopped the writer");
+    for expected in 0..sent {
+        assert_eq!(receive(&mut second).unwrap()[..4], expected.to_be_bytes());
+    }
+    assert_eq!(cable.stop()[0].link.dropped_total(), 0);
+}
+
+#[test]
+fn what_is_under_way_arrives_though_the_sender_has_gone() {
+    let (cable, [mut first, mut second]) = cable("delay=20ms");
+    send(&mut first, b"last words");
+    drop(first);
+    assert_eq!(receive(&mut second).unwrap(), b"last words");
+    assert_eq!(receive(&mut second).unwrap_err().kind(), io::ErrorKind::NotConnected);
+    assert_eq!(cable.finish()[0].link.frames_delivered.get(), 1);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_end_of_a_device_is_told() {
+    let (cable, [first, second]) = cable("none");
+    drop(second);
+    assert_eq!(cable.ended().await, io::ErrorKind::NotConnected);
+    drop(first);
+}
+
+#[test]
+fn a_cable_before_a_device_is_a_device() {
+    let (mut outside, device) = MemoryQueue::pair(Medium::Ethernet, 9000).expect("a pair");
+    let (cable, mut queue) = Cable::before(Box::new(device), &faults("in:dup=100%")).expect("a cable");
+    assert_eq!(queue.caps(), DeviceCaps::plain(Medium::Ethernet, 9000));
+    send(&mut outside, b"in");
+    let mut descriptor = [PollFd::new(queue.as_fd(), PollFlags::POLLIN)];
+    assert_eq!(poll(&mut descriptor, PollTimeout::from(10_000_u16)), Ok(1));
+    let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
+    assert_eq!(queue.recv(&mut buffer).unwrap(), (2, RxMeta::default()));
+    queue.send(TxMeta::default(), b"out", [b"", b""]).expect("sent");
+    assert_eq!(receive(&mut outside).unwrap(), b"out");
+    assert_eq!(cable.stop()[0].link.duplicated.get(), 1);
+}
+
+#[test]
+fn unequal_ends_are_refused() {
+    let (first, _a) = MemoryQueue::pair(Medium::Ip, 1500).expect("a pair");
+    let (second, _b) = MemoryQueue::pair(Medium::Ethernet, 1500).expect("a pair");
+    let error = Cable::start([Box::new(first), Box::new(second)], &ImpairSpec::default()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+}
