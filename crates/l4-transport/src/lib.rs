@@ -7,10 +7,10 @@ mod udp;
 
 pub use ports::{EphemeralPorts, PortRange, PortsExhausted};
 pub use tcp::{
-    Accepted, ChallengeCause, Congestion, ConnectError, EndReason, FourTuple, InvalidTransition, Keepalive,
-    ListenError, ListenOptions, NoSuchSocket, Origin, PathAdvice, PayloadRef, ProbeCause, RecoveryPhase,
-    Recv, RecvError, ResetCause, RetransmitCause, RtoCause, SegmentPlan, SendBlockedBy, SendError,
-    SocketOptions, Tcp, TcpBind, TcpConfig, TcpCounters, TcpError, TcpEvent, TcpInfo, TcpInput,
+    Accepted, ChallengeCause, Congestion, ConnectError, EcnMode, EndReason, FourTuple, InvalidTransition,
+    Keepalive, ListenError, ListenOptions, NoSuchSocket, Origin, PathAdvice, PayloadRef, ProbeCause,
+    RecoveryPhase, Recv, RecvError, ResetCause, RetransmitCause, RtoCause, SegmentPlan, SendBlockedBy,
+    SendError, SocketOptions, Tcp, TcpBind, TcpConfig, TcpCounters, TcpError, TcpEvent, TcpInfo, TcpInput,
     TcpListenerId, TcpListenerInfo, TcpSocketId, TcpState, TcpUsage, TxSegmentation, UnknownCongestion,
     next_state,
 };

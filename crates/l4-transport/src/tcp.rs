@@ -25,7 +25,7 @@
 //! for tools that say so. A timer that moves further away costs nothing, one that comes closer O(log n).
 //!
 //! # Not here
-//! SACK in the sender, RACK, pacing, CUBIC, ECN and SYN cookies: their places are `recovery.rs`, `congestion.rs` and `passive.rs`.
+//! SACK in the sender, RACK, pacing, CUBIC and SYN cookies: their places are `recovery.rs`, `congestion.rs` and `passive.rs`.
 //! Source routes [9293 MUST-51, MUST-52, MUST-53]: no host or router of today takes them (RFC 7126 4.3).
 
 mod ack;
@@ -34,6 +34,8 @@ mod config;
 mod congestion;
 mod connection;
 mod counters;
+mod ecn;
+mod ecn_echo;
 mod error;
 mod icmp;
 mod id;
@@ -70,7 +72,7 @@ mod tuple;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Keepalive, ListenOptions, SocketOptions, TcpBind, TcpConfig, TxSegmentation};
+pub use config::{EcnMode, Keepalive, ListenOptions, SocketOptions, TcpBind, TcpConfig, TxSegmentation};
 pub use congestion::{Congestion, UnknownCongestion};
 pub use connection::Origin;
 pub use counters::TcpCounters;

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use netloom_stack::transport::TcpConfig;
+use netloom_stack::transport::{EcnMode, TcpConfig};
 
 /// The version of IP that a script runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +43,9 @@ impl Default for Settings {
 }
 
 /// What Linux has and netloom has not; a script turns it off, so that both do the same.
-const ABSENT: [&str; 7] = [
+const ABSENT: [&str; 6] = [
     "net.ipv4.tcp_autocorking",
     "net.ipv4.tcp_early_retrans",
-    "net.ipv4.tcp_ecn",
     "net.ipv4.tcp_frto",
     "net.ipv4.tcp_recovery",
     "net.ipv4.tcp_syn_linear_timeouts",
@@ -113,6 +112,14 @@ impl Settings {
             "net.ipv4.tcp_congestion_control" => {
                 let ours = if value == "reno" { "newreno" } else { value };
                 tcp.congestion = ours.parse().map_err(|_| bad())?;
+            }
+            "net.ipv4.tcp_ecn" => {
+                tcp.ecn = match value {
+                    "0" => EcnMode::Off,
+                    "1" => EcnMode::Request,
+                    "2" => EcnMode::Accept,
+                    _ => return Err(bad()),
+                };
             }
             _ if ABSENT.contains(&name) => {
                 if value != "0" {

@@ -40,6 +40,7 @@ impl Connection {
         if acknowledgment.before(snd_una) {
             return Ok(());
         }
+        let has_echo = self.note_echo(cx, segment);
         let was_shut = self.sender.snd_wnd == 0;
         let is_duplicate = self.is_duplicate_ack(segment);
         self.update_window(segment);
@@ -47,6 +48,9 @@ impl Connection {
             self.on_new_ack(cx, segment);
         } else if is_duplicate {
             self.on_duplicate_ack(cx);
+        }
+        if has_echo {
+            self.follow_echo(cx, acknowledgment);
         }
         if was_shut && self.sender.snd_wnd > 0 {
             self.attempts.probe = 0;
@@ -111,7 +115,7 @@ impl Connection {
         if was_syn_acked {
             let sample = AckSample {
                 now: cx.now,
-                acked_len,
+                acked_len: self.growth_of(segment, acked_len),
                 flight_len: flight_before,
                 is_window_limited: self.sender.is_window_limited,
                 is_paced: false,
@@ -174,7 +178,12 @@ impl Connection {
     fn follow(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Nothing => {}
-            Verdict::Retransmit(cause) => self.sender.lose_first(cause),
+            Verdict::Retransmit(cause) => {
+                if cause == RetransmitCause::FastRetransmit {
+                    self.ecn.note_reduction(self.sender.snd_nxt);
+                }
+                self.sender.lose_first(cause);
+            }
         }
     }
 

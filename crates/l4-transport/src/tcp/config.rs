@@ -45,6 +45,8 @@ pub struct TcpConfig {
     pub timestamps: bool,
     /// Whether SACK is offered and accepted (RFC 2018), with duplicates reported as RFC 2883 has it.
     pub sack: bool,
+    /// Whether connections use explicit congestion notification (RFC 3168).
+    pub ecn: EcnMode,
     /// How often a SYN or SYN-ACK is sent again. 7 make 183 seconds; RFC 9293 3.8.3 asks for three minutes.
     pub syn_retries: u8,
     /// Retransmissions of one segment after which the path is suspected: R1 of RFC 9293 3.8.3.
@@ -88,6 +90,7 @@ impl Default for TcpConfig {
             window_scaling: true,
             timestamps: true,
             sack: true,
+            ecn: EcnMode::Accept,
             syn_retries: 7,
             retries1: 3,
             retries2: 15,
@@ -100,6 +103,18 @@ impl Default for TcpConfig {
             ports: PortRange::default(),
         }
     }
+}
+
+/// Who uses explicit congestion notification (RFC 3168).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EcnMode {
+    /// Nobody.
+    Off,
+    /// Connections whose peer asks for it.
+    #[default]
+    Accept,
+    /// Those, and connections from here ask for it.
+    Request,
 }
 
 /// The largest TCP super-segment, in bytes of IP packet, that a device cuts, by kind; `None`: it does not.

@@ -100,7 +100,6 @@ impl CongestionControl {
     }
 
     /// The peer echoes a router's mark (RFC 3168), for the first time in this window.
-    #[expect(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
     pub(super) fn on_ecn_echo(&mut self, sample: &LossSample) {
         match self {
             Self::NewReno(it) => it.on_congestion_event(sample),

@@ -11,6 +11,7 @@ use tracing::{debug, error, trace};
 use super::config::{SocketOptions, TcpConfig};
 use super::congestion::CongestionControl;
 use super::counters::TcpCounters;
+use super::ecn::EcnState;
 use super::error::TcpError;
 use super::isn::timestamp;
 use super::negotiation::{Negotiated, effective_mss};
@@ -191,6 +192,7 @@ pub(super) struct Connection {
     pub(super) congestion: CongestionControl,
     pub(super) rtt: RttEstimator,
     pub(super) timers: Timers,
+    pub(super) ecn: EcnState,
     pub(super) dues: Dues,
     pub(super) membership: Membership,
     pub(super) attempts: Attempts,
@@ -256,6 +258,7 @@ impl Connection {
             congestion: CongestionControl::new(config.congestion, mss),
             rtt: RttEstimator::new(),
             timers: Timers::new(),
+            ecn: EcnState::new(iss),
             dues: Dues::default(),
             membership: Membership::default(),
             attempts: Attempts::default(),

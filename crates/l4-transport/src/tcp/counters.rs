@@ -39,6 +39,14 @@ pub struct TcpCounters {
     pub duplicate_acks_received: Counter,
     /// Segments that came out of order and were kept.
     pub out_of_order_segments: Counter,
+    /// Connections that use explicit congestion notification (RFC 3168).
+    pub ecn_negotiated: Counter,
+    /// Segments of theirs that came marked: congestion on the way here.
+    pub ce_received: Counter,
+    /// Acknowledgments of theirs with ECE: congestion on the way to the peer.
+    pub ece_received: Counter,
+    /// Congestion windows that were reduced because of ECE.
+    pub ecn_reductions: Counter,
     /// Duplicates that peers were told of (D-SACK, RFC 2883).
     pub duplicates_reported: Counter,
     retransmits: Tally<{ RetransmitCause::ALL.len() }>,

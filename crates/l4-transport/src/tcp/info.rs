@@ -67,6 +67,12 @@ pub struct TcpInfo {
     pub timestamps: bool,
     /// Whether both ends report what arrives out of order (RFC 2018).
     pub sack: bool,
+    /// Whether explicit congestion notification is in use (RFC 3168).
+    pub ecn: bool,
+    /// Segments that came marked: they met congestion on their way here.
+    pub ce_received: u32,
+    /// Acknowledgments with ECE: what was sent met congestion.
+    pub ece_received: u32,
     /// Written and not acknowledged.
     pub send_queue_len: usize,
     /// Of those, not even sent.
@@ -214,6 +220,9 @@ impl Connection {
             window_scales: (self.negotiated.snd_shift, self.negotiated.rcv_shift),
             timestamps: self.negotiated.timestamps,
             sack: self.negotiated.sack,
+            ecn: self.negotiated.ecn,
+            ce_received: self.ecn.ce_received,
+            ece_received: self.ecn.ece_received,
             send_queue_len: self.sender.ring.len(),
             unsent_len: self.sender.unsent_len(),
             flight_len: self.sender.flight_len(),

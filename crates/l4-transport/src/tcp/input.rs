@@ -30,7 +30,12 @@ impl Connection {
         self.note_heard(cx);
         self.check_ack(cx, segment)?;
         self.check_urgent(segment);
+        let wants_ack = self.note_marks(cx, segment);
         let result = self.process_text(cx, segment);
+        if wants_ack {
+            self.receiver.owe_one_ack();
+            self.membership.wants_output = true;
+        }
         self.check_fin(cx, segment);
         result
     }
@@ -49,6 +54,7 @@ impl Connection {
             self.dues.syn = true;
             self.membership.wants_output = true;
         }
+        self.renegotiate_ecn(segment);
         let flags = segment.header.flags.without(TcpFlags::SYN);
         let header = TcpHeader { flags, sequence: segment.header.sequence + 1, ..segment.header };
         Segment { header, ..*segment }
@@ -208,6 +214,9 @@ impl Connection {
         self.transition(input, "handshake done");
         self.start_congestion_control(cx.config);
         self.dues.syn = false;
+        if self.negotiated.ecn {
+            cx.counters.ecn_negotiated.increment();
+        }
         match self.origin {
             Origin::Active => {}
             Origin::Passive => cx.counters.passive_opens.increment(),

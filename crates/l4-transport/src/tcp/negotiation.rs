@@ -30,6 +30,8 @@ pub(super) struct Negotiated {
     pub(super) timestamps: bool,
     /// Whether both ends may report what arrived out of order (RFC 2018 2).
     pub(super) sack: bool,
+    /// Whether both ends take part in ECN; `ecn.rs` says when.
+    pub(super) ecn: bool,
 }
 
 /// The bytes of text that a packet of `mtu` bytes from or to `remote` holds, IP and TCP options not counted.
@@ -70,6 +72,7 @@ pub(super) fn negotiate(config: &TcpConfig, receive_limit: u32, theirs: &TcpOpti
         timestamps: config.timestamps && theirs.timestamps.is_some(),
         // [2018-03]
         sack: config.sack && theirs.sack_permitted,
+        ecn: false,
     }
 }
 

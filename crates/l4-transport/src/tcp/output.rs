@@ -12,6 +12,7 @@ use tracing::trace;
 use super::config::TcpConfig;
 use super::congestion::IdleSample;
 use super::connection::{Connection, Context};
+use super::ecn;
 use super::negotiation::{syn_ack_options, syn_options};
 use super::reason::{ProbeCause, RetransmitCause, SendBlockedBy};
 use super::receiver::AckDue;
@@ -65,7 +66,7 @@ impl Connection {
             destination_port: self.tuple.remote_port,
             sequence,
             acknowledgment: self.receiver.rcv_nxt,
-            flags,
+            flags: self.with_echo(flags),
             window,
             urgent_pointer: 0,
             options,
@@ -73,7 +74,7 @@ impl Connection {
     }
 
     fn bare(header: TcpHeader) -> Draft {
-        Draft { header, text: Text { offset: 0, len: 0 }, part_len: None }
+        Draft { header, text: Text { offset: 0, len: 0 }, part_len: None, is_ect: false }
     }
 
     /// [7323-22] [7323-37]
@@ -95,13 +96,13 @@ impl Connection {
             let options = syn_options(cx.config, now, mss, self.receiver.limit(), self.ts_offset);
             TcpHeader {
                 acknowledgment: SeqNumber(0),
-                ..self.header(self.sender.iss, TcpFlags::SYN, window, options)
+                ..self.header(self.sender.iss, self.syn_flags(cx.config), window, options)
             }
         } else {
             let options =
                 syn_ack_options(self.negotiated, now, mss, self.ts_offset, self.receiver.ts_recent());
             self.receiver.on_ack_sent(false);
-            self.header(self.sender.iss, TcpFlags::SYN | TcpFlags::ACK, window, options)
+            self.header(self.sender.iss, ecn::syn_ack_flags(self.negotiated.ecn), window, options)
         };
         if self.attempts.syn > 0 {
             self.count_retransmit(cx, RetransmitCause::SynTimeout, 1);
@@ -260,6 +261,9 @@ impl Connection {
 
     /// What was never sent. [5681-01] [7323-16] [9293 SHLD-15, SHLD-28]
     fn decide_new(&self, config: &TcpConfig) -> Result<Decision, SendBlockedBy> {
+        if self.ecn.is_paused {
+            return Err(SendBlockedBy::CongestionWindow);
+        }
         let sender = &self.sender;
         let available = sender.unsent_len();
         let fin_waits = sender.has_fin && !sender.is_fin_sent();
@@ -337,10 +341,11 @@ impl Connection {
         }
         self.advance_lost(end, is_probe);
         self.rearm_send_timers(cx.now);
-        let header = self.data_header(cx, decision);
+        let mut header = self.data_header(cx, decision);
+        let is_ect = len > 0 && cause.is_none() && !is_probe && self.mark_capable(&mut header);
         self.note_ack_sent(len > 0);
         let part_len = if len > mss { u16::try_from(mss).ok().and_then(NonZeroU16::new) } else { None };
-        Draft { header, text: Text { offset: self.sender.offset_of(start), len }, part_len }
+        Draft { header, text: Text { offset: self.sender.offset_of(start), len }, part_len, is_ect }
     }
 
     /// What was lost has been sent again up to `end`.

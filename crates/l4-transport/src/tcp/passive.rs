@@ -5,6 +5,7 @@ use netloom_wire::{SeqNumber, TcpFlags};
 
 use super::config::{SocketOptions, TcpBind};
 use super::connection::{Connection, Opening, Origin, Owner, buffer_limits};
+use super::ecn;
 use super::layer::{Slot, Tcp};
 use super::negotiation::{Negotiated, mss_of_mtu, negotiate, peer_mss};
 use super::reason::ResetCause;
@@ -78,12 +79,13 @@ impl Tcp {
         let remote = segment.tuple.remote_address;
         let (_, receive_limit) = buffer_limits(&self.config, &options);
         let iss = self.isn.sequence(now, &segment.tuple);
+        let ecn = ecn::grants(self.config.ecn, segment.header.flags, segment.codepoint);
         let opening = HalfOpening {
             listener: listener_id,
             // [9293 MAY-2]
             iss: beyond.map_or(iss, |beyond| iss.later_of(beyond)),
             ts_offset: self.isn.timestamp_offset(&segment.tuple),
-            negotiated: negotiate(&self.config, receive_limit, &segment.header.options),
+            negotiated: Negotiated { ecn, ..negotiate(&self.config, receive_limit, &segment.header.options) },
             peer_mss: peer_mss(&segment.header.options, remote),
             mss: mss_of_mtu(segment.mtu, remote),
             receive_limit,

@@ -6,6 +6,7 @@ use core::num::NonZeroU16;
 use netloom_base::{Gso, SlabId};
 use netloom_wire::{Datagram, SeqNumber, TcpFlags, TcpHeader, TcpSegment};
 
+use super::ecn;
 use super::tuple::FourTuple;
 
 /// A received segment: verified, parsed, and counted as what it stands for.
@@ -20,6 +21,8 @@ pub(super) struct Segment<'a> {
     pub(super) part_len: u32,
     /// The MTU of the interface that it came in on.
     pub(super) mtu: u16,
+    /// The two ECN bits of its IP header.
+    pub(super) codepoint: u8,
 }
 
 impl<'a> Segment<'a> {
@@ -39,7 +42,15 @@ impl<'a> Segment<'a> {
             ),
             None => (1, text_len),
         };
-        Self { tuple, header, text, count, part_len, mtu: datagram.mtu }
+        Self {
+            tuple,
+            header,
+            text,
+            count,
+            part_len,
+            mtu: datagram.mtu,
+            codepoint: ecn::codepoint(datagram.traffic_class),
+        }
     }
 
     pub(super) const fn has(&self, flags: TcpFlags) -> bool {
@@ -71,6 +82,8 @@ pub(super) struct Draft {
     pub(super) text: Text,
     /// Bytes in each part of a super-segment.
     pub(super) part_len: Option<NonZeroU16>,
+    /// Whether a router may mark it instead of dropping it.
+    pub(super) is_ect: bool,
 }
 
 /// A segment without text that belongs to no connection: a reset or a challenge.

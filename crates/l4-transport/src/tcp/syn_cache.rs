@@ -16,6 +16,7 @@ use netloom_base::{DropReason, Instant, SlabId};
 use netloom_wire::{SeqNumber, TcpFlags, TcpHeader, TcpOptions, TcpTimestamps};
 
 use super::connection::Context;
+use super::ecn;
 use super::isn::timestamp;
 use super::negotiation::{Negotiated, syn_ack_options};
 use super::reason::{ChallengeCause, ResetCause, RetransmitCause};
@@ -107,7 +108,7 @@ impl SynCacheEntry {
     /// The SYN-ACK.
     pub(super) fn syn_ack(&self, now: Instant) -> TcpHeader {
         let options = syn_ack_options(self.negotiated, now, self.mss, self.ts_offset, self.ts_recent);
-        self.header(self.iss, TcpFlags::SYN | TcpFlags::ACK, options)
+        self.header(self.iss, ecn::syn_ack_flags(self.negotiated.ecn), options)
     }
 
     fn header(&self, sequence: SeqNumber, flags: TcpFlags, options: TcpOptions) -> TcpHeader {
@@ -138,6 +139,8 @@ impl SynCacheEntry {
         if segment.has(TcpFlags::SYN) {
             if sequence == self.irs && !segment.has(TcpFlags::ACK) {
                 self.is_repeated = true;
+                // A peer that gives up on ECN asks again without.
+                self.negotiated.ecn &= ecn::is_setup_syn(segment.header.flags);
                 return HalfOpenVerdict::Repeat;
             }
             // [9293-u07] [5961-07]: a SYN of another connection; its sender resets ours if that is stale.

@@ -4,7 +4,7 @@ use netloom_base::DropReason;
 use netloom_wire::TcpFlags;
 
 use super::connection::{Connection, Context};
-use super::negotiation::{negotiate, peer_mss};
+use super::negotiation::{Negotiated, negotiate, peer_mss};
 use super::reason::{EndReason, ResetCause};
 use super::segment::Segment;
 use super::state::Input;
@@ -75,7 +75,8 @@ impl Connection {
     /// Fourth: what the peer's SYN says. Only a SYN says it: no other segment comes here. [7323-04]
     fn learn_from_syn(&mut self, cx: &Context<'_>, segment: &Segment<'_>) {
         let options = &segment.header.options;
-        self.negotiated = negotiate(cx.config, self.receiver.limit(), options);
+        let ecn = self.is_ecn_granted(cx.config, segment);
+        self.negotiated = Negotiated { ecn, ..negotiate(cx.config, self.receiver.limit(), options) };
         self.peer_mss = peer_mss(options, self.tuple.remote_address);
         self.sender.shift = self.negotiated.snd_shift;
         self.receiver.synchronize(segment.header.sequence, self.negotiated.rcv_shift, self.negotiated.sack);

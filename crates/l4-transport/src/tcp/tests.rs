@@ -5,6 +5,7 @@
 
 mod causes;
 mod closing;
+mod ecn;
 mod handshake;
 mod hostile;
 mod icmp;

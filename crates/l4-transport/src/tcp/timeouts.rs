@@ -52,6 +52,7 @@ impl Connection {
         self.note_retries(cx.config, self.attempts.timeout);
         let flight = self.flight(cx.now);
         self.recovery.on_rto(&mut self.congestion, flight, is_first);
+        self.ecn.note_reduction(self.sender.snd_nxt);
         // [6298-13] [6298-14] [6298-15] [9293 MUST-19]
         self.sender.lose_all(RetransmitCause::Timeout);
         self.rtt.back_off();
@@ -104,6 +105,11 @@ impl Connection {
 
     /// The window has been shut, or too small, for one timeout more. [9293 SHLD-29, SHLD-30, MUST-36]
     fn on_persist_timeout(&mut self, cx: &mut Context<'_>) {
+        if self.ecn.resume() {
+            // The window is open: what waited goes now.
+            self.membership.wants_output = true;
+            return;
+        }
         // [9293 MUST-37, MAY-8]: as long as the peer answers there is no limit.
         if self.attempts.unanswered_probe >= cx.config.retries2 {
             self.end(cx, Input::Abort, EndReason::WindowProbeTimeout);

@@ -5,6 +5,7 @@ use netloom_wire::TcpFlags;
 use tracing::trace;
 
 use super::connection::Connection;
+use super::ecn;
 use super::layer::Tcp;
 use super::segment::{Draft, PayloadRef, Reply, SegmentPlan};
 
@@ -42,7 +43,7 @@ impl Tcp {
             source: tuple.local_address,
             destination: tuple.remote_address,
             header,
-            traffic_class,
+            traffic_class: ecn::without_codepoint(traffic_class),
             gso: None,
             payload: PayloadRef { place: None },
         })
@@ -66,7 +67,7 @@ impl Tcp {
                 source: entry.tuple.local_address,
                 destination: entry.tuple.remote_address,
                 header: entry.syn_ack(now),
-                traffic_class: entry.traffic_class,
+                traffic_class: ecn::without_codepoint(entry.traffic_class),
                 gso: None,
                 payload: PayloadRef { place: None },
             });
@@ -91,15 +92,18 @@ impl Tcp {
 }
 
 fn plan(id: SlabId, connection: &Connection, draft: Draft) -> SegmentPlan {
-    let Draft { header, text, part_len } = draft;
+    let Draft { header, text, part_len, is_ect } = draft;
     debug_assert!(!header.flags.contains(TcpFlags::SYN) || text.len == 0, "a SYN carries no text");
     let destination = connection.tuple.remote_address;
-    let gso = part_len.map(|segment_size| Gso { kind: GsoKind::tcp(destination), segment_size, ecn: false });
+    // [3168-09]: only the first of the parts has CWR.
+    let has_cwr = header.flags.contains(TcpFlags::CWR);
+    let gso =
+        part_len.map(|segment_size| Gso { kind: GsoKind::tcp(destination), segment_size, ecn: has_cwr });
     SegmentPlan {
         source: connection.tuple.local_address,
         destination,
         header,
-        traffic_class: connection.options.traffic_class & !0b11,
+        traffic_class: ecn::traffic_class(connection.options.traffic_class, is_ect),
         gso,
         payload: PayloadRef { place: (text.len > 0).then_some((id, text)) },
     }

@@ -220,15 +220,6 @@ fn a_syn_with_other_controls_is_dropped() {
 }
 
 #[test]
-fn an_ecn_syn_is_not_refused() {
-    let mut lab = Lab::plain();
-    lab.listen();
-    let flags = S | netloom_wire::TcpFlags::ECE | netloom_wire::TcpFlags::CWR;
-    lab.inject(flags, IRS, 0, &[]).unwrap();
-    assert_eq!(lab.one().flags(), S | A);
-}
-
-#[test]
 fn data_written_before_the_handshake_follows_it() {
     // [9293-u02]
     let mut lab = Lab::plain();

@@ -38,6 +38,7 @@ pub(super) struct Sent {
     pub(super) header: TcpHeader,
     pub(super) text: Vec<u8>,
     pub(super) gso: Option<Gso>,
+    pub(super) traffic_class: u8,
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
 }
@@ -66,9 +67,9 @@ pub(super) fn transmit(tcp: &mut Tcp, now: Instant) -> Option<Sent> {
     let [first, second] = tcp.payload(&plan);
     let text = [first, second].concat();
     assert_eq!(text.len(), plan.payload.len());
-    let SegmentPlan { source, destination, header, gso, .. } = plan;
+    let SegmentPlan { source, destination, header, gso, traffic_class, .. } = plan;
     assert!(header.options.mss.is_none() || header.flags.contains(S), "[9293 MUST-65]");
-    Some(Sent { header, text, gso, source, destination })
+    Some(Sent { header, text, gso, traffic_class, source, destination })
 }
 
 /// Puts a segment on the wire as bytes.
@@ -87,6 +88,18 @@ pub(super) fn deliver(
     bytes: &[u8],
     meta: RxMeta,
 ) -> Result<(), DropReason> {
+    deliver_marked(tcp, now, (source, destination), 0, bytes, meta)
+}
+
+/// The same with a traffic class.
+pub(super) fn deliver_marked(
+    tcp: &mut Tcp,
+    now: Instant,
+    (source, destination): (IpAddr, IpAddr),
+    traffic_class: u8,
+    bytes: &[u8],
+    meta: RxMeta,
+) -> Result<(), DropReason> {
     tcp.input(
         now,
         &Datagram {
@@ -96,7 +109,7 @@ pub(super) fn deliver(
             cast: CastKind::Unicast,
             protocol: Protocol::TCP,
             hop_limit: 64,
-            traffic_class: 0,
+            traffic_class,
             mtu: 1500,
             payload: bytes,
             packet: bytes,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use netloom_base::{DropReason, Instant, InterfaceId, NextHop, PathInfo, Rng, RxChecksum, RxMeta};
 
-use super::lab::{Sent, bytes_of, deliver, ms, transmit};
+use super::lab::{Sent, bytes_of, deliver_marked, ms, transmit};
 use crate::tcp::*;
 
 /// What a link does to packets; shares are of a thousand.
@@ -16,6 +16,8 @@ pub(super) struct Faults {
     pub(super) duplicate: u64,
     pub(super) reorder: u64,
     pub(super) corrupt: u64,
+    /// Of those packets that may be marked instead of dropped, how many are.
+    pub(super) mark: u64,
     pub(super) delay: Duration,
     /// By how much a reordered packet is late, at most.
     pub(super) late: Duration,
@@ -23,7 +25,7 @@ pub(super) struct Faults {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { loss: 0, duplicate: 0, reorder: 0, corrupt: 0, delay: ms(10), late: ms(30) }
+        Self { loss: 0, duplicate: 0, reorder: 0, corrupt: 0, mark: 0, delay: ms(10), late: ms(30) }
     }
 }
 
@@ -61,13 +63,16 @@ pub(super) struct Side {
     pub(super) failure: Option<TcpError>,
 }
 
+/// A packet on its way: to which side, as what, with which traffic class.
+type Arrival = (usize, Vec<u8>, RxMeta, u8);
+
 pub(super) struct Pair {
     pub(super) now: Instant,
     pub(super) sides: [Side; 2],
     pub(super) faults: Faults,
     rng: Rng,
     /// Packets on their way, by when they arrive and in which order they left: to which side, as what.
-    wire: BTreeMap<(Instant, u64), (usize, Vec<u8>, RxMeta)>,
+    wire: BTreeMap<(Instant, u64), Arrival>,
     sent_count: u64,
     /// Whether super-segments arrive whole, as over a device that merges.
     pub(super) merges: bool,
@@ -214,6 +219,7 @@ impl Pair {
                 to,
                 bytes_of(sent.source, sent.destination, &sent.header, &sent.text),
                 meta,
+                sent.traffic_class,
             );
         };
         let part_len = usize::from(gso.segment_size.get());
@@ -225,16 +231,22 @@ impl Pair {
                 header.flags =
                     header.flags.without(netloom_wire::TcpFlags::FIN | netloom_wire::TcpFlags::PSH);
             }
-            self.carry_packet(to, bytes_of(sent.source, sent.destination, &header, part), RxMeta::default());
+            if index > 0 && gso.ecn {
+                header.flags = header.flags.without(netloom_wire::TcpFlags::CWR);
+            }
+            let bytes = bytes_of(sent.source, sent.destination, &header, part);
+            self.carry_packet(to, bytes, RxMeta::default(), sent.traffic_class);
         }
     }
 
-    fn carry_packet(&mut self, to: usize, mut bytes: Vec<u8>, meta: RxMeta) {
+    fn carry_packet(&mut self, to: usize, mut bytes: Vec<u8>, meta: RxMeta, traffic_class: u8) {
         assert!(meta.gso.is_some() || bytes.len() + 20 <= usize::from(self.mtu), "a packet fits its link");
-        let Faults { loss, duplicate, reorder, corrupt, delay, late } = self.faults;
+        let Faults { loss, duplicate, reorder, corrupt, mark, delay, late } = self.faults;
         if self.chance(loss) {
             return;
         }
+        let is_marked = traffic_class & 3 != 0 && self.chance(mark);
+        let traffic_class = if is_marked { traffic_class | 3 } else { traffic_class };
         let copies = 1 + u64::from(self.chance(duplicate));
         if self.chance(corrupt) {
             let at = usize::try_from(self.rng.below(bytes.len() as u64)).unwrap();
@@ -246,7 +258,7 @@ impl Pair {
                 arrives += Duration::from_nanos(self.rng.below(late.as_nanos() as u64));
             }
             self.sent_count += 1;
-            self.wire.insert((arrives, self.sent_count), (to, bytes.clone(), meta));
+            self.wire.insert((arrives, self.sent_count), (to, bytes.clone(), meta, traffic_class));
         }
     }
 
@@ -282,9 +294,9 @@ impl Pair {
         let Some(next) = arrival.into_iter().chain(timers).chain(readers).min() else { return false };
         self.now = self.now.max(next);
         while let Some(entry) = self.wire.first_entry().filter(|entry| entry.key().0 <= self.now) {
-            let (to, bytes, meta) = entry.remove();
-            let (source, destination) = (self.sides[1 - to].address, self.sides[to].address);
-            let result = deliver(&mut self.sides[to].tcp, self.now, source, destination, &bytes, meta);
+            let (to, bytes, meta, traffic_class) = entry.remove();
+            let ends = (self.sides[1 - to].address, self.sides[to].address);
+            let result = deliver_marked(&mut self.sides[to].tcp, self.now, ends, traffic_class, &bytes, meta);
             self.drops.extend(result.err());
         }
         for side in &mut self.sides {

@@ -24,6 +24,10 @@ fn world(seed: u64) -> Pair {
         max_out_of_order_ranges: 1 << below(8),
         ..config
     });
+    let configs = configs.map(|config| TcpConfig {
+        ecn: [EcnMode::Off, EcnMode::Accept, EcnMode::Request][usize::try_from(below(3)).unwrap()],
+        ..config
+    });
     let mut len = || {
         usize::try_from(match below(4) {
             0 => below(3),
@@ -51,6 +55,7 @@ fn world(seed: u64) -> Pair {
         duplicate: [0, 100][usize::try_from(below(2)).unwrap()],
         reorder: [0, 20, 300][usize::try_from(below(3)).unwrap()],
         corrupt: [0, 10][usize::try_from(below(2)).unwrap()],
+        mark: [0, 50][usize::try_from(below(2)).unwrap()],
         delay: Duration::from_micros(50 + below(40_000)),
         late: ms(1 + below(60)),
     };
