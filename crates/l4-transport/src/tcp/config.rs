@@ -35,7 +35,7 @@ pub struct TcpConfig {
     /// How long TIME-WAIT lasts: twice the maximum segment lifetime (RFC 9293 3.4.2 has 2 minutes for one; 30 seconds
     /// is what hosts use).
     pub time_wait: Duration,
-    /// Which congestion control new connections use.
+    /// Which congestion control new connections use, unless their sockets are told otherwise.
     pub congestion: Congestion,
     /// The longest that an acknowledgment is held back (RFC 9293 3.8.6.3 allows 500 ms).
     pub delayed_ack: Duration,
@@ -85,7 +85,7 @@ impl Default for TcpConfig {
             send_buffer: 4 << 20,
             receive_buffer: 4 << 20,
             time_wait: Duration::from_secs(60),
-            congestion: Congestion::NewReno,
+            congestion: Congestion::Cubic,
             delayed_ack: Duration::from_millis(40),
             window_scaling: true,
             timestamps: true,
@@ -176,6 +176,8 @@ pub struct SocketOptions {
     pub user_timeout: Option<Duration>,
     /// DSCP (6 bits) of what is sent; the two ECN bits are TCP's own.
     pub traffic_class: u8,
+    /// Which congestion control; `None`: [`TcpConfig::congestion`]. [9293 MAY-18]
+    pub congestion: Option<Congestion>,
     /// Bytes held for sending; `None`: [`TcpConfig::send_buffer`].
     pub send_buffer: Option<u32>,
     /// Bytes held for the reader; `None`: [`TcpConfig::receive_buffer`].

@@ -255,7 +255,7 @@ impl Connection {
             sender: Sender::new(iss, send_limit, mss),
             receiver: Receiver::new(receive_limit, advertised_mss),
             recovery: Recovery::new(iss),
-            congestion: CongestionControl::new(config.congestion, mss),
+            congestion: CongestionControl::new(options.congestion.unwrap_or(config.congestion), mss),
             rtt: RttEstimator::new(),
             timers: Timers::new(),
             ecn: EcnState::new(iss),
@@ -364,9 +364,9 @@ impl Connection {
     }
 
     /// The handshake has said how large segments are: congestion control begins. [5681-05] [5681-06]
-    pub(super) fn start_congestion_control(&mut self, config: &TcpConfig) {
+    pub(super) fn start_congestion_control(&mut self) {
         self.update_mss();
-        self.congestion = CongestionControl::new(config.congestion, self.sender.mss);
+        self.congestion = CongestionControl::new(self.congestion.which(), self.sender.mss);
         if self.attempts.syn > 0 {
             self.congestion.on_syn_loss(self.sender.mss);
             self.rtt.after_syn_loss();

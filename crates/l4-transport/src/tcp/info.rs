@@ -49,6 +49,8 @@ pub struct TcpInfo {
     pub cwnd: u32,
     /// Where slow start ends; `None`: nowhere yet.
     pub ssthresh: Option<u32>,
+    /// Bytes a second that arrived in the last whole round trip; `None` before the first.
+    pub delivery_rate: Option<u64>,
     /// Where loss recovery stands.
     pub recovery: RecoveryPhase,
     /// Duplicate acknowledgments in a row.
@@ -211,6 +213,7 @@ impl Connection {
             congestion: self.congestion.which(),
             cwnd: self.congestion_window(),
             ssthresh: Some(self.congestion.ssthresh()).filter(|&ssthresh| ssthresh != u32::MAX),
+            delivery_rate: self.congestion.delivery_rate(),
             recovery: self.recovery.phase(),
             duplicate_acks: self.recovery.duplicate_acks(),
             mss: self.sender.mss,

@@ -212,7 +212,7 @@ impl Connection {
     /// The handshake is done.
     pub(super) fn establish(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>, input: Input) {
         self.transition(input, "handshake done");
-        self.start_congestion_control(cx.config);
+        self.start_congestion_control();
         self.dues.syn = false;
         if self.negotiated.ecn {
             cx.counters.ecn_negotiated.increment();

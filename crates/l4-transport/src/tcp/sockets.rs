@@ -6,6 +6,7 @@ use netloom_base::{Instant, PathInfo, SlabId};
 use netloom_wire::is_global_unicast_candidate;
 
 use super::config::{SocketOptions, TcpBind, TcpConfig};
+use super::congestion::Congestion;
 use super::connection::{Connection, Context, Opening, Origin, Owner};
 use super::error::{ConnectError, NoSuchSocket, RecvError, SendError, TcpError};
 use super::id::{Recv, TcpSocketId};
@@ -303,6 +304,23 @@ impl Tcp {
         self.with_held(now, id, |connection, _| {
             connection.options.user_timeout = patience;
             connection.restart_user_timeout(now);
+        })
+        .ok_or(NoSuchSocket)
+    }
+
+    /// Sets the congestion control; what the window is stays. [9293 MAY-18]
+    ///
+    /// # Errors
+    /// If the socket does not exist.
+    pub fn set_congestion(
+        &mut self,
+        now: Instant,
+        id: TcpSocketId,
+        congestion: Congestion,
+    ) -> Result<(), NoSuchSocket> {
+        self.with_held(now, id, |connection, _| {
+            connection.options.congestion = Some(congestion);
+            connection.congestion.switch(congestion);
         })
         .ok_or(NoSuchSocket)
     }

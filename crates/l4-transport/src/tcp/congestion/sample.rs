@@ -7,7 +7,6 @@ use netloom_wire::SeqNumber;
 
 /// An acknowledgment of new data.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
 pub(in crate::tcp) struct AckSample {
     /// When it came.
     pub(in crate::tcp) now: Instant,
@@ -26,6 +25,7 @@ pub(in crate::tcp) struct AckSample {
     /// Smoothed round-trip time, with it.
     pub(in crate::tcp) srtt: Option<Duration>,
     /// The shortest round trip, with it.
+    #[expect(dead_code, reason = "BBR reads it")]
     pub(in crate::tcp) min_rtt: Option<Duration>,
     /// The retransmission timeout, with it.
     pub(in crate::tcp) rto: Duration,
@@ -37,9 +37,9 @@ pub(in crate::tcp) struct AckSample {
 
 /// A loss, or a router's mark that stands for one.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "CUBIC, HyStart++ and loss recovery by RACK use it")]
 pub(in crate::tcp) struct LossSample {
     /// When it was noticed.
+    #[expect(dead_code, reason = "BBR reads it")]
     pub(in crate::tcp) now: Instant,
     /// Bytes that were in flight, without what limited transmit added.
     pub(in crate::tcp) flight_len: u32,

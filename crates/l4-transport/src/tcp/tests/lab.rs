@@ -141,7 +141,8 @@ pub(super) struct Flow {
 }
 
 pub(super) fn plain_config() -> TcpConfig {
-    TcpConfig { timestamps: false, window_scaling: false, sack: false, ..TcpConfig::default() }
+    let congestion = Congestion::NewReno;
+    TcpConfig { timestamps: false, window_scaling: false, sack: false, congestion, ..TcpConfig::default() }
 }
 
 impl Lab {
