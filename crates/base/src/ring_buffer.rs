@@ -53,6 +53,20 @@ impl RingBuffer {
         self.storage.len()
     }
 
+    /// How many of `count` bytes can be written at `offset` bytes past the end if the memory may grow by at most `growth`
+    /// bytes.
+    pub fn fitting(&self, offset: usize, count: usize, growth: usize) -> usize {
+        let used = self.len.saturating_add(offset);
+        let wanted = count.min(self.free().saturating_sub(offset));
+        let most = self.storage.len().saturating_add(growth);
+        if self.capacity_for(used.saturating_add(wanted)) <= most {
+            return wanted;
+        }
+        // The largest allocation that is a power of two, or what there is.
+        let largest = if most < SMALLEST_ALLOCATION { 0 } else { 1 << most.ilog2() };
+        wanted.min(largest.max(self.storage.len()).saturating_sub(used))
+    }
+
     /// Changes the limit. Bytes that are in it stay, even past a smaller limit.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
@@ -146,13 +160,20 @@ impl RingBuffer {
         *self = Self::new(self.limit);
     }
 
+    /// What is allocated for `needed` bytes from the start: never beyond the limit, unless what is in it already is.
+    fn capacity_for(&self, needed: usize) -> usize {
+        if needed <= self.storage.len() {
+            return self.storage.len();
+        }
+        needed.next_power_of_two().max(SMALLEST_ALLOCATION).min(self.limit.max(needed))
+    }
+
     /// Makes room for `needed` bytes from the start.
     fn reserve(&mut self, needed: usize) {
         if needed <= self.storage.len() {
             return;
         }
-        // Never beyond the limit, unless what is in it already is.
-        let capacity = needed.next_power_of_two().max(SMALLEST_ALLOCATION).min(self.limit.max(needed));
+        let capacity = self.capacity_for(needed);
         let mut storage = vec![0; capacity].into_boxed_slice();
         let used = self.len + self.ahead;
         if used > 0 {
@@ -201,6 +222,31 @@ mod tests {
                 prop_assert!(!ring.is_empty() || ring.allocated() == 0);
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn what_fits_does_not_grow_the_memory_further(
+            limit in 1usize..50_000,
+            pieces in prop::collection::vec((0usize..3000, 0usize..9000, 0usize..20_000), 1..20),
+        ) {
+            let mut ring = RingBuffer::new(limit);
+            for (offset, count, growth) in pieces {
+                let fitting = ring.fitting(offset, count, growth);
+                prop_assert!(fitting <= count);
+                let before = ring.allocated();
+                prop_assert_eq!(ring.write_ahead(offset, &vec![0; fitting]), fitting);
+                prop_assert!(ring.allocated() <= before + growth);
+                ring.commit(fitting.min(100));
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_ring_takes_something_if_the_smallest_allocation_is_allowed() {
+        let ring = RingBuffer::new(1 << 20);
+        assert_eq!((ring.fitting(0, 9000, 4096), ring.fitting(0, 9000, 2047)), (4096, 0));
+        assert_eq!(ring.fitting(0, 9000, 1 << 20), 9000);
     }
 
     #[test]

@@ -30,6 +30,7 @@
 
 mod ack;
 mod arrival;
+mod buffering;
 mod config;
 mod congestion;
 mod connection;
@@ -45,6 +46,7 @@ mod isn;
 mod layer;
 mod listener;
 mod listening;
+mod memory;
 mod negotiation;
 mod output;
 #[cfg_attr(not(test), expect(dead_code, reason = "what leaves is paced when loss recovery counts segments"))]
@@ -70,6 +72,7 @@ mod timeouts;
 mod timers;
 mod transmit;
 mod tuple;
+mod window_tuner;
 
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,9 @@ pub(super) struct Settings {
     pub(super) tcp: TcpConfig,
 }
 
+/// The last number of `tcp_rmem` on Linux, by which it chooses its window scale; in bytes.
+const LINUX_RECEIVE_BUFFER: usize = 6 << 20;
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -37,7 +40,7 @@ impl Default for Settings {
             tolerance: Duration::from_millis(4),
             has_strict_segments: false,
             scales_echoes: false,
-            tcp: TcpConfig::default(),
+            tcp: TcpConfig { receive_buffer: LINUX_RECEIVE_BUFFER, ..TcpConfig::default() },
         }
     }
 }

@@ -27,11 +27,19 @@ pub struct TcpConfig {
     /// Separate runs of data that wait for a hole before them to fill, a connection; 8 bytes each. Beyond that new
     /// ones are dropped, and the peer sends them again.
     pub max_out_of_order_ranges: usize,
-    /// Bytes that a socket holds for sending, unless it is told otherwise. A bound: memory is taken as it is needed,
-    /// and no more than twice the congestion window is accepted ahead.
+    /// Bytes that a socket holds for sending at most, unless it is told otherwise. A bound: memory is taken as it is
+    /// needed, and no more than twice the congestion window is accepted ahead. It has to hold what is in flight:
+    /// 12.5 MB at 1 Gbit/s and 100 ms, and about twice that if the path is as full the other way, where acknowledgments
+    /// come in bursts.
     pub send_buffer: usize,
-    /// Bytes that a socket holds for its reader, unless it is told otherwise: the largest window offered.
+    /// Bytes that a socket holds for its reader at most, unless it is told otherwise: the largest window offered. A
+    /// connection begins with 1 MiB, and gets more as its reader takes more in a round trip. Memory is taken as bytes
+    /// wait for the reader. The default is what a scale of 9 can say.
     pub receive_buffer: usize,
+    /// Bytes that the buffers of all connections hold together. From three quarters of it on windows and sends become
+    /// smaller until half of it is free again; at the bound no buffer grows beyond 4 KiB, and text that would need more is
+    /// dropped, for the peer to send again. No connection is ended.
+    pub max_buffer_bytes: usize,
     /// How long TIME-WAIT lasts: twice the maximum segment lifetime (RFC 9293 3.4.2 has 2 minutes for one; 30 seconds
     /// is what hosts use).
     pub time_wait: Duration,
@@ -82,8 +90,9 @@ impl Default for TcpConfig {
             max_listeners: 1024,
             max_replies: 1024,
             max_out_of_order_ranges: 256,
-            send_buffer: 4 << 20,
-            receive_buffer: 4 << 20,
+            send_buffer: 32 << 20,
+            receive_buffer: 65_535 << 9,
+            max_buffer_bytes: 512 << 20,
             time_wait: Duration::from_secs(60),
             congestion: Congestion::Cubic,
             delayed_ack: Duration::from_millis(40),
@@ -178,9 +187,10 @@ pub struct SocketOptions {
     pub traffic_class: u8,
     /// Which congestion control; `None`: [`TcpConfig::congestion`]. [9293 MAY-18]
     pub congestion: Option<Congestion>,
-    /// Bytes held for sending; `None`: [`TcpConfig::send_buffer`].
+    /// Bytes held for sending; `None`: as many as the path needs, up to [`TcpConfig::send_buffer`].
     pub send_buffer: Option<u32>,
-    /// Bytes held for the reader; `None`: [`TcpConfig::receive_buffer`].
+    /// Bytes held for the reader, and the window offered from the start; `None`: as many as the reader is worth, up to
+    /// [`TcpConfig::receive_buffer`].
     pub receive_buffer: Option<u32>,
 }
 

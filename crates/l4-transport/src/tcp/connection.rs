@@ -14,6 +14,7 @@ use super::counters::TcpCounters;
 use super::ecn::EcnState;
 use super::error::TcpError;
 use super::isn::timestamp;
+use super::memory::Memory;
 use super::negotiation::{Negotiated, effective_mss};
 use super::reason::{ChallengeCause, EndReason, ResetCause, SendBlockedBy};
 use super::receiver::{AckDue, Receiver};
@@ -142,6 +143,7 @@ pub(super) struct Context<'a> {
     pub(super) now: Instant,
     pub(super) config: &'a TcpConfig,
     pub(super) counters: &'a mut TcpCounters,
+    pub(super) memory: &'a Memory,
     pub(super) replies: &'a mut VecDeque<Reply>,
 }
 
@@ -209,6 +211,8 @@ pub(super) struct Connection {
     pub(super) challenge_since: Instant,
     pub(super) out_of_window_ack_at: Option<Instant>,
     pub(super) opened_at: Instant,
+    /// Bytes of its buffers, as the stack has counted them.
+    pub(super) accounted: usize,
 }
 
 /// What a connection begins with.
@@ -252,8 +256,8 @@ impl Connection {
             mtu,
             peer_mss: u16::MAX,
             ts_offset,
-            sender: Sender::new(iss, send_limit, mss),
-            receiver: Receiver::new(receive_limit, advertised_mss),
+            sender: Sender::new(iss, send_limit, options.send_buffer.is_some(), mss),
+            receiver: Receiver::new(receive_limit, options.receive_buffer.is_some(), advertised_mss),
             recovery: Recovery::new(iss),
             congestion: CongestionControl::new(options.congestion.unwrap_or(config.congestion), mss),
             rtt: RttEstimator::new(),
@@ -274,6 +278,7 @@ impl Connection {
             challenge_since: now,
             out_of_window_ack_at: None,
             opened_at: now,
+            accounted: 0,
         }
     }
 

@@ -49,6 +49,10 @@ pub struct TcpCounters {
     pub ecn_reductions: Counter,
     /// Duplicates that peers were told of (D-SACK, RFC 2883).
     pub duplicates_reported: Counter,
+    /// Times that the memory of all buffers began to be short.
+    pub memory_shortages: Counter,
+    /// Times that text, of a peer or a writer, was not taken because all buffers together were full.
+    pub memory_refusals: Counter,
     retransmits: Tally<{ RetransmitCause::ALL.len() }>,
     timeouts: Tally<{ RtoCause::ALL.len() }>,
     probes: Tally<{ ProbeCause::ALL.len() }>,

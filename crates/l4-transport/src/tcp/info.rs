@@ -182,6 +182,11 @@ impl Tcp {
 
     /// What there is now. Walks the table of connections.
     pub fn usage(&self) -> TcpUsage {
+        debug_assert_eq!(
+            self.memory.used(),
+            self.connections.iter().map(|(_, connection)| connection.allocated()).sum::<usize>(),
+            "every buffer is accounted for"
+        );
         TcpUsage {
             connections: self.connections.len(),
             active: self.connections.iter().filter(|(_, connection)| !connection.is_over()).count(),
@@ -189,7 +194,7 @@ impl Tcp {
             time_wait: self.time_waits.len(),
             listeners: self.listeners.len(),
             timers: self.deadlines.len() + self.time_wait_deadlines.len() + self.half_open_deadlines.len(),
-            buffer_bytes: self.connections.iter().map(|(_, connection)| connection.allocated()).sum(),
+            buffer_bytes: self.memory.used(),
         }
     }
 }

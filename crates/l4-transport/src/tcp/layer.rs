@@ -11,6 +11,7 @@ use super::counters::TcpCounters;
 use super::id::{PathAdvice, TcpEvent, TcpListenerId, TcpSocketId};
 use super::isn::IsnGenerator;
 use super::listener::Listener;
+use super::memory::Memory;
 use super::reason::{RetransmitCause, RtoCause};
 use super::segment::Reply;
 use super::state::State;
@@ -40,6 +41,7 @@ pub(super) enum Slot {
 pub struct Tcp {
     pub(super) config: TcpConfig,
     pub(super) counters: TcpCounters,
+    pub(super) memory: Memory,
     pub(super) isn: IsnGenerator,
     pub(super) ports: EphemeralPorts,
     pub(super) demux: KeyedMap<FourTuple, Slot>,
@@ -68,6 +70,7 @@ impl Tcp {
         let demux_key: HashKey = rng.hash_key();
         Self {
             counters: TcpCounters::default(),
+            memory: Memory::new(config.max_buffer_bytes),
             isn: IsnGenerator::new(&mut rng),
             demux: KeyedMap::with_hasher(demux_key),
             bound: KeyedMap::with_hasher(rng.hash_key()),
@@ -139,9 +142,10 @@ impl Tcp {
         id: SlabId,
         work: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
     ) -> Option<R> {
-        let Self { connections, config, counters, replies, .. } = self;
+        let Self { connections, config, counters, memory, replies, .. } = self;
         let connection = connections.get_mut(id)?;
-        let result = work(connection, &mut Context { now, config, counters, replies });
+        connection.receiver.is_memory_short = memory.is_short();
+        let result = work(connection, &mut Context { now, config, counters, memory, replies });
         self.settle(now, id);
         Some(result)
     }
@@ -153,8 +157,8 @@ impl Tcp {
         id: SlabId,
         work: impl FnOnce(&mut TimeWait, &mut Context<'_>) -> R,
     ) -> Option<R> {
-        let Self { time_waits, config, counters, replies, .. } = self;
-        Some(work(time_waits.get_mut(id)?, &mut Context { now, config, counters, replies }))
+        let Self { time_waits, config, counters, memory, replies, .. } = self;
+        Some(work(time_waits.get_mut(id)?, &mut Context { now, config, counters, memory, replies }))
     }
 
     /// Runs `work` with a context and a half-open connection.
@@ -164,14 +168,19 @@ impl Tcp {
         id: SlabId,
         work: impl FnOnce(&mut SynCacheEntry, &mut Context<'_>) -> R,
     ) -> Option<R> {
-        let Self { half_open, config, counters, replies, .. } = self;
-        Some(work(half_open.get_mut(id)?, &mut Context { now, config, counters, replies }))
+        let Self { half_open, config, counters, memory, replies, .. } = self;
+        Some(work(half_open.get_mut(id)?, &mut Context { now, config, counters, memory, replies }))
     }
 
     /// Brings the tables and queues in line with what a connection has become.
     pub(super) fn settle(&mut self, now: Instant, id: SlabId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.plan_release(now);
+        connection.plan_release(now, self.memory.is_short());
+        let held = connection.allocated();
+        if self.memory.account(connection.accounted, held) {
+            self.counters.memory_shortages.increment();
+        }
+        connection.accounted = held;
         connection.assert_invariants();
         if connection.is_over() && connection.membership.in_demux {
             self.leave_demux(now, id);
@@ -274,6 +283,7 @@ impl Tcp {
     pub(super) fn free_if_done(&mut self, id: SlabId) {
         let Some(connection) = self.connections.get(id) else { return };
         if connection.owner == Owner::Nobody && connection.is_over() && !connection.owes_output() {
+            self.memory.account(connection.accounted, 0);
             self.deadlines.set(id.index(), None);
             self.connections.remove(id);
         }

@@ -29,6 +29,7 @@ use netloom_wire::{SackBlocks, SeqNumber};
 
 use super::reassembly::Ranges;
 use super::sack::SackReport;
+use super::window_tuner::{FIRST_WINDOW, WindowTuner};
 
 /// Full segments that are acknowledged at once when a connection is young: the peer is in slow start and lives on
 /// acknowledgments.
@@ -36,6 +37,9 @@ const QUICK_ACKS: u8 = 16;
 
 /// What counts as a full segment until one has come: what every host can send.
 const FIRST_SEGMENT_LEN: u16 = 536;
+
+/// Segments that a window offers at most while memory is short.
+const SHORT_WINDOW_SEGMENTS: u32 = 4;
 
 /// Acknowledgments that may wait at once: one for each segment that came out of order, up to what a peer's fast
 /// retransmit can use.
@@ -84,8 +88,14 @@ pub(super) struct Receiver {
     sacks: bool,
     /// What there is to report beyond RCV.NXT, if there is something.
     report: Option<Box<SackReport>>,
-    /// The largest window that is offered, in bytes.
+    /// The largest window that may ever be offered, in bytes.
     limit: u32,
+    /// The largest window that is offered now.
+    offered: u32,
+    /// Widens `offered`, from the first text until it has come to `limit`.
+    tuner: Option<Box<WindowTuner>>,
+    /// Whether the memory that all connections share is short.
+    pub(super) is_memory_short: bool,
     /// The MSS that we told the peer.
     pub(super) advertised_mss: u16,
     /// The largest segment that came: RMSS as RFC 1122 4.2.3.2 means it.
@@ -102,8 +112,8 @@ fn length(len: usize) -> u32 {
 }
 
 impl Receiver {
-    /// For a buffer of `limit` bytes; the peer's SYN is not known yet.
-    pub(super) fn new(limit: u32, advertised_mss: u16) -> Self {
+    /// For a buffer of `limit` bytes, all of which is offered at once if it `is_fixed`; the peer's SYN is not known yet.
+    pub(super) fn new(limit: u32, is_fixed: bool, advertised_mss: u16) -> Self {
         Self {
             irs: SeqNumber(0),
             rcv_nxt: SeqNumber(0),
@@ -118,6 +128,9 @@ impl Receiver {
             sacks: false,
             report: None,
             limit,
+            offered: if is_fixed { limit } else { limit.min(FIRST_WINDOW) },
+            tuner: None,
+            is_memory_short: false,
             advertised_mss,
             segment_len: u32::from(advertised_mss.min(FIRST_SEGMENT_LEN)),
             shift: 0,
@@ -134,6 +147,7 @@ impl Receiver {
         self.shift = shift;
         self.sacks = sacks;
         self.limit = self.limit.min(u32::from(u16::MAX) << shift);
+        self.offered = self.offered.min(self.limit);
         let slack = 1usize << shift;
         self.ring.set_limit((self.limit as usize).saturating_add(slack));
         self.rcv_nxt = irs + 1;
@@ -156,19 +170,50 @@ impl Receiver {
         self.rcv_nxt.distance_to(self.announced)
     }
 
-    /// The largest window that is offered.
+    /// The largest window that may ever be offered.
     pub(super) const fn limit(&self) -> u32 {
         self.limit
     }
 
+    /// The window that is offered while nothing waits for the reader.
+    fn widest(&self) -> u32 {
+        if self.is_memory_short {
+            self.offered.min(u32::from(self.advertised_mss) * SHORT_WINDOW_SEGMENTS)
+        } else {
+            self.offered
+        }
+    }
+
     /// How far the promise could go now.
     fn possible_edge(&self) -> SeqNumber {
-        self.rcv_nxt + self.limit.saturating_sub(length(self.ring.len()))
+        self.rcv_nxt + self.widest().saturating_sub(length(self.ring.len()))
+    }
+
+    /// Text came in order. `handshake`, `echo`: a round trip as the handshake measured it, and as this text does.
+    pub(super) fn tune_on_text(&mut self, now: Instant, handshake: Option<Duration>, echo: Option<Duration>) {
+        if self.offered >= self.limit {
+            return;
+        }
+        let (announced, mss) = (self.announced, self.advertised_mss.into());
+        let tuner =
+            self.tuner.get_or_insert_with(|| Box::new(WindowTuner::new(now, handshake, announced, mss)));
+        tuner.on_text(now, self.rcv_nxt, announced, echo);
+    }
+
+    /// The reader has taken `len` bytes.
+    pub(super) fn tune_on_read(&mut self, now: Instant, len: usize) {
+        let Some(tuner) = &mut self.tuner else { return };
+        if let Some(window) = tuner.on_read(now, length(len), self.advertised_mss.into()) {
+            self.offered = self.offered.max(window.min(self.limit));
+            if self.offered == self.limit {
+                self.tuner = None;
+            }
+        }
     }
 
     /// A step of the window that is worth telling. [9293 MUST-39]
     fn worthwhile(&self) -> u32 {
-        (self.limit / 2).min(self.segment_len.max(self.advertised_mss.into())).max(1)
+        (self.widest() / 2).min(self.segment_len.max(self.advertised_mss.into())).max(1)
     }
 
     /// The window field of a segment that is about to be sent. [7323-10]
@@ -198,13 +243,22 @@ impl Receiver {
             return false;
         }
         remaining < worthwhile
-            || gain >= self.limit / 2
-            || (remaining < self.limit / 8 && gain >= worthwhile.saturating_mul(2))
+            || gain >= self.widest() / 2
+            || (remaining < self.widest() / 8 && gain >= worthwhile.saturating_mul(2))
     }
 
-    /// Takes text whose first byte is `start`; what lies outside the window must be cut off already.
-    pub(super) fn take_text(&mut self, start: SeqNumber, text: &[u8], max_ranges: usize) -> TextOutcome {
+    /// Takes text whose first byte is `start`; what lies outside the window must be cut off already. `growth`: how many
+    /// bytes more the ring may take.
+    pub(super) fn take_text(
+        &mut self,
+        start: SeqNumber,
+        text: &[u8],
+        max_ranges: usize,
+        growth: usize,
+    ) -> TextOutcome {
         let offset = self.rcv_nxt.distance_to(start);
+        let fitting = self.ring.fitting(offset as usize, text.len(), growth);
+        let text = text.get(..fitting).unwrap_or(text);
         if offset == 0 {
             let written = length(self.ring.write_ahead(0, text));
             if written == 0 {
@@ -223,19 +277,15 @@ impl Receiver {
             return TextOutcome::InOrder(advance);
         }
         // [9293 SHLD-31]
-        let room = self.ring.free().saturating_sub(offset as usize);
-        let Some((fitting, _)) = text.split_at_checked(text.len().min(room)) else {
-            return TextOutcome::NoRoom;
-        };
-        let end = start + length(fitting.len());
-        if fitting.is_empty() {
+        if text.is_empty() {
             return TextOutcome::NoRoom;
         }
+        let end = start + length(text.len());
         let Ok(range) = self.ranges.insert(start, end, max_ranges) else { return TextOutcome::NoRoom };
         if self.sacks {
             self.report.get_or_insert_default().note_range(range);
         }
-        self.ring.write_ahead(offset as usize, fitting);
+        self.ring.write_ahead(offset as usize, text);
         TextOutcome::OutOfOrder
     }
 
@@ -400,6 +450,7 @@ impl Receiver {
 
     /// Gives all memory back: the connection is over and nobody reads.
     pub(super) fn release(&mut self) {
+        self.tuner = None;
         self.ring.clear();
         self.ranges.clear();
         self.report = None;
@@ -419,7 +470,7 @@ mod tests {
     use super::*;
 
     fn receiver(limit: u32, shift: u8) -> Receiver {
-        let mut receiver = Receiver::new(limit, 1000);
+        let mut receiver = Receiver::new(limit, true, 1000);
         receiver.synchronize(SeqNumber(u32::MAX - 10), shift, true);
         receiver
     }
@@ -435,14 +486,14 @@ mod tests {
         receiver.announce();
         let mut edge = receiver.announced;
         for _ in 0..90 {
-            receiver.take_text(receiver.rcv_nxt, &[0; 1111], 8);
+            receiver.take_text(receiver.rcv_nxt, &[0; 1111], 8, usize::MAX);
             receiver.announce();
             assert!(receiver.announced.at_or_after(edge));
             edge = receiver.announced;
         }
         assert!(receiver.window() < 1000);
         let TextOutcome::InOrder(taken) =
-            receiver.take_text(receiver.rcv_nxt, &vec![0; receiver.window() as usize], 8)
+            receiver.take_text(receiver.rcv_nxt, &vec![0; receiver.window() as usize], 8, usize::MAX)
         else {
             panic!("what was promised is taken");
         };
@@ -454,7 +505,7 @@ mod tests {
     fn a_closed_window_opens_by_a_segment_or_half_the_buffer() {
         // [9293 MUST-39]
         let mut receiver = receiver(10_000, 0);
-        receiver.take_text(receiver.rcv_nxt, &[0; 10_000], 8);
+        receiver.take_text(receiver.rcv_nxt, &[0; 10_000], 8, usize::MAX);
         assert_eq!(receiver.announce(), 0);
         read(&mut receiver, 999);
         assert!(!receiver.window_update_is_due());
@@ -470,7 +521,7 @@ mod tests {
         let mut receiver = receiver(100_000, 2);
         receiver.on_ack_sent(true);
         let mut feed = |len: usize| {
-            receiver.take_text(receiver.rcv_nxt, &vec![0; len], 8);
+            receiver.take_text(receiver.rcv_nxt, &vec![0; len], 8, usize::MAX);
             receiver.owe_ack_for_text(length(len), false);
             let due = receiver.ack_due();
             if let AckDue::Now(_) = due {

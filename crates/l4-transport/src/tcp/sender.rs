@@ -29,6 +29,9 @@ use super::reason::RetransmitCause;
 /// Bytes that a socket takes for sending whatever the congestion window is: enough for a few super-segments.
 const LEAST_SEND_BUFFER: u32 = 256 * 1024;
 
+/// Room that a writer is always told of.
+const WORTHWHILE_ROOM: u32 = 1 << 20;
+
 /// A part of the flight that has to be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost {
@@ -61,6 +64,8 @@ pub(super) struct Sender {
     pub(super) last_sent_at: Instant,
     pub(super) ring: RingBuffer,
     limit: u32,
+    /// Whether the user has said how much it holds: it does not follow the path then.
+    is_fixed: bool,
     /// Bytes of text in a full segment.
     pub(super) mss: u32,
     pub(super) shift: u8,
@@ -77,7 +82,7 @@ fn length(len: usize) -> u32 {
 }
 
 impl Sender {
-    pub(super) fn new(iss: SeqNumber, limit: u32, mss: u32) -> Self {
+    pub(super) fn new(iss: SeqNumber, limit: u32, is_fixed: bool, mss: u32) -> Self {
         Self {
             iss,
             snd_una: iss,
@@ -95,6 +100,7 @@ impl Sender {
             last_sent_at: Instant::ZERO,
             ring: RingBuffer::new(limit as usize),
             limit,
+            is_fixed,
             mss,
             shift: 0,
             has_fin: false,
@@ -167,6 +173,9 @@ impl Sender {
     /// Bytes that the socket takes while the congestion window is `window`: what fills it twice is enough to keep it
     /// full, more would only lie in memory.
     fn capacity(&self, window: u32) -> u32 {
+        if self.is_fixed {
+            return self.limit;
+        }
         window.saturating_mul(2).max(LEAST_SEND_BUFFER).min(self.limit)
     }
 
@@ -175,9 +184,10 @@ impl Sender {
         self.capacity(window).saturating_sub(length(self.ring.len()))
     }
 
-    /// Whether a writer that waits should be told of the room there is: a third is worth it.
+    /// Whether a writer that waits should be told of the room there is: a third is worth it, and so is a megabyte, or
+    /// what is in flight would shrink by a third of a large buffer between two writes.
     pub(super) fn is_writable(&self, window: u32) -> bool {
-        self.room(window) >= self.capacity(window) / 3
+        self.room(window) >= (self.capacity(window) / 3).min(WORTHWHILE_ROOM)
     }
 
     /// Takes as much of `bytes` as there is room for.

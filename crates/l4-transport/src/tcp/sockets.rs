@@ -148,6 +148,7 @@ impl Tcp {
             if count == 0 {
                 return connection.nothing_to_read(target);
             }
+            connection.receiver.tune_on_read(now, count);
             connection.open_window();
             Ok(Recv::Data(count))
         })
@@ -354,7 +355,9 @@ impl Connection {
             return Err(SendError::Shutdown);
         }
         let is_first = self.sender.unsent_len() == 0;
-        let written = self.sender.write(bytes, self.congestion.window());
+        let allowed = bytes.get(..self.send_allowance(cx, bytes.len())).unwrap_or(bytes);
+        let written = self.sender.write(allowed, self.congestion.window());
+        self.sender.is_writer_waiting |= written < bytes.len();
         if is_first && written > 0 && !self.state.is_synchronized() {
             cx.counters.count_blocked(SendBlockedBy::Handshake);
         }

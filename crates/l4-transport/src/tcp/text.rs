@@ -58,7 +58,8 @@ impl Connection {
             return Err(DropReason::TcpOutOfWindow);
         };
         let had_gap = is_repeated || !self.receiver.ranges.is_empty();
-        match self.receiver.take_text(start, fitting, cx.config.max_out_of_order_ranges) {
+        let growth = self.receive_growth(cx.memory);
+        match self.receiver.take_text(start, fitting, cx.config.max_out_of_order_ranges, growth) {
             TextOutcome::InOrder(advance) => {
                 self.on_text_in_order(cx, segment, advance, had_gap);
                 Ok(())
@@ -70,6 +71,9 @@ impl Connection {
                 Ok(())
             }
             TextOutcome::NoRoom => {
+                if growth < fitting.len() {
+                    cx.counters.memory_refusals.increment();
+                }
                 self.owe_now();
                 Err(DropReason::TcpReceiveBufferFull)
             }
@@ -80,6 +84,7 @@ impl Connection {
         self.totals.bytes_received += u64::from(advance);
         cx.counters.bytes_received.add(advance.into());
         self.notices.add(Notices::READABLE);
+        self.tune_window_on_text(cx.now, segment);
         self.receiver.owe_ack_for_text(segment.part_len, had_gap);
         match self.receiver.ack_due() {
             // [9293 MUST-40] [5681-30]

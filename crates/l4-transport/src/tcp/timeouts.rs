@@ -168,15 +168,15 @@ impl Connection {
     }
 
     /// Memory of buffers that are empty now is given back when the connection has been idle for a while; at once, if it
-    /// is over.
-    pub(super) fn plan_release(&mut self, now: Instant) {
+    /// is over or memory is short.
+    pub(super) fn plan_release(&mut self, now: Instant, is_memory_short: bool) {
         let (sending, receiving) = (&self.sender.ring, &self.receiver.ring);
         let is_wasteful = (sending.is_empty() && sending.allocated() > 0)
             || (receiving.is_empty() && receiving.allocated() > 0);
         if !is_wasteful {
             return;
         }
-        if self.is_over() {
+        if self.is_over() || is_memory_short {
             self.sender.ring.release_if_empty();
             self.receiver.ring.release_if_empty();
         } else if !self.timers.is_armed(Timer::Release) {

@@ -21,11 +21,13 @@ pub(super) struct Faults {
     pub(super) delay: Duration,
     /// By how much a reordered packet is late, at most.
     pub(super) late: Duration,
+    /// Bytes a second that each direction carries, with a queue without end; 0: any number.
+    pub(super) rate: u64,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { loss: 0, duplicate: 0, reorder: 0, corrupt: 0, mark: 0, delay: ms(10), late: ms(30) }
+        Self { loss: 0, duplicate: 0, reorder: 0, corrupt: 0, mark: 0, delay: ms(10), late: ms(30), rate: 0 }
     }
 }
 
@@ -74,6 +76,8 @@ pub(super) struct Pair {
     /// Packets on their way, by when they arrive and in which order they left: to which side, as what.
     wire: BTreeMap<(Instant, u64), Arrival>,
     sent_count: u64,
+    /// When each side's direction has carried what was sent.
+    idle_at: [Instant; 2],
     /// Whether super-segments arrive whole, as over a device that merges.
     pub(super) merges: bool,
     pub(super) drops: Vec<DropReason>,
@@ -185,6 +189,7 @@ impl Pair {
             rng,
             wire: BTreeMap::new(),
             sent_count: 0,
+            idle_at: [Instant::ZERO; 2],
             merges: false,
             drops: Vec::new(),
             mtu: 1500,
@@ -241,7 +246,7 @@ impl Pair {
 
     fn carry_packet(&mut self, to: usize, mut bytes: Vec<u8>, meta: RxMeta, traffic_class: u8) {
         assert!(meta.gso.is_some() || bytes.len() + 20 <= usize::from(self.mtu), "a packet fits its link");
-        let Faults { loss, duplicate, reorder, corrupt, mark, delay, late } = self.faults;
+        let Faults { loss, duplicate, reorder, corrupt, mark, delay, late, rate } = self.faults;
         if self.chance(loss) {
             return;
         }
@@ -252,8 +257,13 @@ impl Pair {
             let at = usize::try_from(self.rng.below(bytes.len() as u64)).unwrap();
             bytes[at] ^= 1 << self.rng.below(8);
         }
+        let mut leaves = self.now;
+        if let Some(nanos) = (bytes.len() as u64 * 1_000_000_000).checked_div(rate) {
+            leaves = leaves.max(self.idle_at[to]) + Duration::from_nanos(nanos);
+            self.idle_at[to] = leaves;
+        }
         for _ in 0..copies {
-            let mut arrives = self.now + delay;
+            let mut arrives = leaves + delay;
             if self.chance(reorder) {
                 arrives += Duration::from_nanos(self.rng.below(late.as_nanos() as u64));
             }

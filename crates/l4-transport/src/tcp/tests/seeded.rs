@@ -58,6 +58,7 @@ fn world(seed: u64) -> Pair {
         mark: [0, 50][usize::try_from(below(2)).unwrap()],
         delay: Duration::from_micros(50 + below(40_000)),
         late: ms(1 + below(60)),
+        rate: 0,
     };
     pair.mtu = [1500, 1280, 9000][usize::try_from(below(3)).unwrap()];
     pair

@@ -211,11 +211,11 @@ fn windows_are_scaled_by_what_both_syns_said() {
     lab.window = 100;
     let flow = lab.accept_with(scaled(3));
     let info = lab.info(flow);
-    assert_eq!((info.snd_wnd, info.window_scales), (800, (3, 7)), "the ACK's window is scaled");
+    assert_eq!((info.snd_wnd, info.window_scales), (800, (3, 9)), "the ACK's window is scaled");
     lab.inject(P | A, flow.theirs, flow.ours, &[1; 100]).unwrap();
     let ack = lab.advance(ms(40)).pop().unwrap();
-    assert_eq!(u32::from(ack.header.window) << 7, 4 << 20, "100 bytes less, rounded up to the scale");
-    assert_eq!(lab.info(flow).rcv_wnd, u32::from(ack.header.window) << 7);
+    assert_eq!(u32::from(ack.header.window) << 9, 1 << 20, "100 bytes less, rounded up to the scale");
+    assert_eq!(lab.info(flow).rcv_wnd, u32::from(ack.header.window) << 9);
 }
 
 #[test]
@@ -225,13 +225,13 @@ fn the_window_of_a_syn_is_never_scaled() {
     lab.window = 500;
     let id = lab.begin_connect();
     let syn = lab.one();
-    assert_eq!((syn.header.options.window_scale, syn.header.window), (Some(7), 65_535));
+    assert_eq!((syn.header.options.window_scale, syn.header.window), (Some(9), 65_535));
     let mut header = lab.header(S | A, IRS, syn.sequence().wrapping_add(1));
     header.options = scaled(5);
     lab.inject_header(&header, &[]).unwrap();
     assert_eq!(lab.tcp.info(id).unwrap().snd_wnd, 500);
     let ack = lab.one();
-    assert!(u32::from(ack.header.window) << 7 > 65_535, "what follows is");
+    assert!(u32::from(ack.header.window) << 9 > 65_535, "what follows is");
 }
 
 #[test]

@@ -1,0 +1,56 @@
+//! How much a connection may hold: its windows and buffers between the path, the reader, the writer and the memory that
+//! all connections share.
+//!
+//! # Not here
+//! What a reader is worth (`window_tuner.rs`), what all hold together (`memory.rs`).
+
+use core::time::Duration;
+
+use netloom_base::Instant;
+
+use super::connection::{Connection, Context};
+use super::isn::timestamp;
+use super::memory::Memory;
+use super::segment::Segment;
+
+/// Bytes that a socket takes for sending while memory is short, if the congestion window is smaller.
+const SHORT_SEND_BUFFER: u32 = 16 * 1024;
+
+/// Echoes that are older say that they are not ours.
+const OLDEST_ECHO_MILLIS: u32 = 120_000;
+
+impl Connection {
+    /// Text came in order: the tuner learns the round trip from it.
+    pub(super) fn tune_window_on_text(&mut self, now: Instant, segment: &Segment<'_>) {
+        let echo = segment
+            .header
+            .options
+            .timestamps
+            .filter(|theirs| self.negotiated.timestamps && theirs.echo_reply != 0)
+            .map(|theirs| timestamp(now, self.ts_offset).wrapping_sub(theirs.echo_reply))
+            .filter(|&millis| millis <= OLDEST_ECHO_MILLIS)
+            .map(|millis| Duration::from_millis(u64::from(millis.max(1))));
+        self.receiver.tune_on_text(now, self.rtt.srtt(), echo);
+    }
+
+    /// By how many bytes the receive ring may grow.
+    pub(super) fn receive_growth(&self, memory: &Memory) -> usize {
+        memory.growth_of(self.receiver.ring.allocated())
+    }
+
+    /// How many of `len` bytes the memory of the stack allows the socket to take for sending.
+    pub(super) fn send_allowance(&self, cx: &mut Context<'_>, len: usize) -> usize {
+        let ring = &self.sender.ring;
+        let most = if cx.memory.is_short() {
+            let wanted = self.congestion.window().max(SHORT_SEND_BUFFER) as usize;
+            len.min(wanted.saturating_sub(ring.len()))
+        } else {
+            len
+        };
+        let allowed = ring.fitting(0, most, cx.memory.growth_of(ring.allocated()));
+        if allowed < most.min(ring.free()) {
+            cx.counters.memory_refusals.increment();
+        }
+        allowed
+    }
+}
