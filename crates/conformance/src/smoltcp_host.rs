@@ -27,6 +27,7 @@ impl std::fmt::Debug for Smoltcp {
 
 /// Frames in and out.
 struct Port {
+    mtu: u16,
     received: VecDeque<Vec<u8>>,
     sent: Vec<Vec<u8>>,
 }
@@ -37,7 +38,15 @@ impl Smoltcp {
     /// # Panics
     /// If an address makes no sense.
     pub fn new(number: u8, addresses: &[&str]) -> Self {
-        let mut port = Port { received: VecDeque::new(), sent: Vec::new() };
+        Self::with_mtu(number, addresses, 1500)
+    }
+
+    /// As [`new`](Self::new), on an interface with this MTU.
+    ///
+    /// # Panics
+    /// If an address makes no sense.
+    pub fn with_mtu(number: u8, addresses: &[&str], mtu: u16) -> Self {
+        let mut port = Port { mtu, received: VecDeque::new(), sent: Vec::new() };
         let mut config = Config::new(EthernetAddress([2, 0, 0, 0, 0, number]).into());
         config.random_seed = number.into();
         let mut interface = Interface::new(config, &mut port, time::Instant::ZERO);
@@ -120,7 +129,7 @@ impl phy::Device for Port {
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
-        capabilities.max_transmission_unit = 1514;
+        capabilities.max_transmission_unit = usize::from(self.mtu) + 14;
         capabilities
     }
 }

@@ -1,9 +1,9 @@
 //! Two hosts and a cable, in virtual time.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use netloom_base::Instant;
+use netloom_base::{Instant, Medium};
+use netloom_impair::{ImpairSpec, Link};
 
 /// Something with an Ethernet port that is told what time it is.
 pub trait Host {
@@ -15,7 +15,7 @@ pub trait Host {
     fn poll_timeout(&mut self, now: Instant) -> Option<Instant>;
 }
 
-/// A cable with a delay between two hosts; nothing is lost unless [`World::lose`] says so.
+/// Two hosts and an Ethernet cable between them, with the faults that it was made with.
 #[derive(Debug)]
 pub struct World<A, B> {
     /// One end.
@@ -23,32 +23,19 @@ pub struct World<A, B> {
     /// The other.
     pub b: B,
     now: Instant,
-    delay: Duration,
-    to_a: VecDeque<(Instant, Vec<u8>)>,
-    to_b: VecDeque<(Instant, Vec<u8>)>,
-    /// Frames carried so far, for [`World::lose`].
-    carried: u64,
-    lose_every: Option<u64>,
+    to_a: Link,
+    to_b: Link,
 }
 
 impl<A: Host, B: Host> World<A, B> {
-    /// Joins both by a cable that takes `delay` each way.
-    pub fn new(a: A, b: B, delay: Duration) -> Self {
-        Self {
-            a,
-            b,
-            now: Instant::ZERO,
-            delay,
-            to_a: VecDeque::new(),
-            to_b: VecDeque::new(),
-            carried: 0,
-            lose_every: None,
-        }
-    }
-
-    /// Loses every `count`th frame from now on.
-    pub fn lose(&mut self, count: u64) {
-        self.lose_every = Some(count);
+    /// Joins both by a cable with `faults`, in the language of [`ImpairSpec`]; "in" is towards `a`.
+    ///
+    /// # Panics
+    /// If those are no faults.
+    pub fn new(a: A, b: B, faults: &str) -> Self {
+        let faults: ImpairSpec = faults.parse().unwrap_or_else(|error| panic!("{faults}: {error}"));
+        let [to_a, to_b] = faults.links(Medium::Ethernet, 1);
+        Self { a, b, now: Instant::ZERO, to_a, to_b }
     }
 
     /// What time it is.
@@ -93,35 +80,25 @@ impl<A: Host, B: Host> World<A, B> {
     /// When something happens next; never now, so that time goes on.
     fn next(&mut self) -> Option<Instant> {
         let soonest = self.now + Duration::from_micros(1);
-        let cable = [&self.to_a, &self.to_b].into_iter().filter_map(|queue| queue.front()).map(|(at, _)| *at);
+        let cable = [&self.to_a, &self.to_b].into_iter().filter_map(Link::poll_timeout);
         let hosts = [self.a.poll_timeout(self.now), self.b.poll_timeout(self.now)].into_iter().flatten();
         cable.chain(hosts).min().map(|next| next.max(soonest))
     }
 
     /// Delivers what has arrived and takes what is sent, at this instant.
     fn exchange(&mut self) {
-        while self.to_a.front().is_some_and(|(at, _)| *at <= self.now) {
-            let Some((_, frame)) = self.to_a.pop_front() else { break };
+        while let Some(frame) = self.to_a.poll(self.now) {
             self.a.handle_frame(self.now, &frame);
         }
-        while self.to_b.front().is_some_and(|(at, _)| *at <= self.now) {
-            let Some((_, frame)) = self.to_b.pop_front() else { break };
+        while let Some(frame) = self.to_b.poll(self.now) {
             self.b.handle_frame(self.now, &frame);
         }
         for frame in self.a.poll(self.now) {
-            if !self.is_lost() {
-                self.to_b.push_back((self.now + self.delay, frame));
-            }
+            // The cable counts what it drops; nobody here asks.
+            let _ = self.to_b.offer(self.now, frame);
         }
         for frame in self.b.poll(self.now) {
-            if !self.is_lost() {
-                self.to_a.push_back((self.now + self.delay, frame));
-            }
+            let _ = self.to_a.offer(self.now, frame);
         }
-    }
-
-    fn is_lost(&mut self) -> bool {
-        self.carried += 1;
-        self.lose_every.is_some_and(|count| self.carried.is_multiple_of(count))
     }
 }

@@ -1,6 +1,7 @@
 //! smoltcp as peer, in both roles, in virtual time.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use netloom_base::Instant;
@@ -13,15 +14,43 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp;
 use smoltcp::wire::IpAddress;
 
+/// What each end sends over a good cable.
 const LEN: usize = 300_000;
-const LIMIT: Duration = Duration::from_secs(300);
+/// What each end sends over a bad one.
+const LONG: usize = 10_000_000;
+/// Virtual time. smoltcp has no SACK, and after a few losses in a row its timer stands at a minute for a long time.
+const LIMIT: Duration = Duration::from_secs(36_000);
+
+/// Bad cables, with the MTU of the interfaces. Below 1280 bytes there is no IPv6.
+const FAULTS: &[(&str, u16)] = &[
+    ("loss=0.1%,seed=1", 1500),
+    ("loss=1%,seed=2", 1500),
+    ("loss=3%,seed=3", 1500),
+    ("loss=10%,seed=4", 1500),
+    ("delay=1ms,loss=1%,burst=4,seed=5", 1500),
+    ("delay=2ms,reorder=1%,reorder-by=2ms,seed=6", 1500),
+    ("delay=1ms,dup=1%,seed=7", 1500),
+    ("delay=1ms,corrupt=1%,seed=8", 1500),
+    ("delay=10ms", 1500),
+    ("delay=50ms", 1500),
+    ("delay=1ms,jitter=1ms,seed=9", 1500),
+    // Without congestion control smoltcp sends its whole window at once: a shorter queue loses some of each.
+    ("delay=1ms,rate=100mbit,queue=100", 1500),
+    ("delay=1ms", 576),
+    ("delay=1ms,loss=1%,seed=10", 576),
+];
 
 type Cable = World<Ours, Smoltcp>;
 
 fn cable() -> Cable {
-    let ours = Ours::new(1, &["10.0.0.1/24", "fd00::1/64"], StackConfig::default());
-    let theirs = Smoltcp::new(2, &["10.0.0.2/24", "fd00::2/64"]);
-    World::new(ours, theirs, Duration::from_millis(1))
+    cable_with("delay=1ms", 1500)
+}
+
+/// A cable with faults between interfaces with this MTU.
+fn cable_with(faults: &str, mtu: u16) -> Cable {
+    let ours = Ours::with_mtu(1, &["10.0.0.1/24", "fd00::1/64"], StackConfig::default(), mtu);
+    let theirs = Smoltcp::with_mtu(2, &["10.0.0.2/24", "fd00::2/64"], mtu);
+    World::new(ours, theirs, faults)
 }
 
 /// Both families: `(ours, smoltcp's)`.
@@ -98,8 +127,13 @@ impl Side {
 }
 
 /// Both send everything, close their half, and get everything.
-fn exchange(cable: &mut Cable, ours: impl Fn(&mut Ours) -> Option<TcpSocketId>, theirs: SocketHandle) {
-    let (mut left, mut right) = (Side::new(pattern(LEN, 1)), Side::new(pattern(LEN, 2)));
+fn exchange(
+    cable: &mut Cable,
+    len: usize,
+    ours: impl Fn(&mut Ours) -> Option<TcpSocketId>,
+    theirs: SocketHandle,
+) {
+    let (mut left, mut right) = (Side::new(pattern(len, 1)), Side::new(pattern(len, 2)));
     let mut id = None;
     cable.run_until(LIMIT, |a, b, now| {
         id = id.or_else(|| ours(a));
@@ -123,41 +157,67 @@ fn listen(cable: &mut Cable, port: u16) -> TcpListenerId {
     cable.a.stack.tcp().listen(bind, ListenOptions::default()).expect("a listener")
 }
 
+/// smoltcp connects to `address`, and both exchange `len` bytes.
+fn exchange_as_server(cable: &mut Cable, len: usize, address: IpAddr) {
+    let listener = listen(cable, 80);
+    let socket = cable.b.add_tcp();
+    cable.b.connect(socket, (address.into(), 80), 50_000);
+    exchange(cable, len, |a| a.stack.tcp().accept(listener).map(|accepted| accepted.id), socket);
+}
+
+/// We connect to smoltcp at `address`, and both exchange `len` bytes.
+fn exchange_as_client(cable: &mut Cable, len: usize, address: IpAddress) {
+    let socket = cable.b.add_tcp();
+    cable.b.tcp(socket).listen(80).expect("listening");
+    let now = cable.now();
+    let local = TcpBind { address: None, port: 0 };
+    let remote = SocketAddr::new(address.into(), 80);
+    let id = cable.a.stack.tcp().connect(now, local, remote, &SocketOptions::default()).expect("begun");
+    cable.run_until(LIMIT, |a, _, _| a.stack.tcp().connected(id).expect("no refusal"));
+    exchange(cable, len, |_| Some(id), socket);
+}
+
 #[test]
 fn smoltcp_connects_to_us() {
     for (ours, _) in families() {
-        for loss in [None, Some(50)] {
-            let mut cable = cable();
-            if let Some(every) = loss {
-                cable.lose(every);
-            }
-            let listener = listen(&mut cable, 80);
-            let socket = cable.b.add_tcp();
-            cable.b.connect(socket, (ours.into(), 80), 50_000);
-            exchange(&mut cable, |a| a.stack.tcp().accept(listener).map(|accepted| accepted.id), socket);
-        }
+        exchange_as_server(&mut cable(), LEN, ours);
     }
 }
 
 #[test]
 fn we_connect_to_smoltcp() {
     for (_, theirs) in families() {
-        for loss in [None, Some(50)] {
-            let mut cable = cable();
-            if let Some(every) = loss {
-                cable.lose(every);
-            }
-            let socket = cable.b.add_tcp();
-            cable.b.tcp(socket).listen(80).expect("listening");
-            let now = cable.now();
-            let local = TcpBind { address: None, port: 0 };
-            let remote = SocketAddr::new(theirs.into(), 80);
-            let id =
-                cable.a.stack.tcp().connect(now, local, remote, &SocketOptions::default()).expect("begun");
-            cable.run_until(LIMIT, |a, _, _| a.stack.tcp().connected(id).expect("no refusal"));
-            exchange(&mut cable, |_| Some(id), socket);
-        }
+        exchange_as_client(&mut cable(), LEN, theirs);
     }
+}
+
+/// Runs `exchange` over every bad cable, side by side on all processors.
+fn over_bad_cables(exchange: impl Fn(&mut Cable, usize, (IpAddr, IpAddress)) + Sync) {
+    let next = AtomicUsize::new(0);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((index, &(faults, mtu))) =
+                    FAULTS.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    eprintln!("{faults} at {mtu} bytes");
+                    let family = if mtu < 1280 { 0 } else { index % 2 };
+                    exchange(&mut cable_with(faults, mtu), LONG, families()[family]);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn smoltcp_connects_to_us_over_bad_cables() {
+    over_bad_cables(|cable, len, (ours, _)| exchange_as_server(cable, len, ours));
+}
+
+#[test]
+fn we_connect_to_smoltcp_over_bad_cables() {
+    over_bad_cables(|cable, len, (_, theirs)| exchange_as_client(cable, len, theirs));
 }
 
 #[test]

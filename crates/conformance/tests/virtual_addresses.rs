@@ -32,7 +32,7 @@ fn claim() -> Vec<u8> {
 fn connections_of_a_lost_address_end() {
     let ours = Ours::new(1, &["10.0.0.1/24"], StackConfig::default());
     let other = Ours::new(2, &["10.0.0.2/24"], StackConfig::default());
-    let mut world = World::new(ours, other, Duration::from_millis(1));
+    let mut world = World::new(ours, other, "delay=1ms");
     let bind = TcpBind { address: None, port: 80 };
     world.b.stack.tcp().listen(bind, ListenOptions::default()).expect("a listener");
     let remote = "10.0.0.2:80".parse().expect("an address");

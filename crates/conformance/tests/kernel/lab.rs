@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use netloom::device::{TunTap, TunTapConfig};
+use netloom::device::{Queue, TunTap, TunTapConfig};
+use netloom::impair::ImpairSpec;
 use netloom::stack::Medium;
-use netloom::{AddressDetection, InterfaceConfig, Net, TcpListener, TcpStream};
+use netloom::{AddressDetection, Cable, InterfaceConfig, Net, TcpListener, TcpStream};
 use nix::sched::{CloneFlags, unshare};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -35,13 +36,34 @@ impl Family {
     }
 }
 
+/// What is between the kernel and netloom.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    /// A TAP or a TUN.
+    pub(crate) kind: Medium,
+    /// Its MTU. Below 1280 bytes IPv6 is left out.
+    pub(crate) mtu: u16,
+    /// A cable with these faults before netloom.
+    pub(crate) faults: Option<ImpairSpec>,
+}
+
+impl Setup {
+    fn plain(kind: Medium) -> Self {
+        Self { kind, mtu: 1500, faults: None }
+    }
+
+    fn has_ipv6(&self) -> bool {
+        self.mtu >= 1280
+    }
+}
+
 /// Runs `test` in a fresh namespace for TAP and for TUN, each with a fresh stack. Afterwards nothing may be left in the
 /// stack but connections in TIME-WAIT.
 pub(crate) fn run<F: Future<Output = ()>>(test: impl Fn(Net) -> F + Send + Sync) {
-    for kind in [Medium::Ethernet, Medium::Ip] {
+    for setup in [Medium::Ethernet, Medium::Ip].map(Setup::plain) {
         std::thread::scope(|scope| {
             // The namespace is the thread's, and goes with it.
-            let result = scope.spawn(|| run_here(kind, &test)).join();
+            let result = scope.spawn(|| run_here(&setup, &test)).join();
             if let Err(panic) = result {
                 std::panic::resume_unwind(panic);
             }
@@ -49,14 +71,15 @@ pub(crate) fn run<F: Future<Output = ()>>(test: impl Fn(Net) -> F + Send + Sync)
     }
 }
 
-fn run_here<F: Future<Output = ()>>(kind: Medium, test: &impl Fn(Net) -> F) {
+/// Runs `test` in a fresh namespace, which becomes the calling thread's; as [`run`] else.
+pub(crate) fn run_here<F: Future<Output = ()>>(setup: &Setup, test: &impl Fn(Net) -> F) {
     if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
         eprintln!("SKIPPED: no network namespace: {error}");
         return;
     }
-    let config = TunTapConfig { kind, name: "nl0".to_owned(), mtu: 1500 };
-    let device = match TunTap::open(&config) {
-        Ok(device) => device,
+    let config = TunTapConfig { kind: setup.kind, name: "nl0".to_owned(), mtu: setup.mtu };
+    let device: Box<dyn Queue> = match TunTap::open(&config) {
+        Ok(device) => Box::new(device),
         Err(error) => {
             eprintln!("SKIPPED: no TUN/TAP: {error}");
             return;
@@ -64,16 +87,27 @@ fn run_here<F: Future<Output = ()>>(kind: Medium, test: &impl Fn(Net) -> F) {
     };
     ip("link set lo up");
     ip("addr add 10.0.0.1/24 dev nl0");
-    ip("addr add fd00::1/64 dev nl0 nodad");
+    ip(&format!("link set nl0 mtu {} txqueuelen 4000", setup.mtu));
+    if setup.has_ipv6() {
+        ip("addr add fd00::1/64 dev nl0 nodad");
+    }
     ip("link set nl0 up");
+    let (_cable, device) = match &setup.faults {
+        None => (None, device),
+        Some(faults) => {
+            let (cable, device) = Cable::before(device, faults).expect("a cable");
+            (Some(cable), device)
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
+        let addresses = ["10.0.0.2/24", "fd00::2/64"].iter().take(if setup.has_ipv6() { 2 } else { 1 });
         let interface = InterfaceConfig {
-            addresses: vec!["10.0.0.2/24".parse().expect("a CIDR"), "fd00::2/64".parse().expect("a CIDR")],
+            addresses: addresses.map(|address| address.parse().expect("a CIDR")).collect(),
             detection: AddressDetection::Optimistic,
             ..InterfaceConfig::default()
         };
-        let net = Net::builder().interface(Box::new(device), interface).start().expect("a stack");
+        let net = Net::builder().interface(device, interface).start().expect("a stack");
         tokio::time::timeout(LIMIT, test(net.clone())).await.expect("the test ends in time");
         let started = std::time::Instant::now();
         net.clone().shutdown(Duration::from_secs(20)).await;
@@ -81,7 +115,8 @@ fn run_here<F: Future<Output = ()>>(kind: Medium, test: &impl Fn(Net) -> F) {
     });
 }
 
-fn ip(arguments: &str) {
+/// Runs `ip` in the calling thread's namespace.
+pub(crate) fn ip(arguments: &str) {
     let output = Command::new("ip").args(arguments.split(' ')).output().expect("iproute2 is installed");
     assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -130,6 +165,21 @@ pub(crate) fn pattern(len: usize, seed: u64) -> Vec<u8> {
 pub(crate) async fn write_and_finish(mut stream: impl AsyncWrite + Unpin, bytes: &[u8]) {
     stream.write_all(bytes).await.expect("written");
     stream.shutdown().await.expect("shut down");
+}
+
+/// Both ends send `len` bytes at the same time, each closes its half when it is through, and all arrives.
+pub(crate) async fn exchange(one: impl Stream, other: impl Stream, len: usize) {
+    let (from_one, from_other) = (pattern(len, 1), pattern(len, 2));
+    let (one_read, one_write) = tokio::io::split(one);
+    let (other_read, other_write) = tokio::io::split(other);
+    let ((), (), at_one, at_other) = tokio::join!(
+        write_and_finish(one_write, &from_one),
+        write_and_finish(other_write, &from_other),
+        read_all(one_read),
+        read_all(other_read),
+    );
+    assert!(at_other == from_one, "what one sent arrived at the other");
+    assert!(at_one == from_other, "what the other sent arrived at one");
 }
 
 /// Reads up to the end of the stream.

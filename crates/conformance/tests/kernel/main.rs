@@ -1,8 +1,10 @@
 //! The Linux kernel as peer: one process, one thread in a network namespace of its own, netloom on one end of a TAP and
-//! the kernel's sockets on the other.
+//! the kernel's sockets on the other, if need be with a cable with faults or a router between them.
 
 mod closing;
 mod connections;
 mod datagrams;
+mod faults;
 mod lab;
+mod narrow_path;
 mod streams;

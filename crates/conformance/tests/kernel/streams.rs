@@ -2,31 +2,18 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::lab::{self, FAMILIES, Stream, from_kernel, pattern, read_all, to_kernel, write_and_finish};
+use crate::lab::{
+    self, FAMILIES, Stream, exchange, from_kernel, pattern, read_all, to_kernel, write_and_finish,
+};
 
 const LEN: usize = 10_000_000;
-
-/// Both ends send at the same time, each closes its half when it is through, and all arrives.
-async fn exchange(one: impl Stream, other: impl Stream) {
-    let (from_one, from_other) = (pattern(LEN, 1), pattern(LEN, 2));
-    let (one_read, one_write) = tokio::io::split(one);
-    let (other_read, other_write) = tokio::io::split(other);
-    let ((), (), at_one, at_other) = tokio::join!(
-        write_and_finish(one_write, &from_one),
-        write_and_finish(other_write, &from_other),
-        read_all(one_read),
-        read_all(other_read),
-    );
-    assert!(at_other == from_one, "what one sent arrived at the other");
-    assert!(at_one == from_other, "what the other sent arrived at one");
-}
 
 #[test]
 fn the_kernel_as_client_exchanges_every_byte() {
     lab::run(async |net| {
         for family in FAMILIES {
             let (theirs, ours) = from_kernel(&net, family).await;
-            exchange(theirs, ours).await;
+            exchange(theirs, ours, LEN).await;
         }
     });
 }
@@ -36,7 +23,7 @@ fn the_kernel_as_server_exchanges_every_byte() {
     lab::run(async |net| {
         for family in FAMILIES {
             let (theirs, ours) = to_kernel(&net, family).await;
-            exchange(theirs, ours).await;
+            exchange(theirs, ours, LEN).await;
         }
     });
 }
