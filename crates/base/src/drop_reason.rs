@@ -142,6 +142,9 @@ drop_reasons! {
     TcpUnexpectedSyn = "tcp.unexpected_syn",
     /// An acknowledgment out of range (RFC 5961 5).
     TcpBadAck = "tcp.bad_ack",
+    /// An acknowledgment that brings no valid SYN cookie back, to a listener that sends cookies (RFC 4987 3.6): answered
+    /// by a reset.
+    TcpBadCookie = "tcp.bad_cookie",
     /// A segment without ACK where one is required.
     TcpNoAck = "tcp.no_ack",
     /// The listener's queue of half-open connections is full.

@@ -10,9 +10,9 @@ pub use tcp::{
     Accepted, ChallengeCause, Congestion, ConnectError, EcnMode, EndReason, FourTuple, InvalidTransition,
     Keepalive, ListenError, ListenOptions, NoSuchSocket, Origin, PathAdvice, PayloadRef, ProbeCause,
     RecoveryPhase, Recv, RecvError, ResetCause, RetransmitCause, RtoCause, SegmentPlan, SendBlockedBy,
-    SendError, SocketOptions, Tcp, TcpBind, TcpConfig, TcpCounters, TcpError, TcpEvent, TcpInfo, TcpInput,
-    TcpListenerId, TcpListenerInfo, TcpSocketId, TcpState, TcpUsage, TxSegmentation, UnknownCongestion,
-    next_state,
+    SendError, SocketOptions, SynCookieMode, Tcp, TcpBind, TcpConfig, TcpCounters, TcpError, TcpEvent,
+    TcpInfo, TcpInput, TcpListenerId, TcpListenerInfo, TcpSocketId, TcpState, TcpUsage, TxSegmentation,
+    UnknownCongestion, next_state,
 };
 pub use udp::{
     Udp, UdpBind, UdpBindError, UdpConfig, UdpConnectError, UdpCounters, UdpEvent, UdpGroupChange,

@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | none | nothing: `reset.rs` answers | CLOSED |
 //! | listening | `listener.rs` | LISTEN |
-//! | half open | `syn_cache.rs`, 96 bytes | SYN-RECEIVED, passive |
+//! | half open | `syn_cache.rs`, 96 bytes, or `syn_cookie.rs`, none | SYN-RECEIVED, passive |
 //! | live | `connection.rs`, about 1 KiB | SYN-SENT to LAST-ACK, CLOSING |
 //! | dying | `time_wait.rs`, 64 bytes | TIME-WAIT |
 //!
@@ -25,7 +25,7 @@
 //! for tools that say so. A timer that moves further away costs nothing, one that comes closer O(log n).
 //!
 //! # Not here
-//! SACK in the sender, RACK, pacing and SYN cookies: their places are `recovery.rs`, `output.rs` and `passive.rs`.
+//! SACK in the sender, RACK and pacing: their places are `recovery.rs` and `output.rs`.
 //! Source routes [9293 MUST-51, MUST-52, MUST-53]: no host or router of today takes them (RFC 7126 4.3).
 
 mod ack;
@@ -34,6 +34,7 @@ mod buffering;
 mod config;
 mod congestion;
 mod connection;
+mod cookie_handshake;
 mod counters;
 mod ecn;
 mod ecn_echo;
@@ -65,6 +66,7 @@ mod sender;
 mod sockets;
 mod state;
 mod syn_cache;
+mod syn_cookie;
 mod syn_sent;
 mod text;
 mod time_wait;
@@ -77,7 +79,9 @@ mod window_tuner;
 #[cfg(test)]
 mod tests;
 
-pub use config::{EcnMode, Keepalive, ListenOptions, SocketOptions, TcpBind, TcpConfig, TxSegmentation};
+pub use config::{
+    EcnMode, Keepalive, ListenOptions, SocketOptions, SynCookieMode, TcpBind, TcpConfig, TxSegmentation,
+};
 pub use congestion::{Congestion, UnknownCongestion};
 pub use connection::Origin;
 pub use counters::TcpCounters;

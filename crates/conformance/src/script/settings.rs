@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use netloom_stack::transport::{EcnMode, TcpConfig};
+use netloom_stack::transport::{EcnMode, SynCookieMode, TcpConfig};
 
 /// The version of IP that a script runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +46,12 @@ impl Default for Settings {
 }
 
 /// What Linux has and netloom has not; a script turns it off, so that both do the same.
-const ABSENT: [&str; 6] = [
+const ABSENT: [&str; 5] = [
     "net.ipv4.tcp_autocorking",
     "net.ipv4.tcp_early_retrans",
     "net.ipv4.tcp_frto",
     "net.ipv4.tcp_recovery",
     "net.ipv4.tcp_syn_linear_timeouts",
-    "net.ipv4.tcp_syncookies",
 ];
 
 impl Settings {
@@ -121,6 +120,14 @@ impl Settings {
                     "0" => EcnMode::Off,
                     "1" => EcnMode::Request,
                     "2" => EcnMode::Accept,
+                    _ => return Err(bad()),
+                };
+            }
+            "net.ipv4.tcp_syncookies" => {
+                tcp.syn_cookies = match value {
+                    "0" => SynCookieMode::Off,
+                    "1" => SynCookieMode::WhenFull,
+                    "2" => SynCookieMode::Always,
                     _ => return Err(bad()),
                 };
             }

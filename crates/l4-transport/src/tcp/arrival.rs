@@ -64,7 +64,7 @@ impl Tcp {
         }
     }
 
-    fn deliver_to_connection(
+    pub(super) fn deliver_to_connection(
         &mut self,
         now: Instant,
         id: SlabId,

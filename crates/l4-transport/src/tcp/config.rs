@@ -17,8 +17,11 @@ pub struct TcpConfig {
     /// Connections in TIME-WAIT. Each takes about 200 bytes with its index. At the bound the oldest goes early.
     pub max_time_wait: usize,
     /// Handshakes that peers have begun, over all listeners. Each takes about 250 bytes with its index. At the bound
-    /// the oldest of the same listener goes; where it has none, the new one is dropped.
+    /// new ones are answered with cookies; without those the oldest of the same listener goes, and where it has none,
+    /// the new one is dropped.
     pub max_half_open: usize,
+    /// When a handshake takes no memory here (RFC 4987 3.6).
+    pub syn_cookies: SynCookieMode,
     /// Listeners at once; each takes about 200 bytes and its queues.
     pub max_listeners: usize,
     /// Answers without a connection (resets, challenges) that may wait to be sent; about 200 bytes each. Beyond that
@@ -87,6 +90,7 @@ impl Default for TcpConfig {
             max_connections: 65_536,
             max_time_wait: 65_536,
             max_half_open: 4096,
+            syn_cookies: SynCookieMode::WhenFull,
             max_listeners: 1024,
             max_replies: 1024,
             max_out_of_order_ranges: 256,
@@ -112,6 +116,19 @@ impl Default for TcpConfig {
             ports: PortRange::default(),
         }
     }
+}
+
+/// When a SYN is answered with a cookie instead of being kept (RFC 4987 3.6). It costs the connection its window scaling,
+/// SACK and ECN where the peer has no timestamps, and an acknowledgment that is lost is not asked for again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SynCookieMode {
+    /// Never.
+    Off,
+    /// When the listener, or the table, has no room for another handshake.
+    #[default]
+    WhenFull,
+    /// Always.
+    Always,
 }
 
 /// Who uses explicit congestion notification (RFC 3168).

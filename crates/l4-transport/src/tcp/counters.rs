@@ -25,6 +25,12 @@ pub struct TcpCounters {
     pub syns_received: Counter,
     /// Half-open handshakes that made room for newer ones.
     pub half_open_evicted: Counter,
+    /// SYNs answered with a cookie (RFC 4987).
+    pub syn_cookies_sent: Counter,
+    /// Cookies that came back and became connections.
+    pub syn_cookies_accepted: Counter,
+    /// Acknowledgments that should have been of a cookie and were not, or not of one that is still good.
+    pub syn_cookies_refused: Counter,
     /// Half-open handshakes whose SYN-ACK was never answered.
     pub half_open_expired: Counter,
     /// Connections that left TIME-WAIT early because its table was full.

@@ -16,6 +16,7 @@ use super::reason::{RetransmitCause, RtoCause};
 use super::segment::Reply;
 use super::state::State;
 use super::syn_cache::SynCacheEntry;
+use super::syn_cookie::SynCookies;
 use super::time_wait::TimeWait;
 use super::tuple::FourTuple;
 use crate::ports::EphemeralPorts;
@@ -43,6 +44,7 @@ pub struct Tcp {
     pub(super) counters: TcpCounters,
     pub(super) memory: Memory,
     pub(super) isn: IsnGenerator,
+    pub(super) cookies: SynCookies,
     pub(super) ports: EphemeralPorts,
     pub(super) demux: KeyedMap<FourTuple, Slot>,
     pub(super) bound: KeyedMap<TcpBind, SlabId>,
@@ -88,6 +90,7 @@ impl Tcp {
             events: VecDeque::new(),
             listener_events: VecDeque::new(),
             advice: VecDeque::new(),
+            cookies: SynCookies::new(&mut rng),
             config,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use netloom_base::SlabId;
+use netloom_base::{Instant, SlabId};
 
 use super::config::{ListenOptions, TcpBind};
 
@@ -19,6 +19,8 @@ pub(super) struct Listener {
     /// Entries of the SYN cache, oldest first; some are gone already.
     half_open: VecDeque<SlabId>,
     half_open_count: usize,
+    /// When it last answered a SYN with a cookie.
+    pub(super) last_cookie_at: Option<Instant>,
     /// Whether an event about it waits.
     pub(super) in_events: bool,
 }
@@ -31,6 +33,7 @@ impl Listener {
             accept_queue: VecDeque::new(),
             half_open: VecDeque::new(),
             half_open_count: 0,
+            last_cookie_at: None,
             in_events: false,
         }
     }

@@ -37,28 +37,31 @@ impl Tcp {
             return Err(DropReason::TcpNoConnection);
         };
         if segment.has(TcpFlags::ACK) {
-            self.refuse(now, segment, ResetCause::AckInListen);
-            return Err(DropReason::TcpNoConnection);
+            return self.deliver_ack_to_listener(now, id, segment);
         }
         if !Self::is_opening(segment) {
             return Err(DropReason::TcpMalformed);
         }
         self.counters.syns_received.increment();
-        self.make_room(id)?;
-        self.open_half(now, id, segment, beyond)
-    }
-
-    /// Finds room for a half-open connection of a listener: the oldest of its own goes.
-    fn make_room(&mut self, id: SlabId) -> Result<(), DropReason> {
-        let Self { listeners, half_open, .. } = self;
-        let Some(listener) = listeners.get_mut(id) else { return Err(DropReason::TcpNoConnection) };
+        let Some(listener) = self.listeners.get(id) else { return Err(DropReason::TcpNoConnection) };
         if listener.is_accept_queue_full() {
             // The peer tries again, by when the application may have accepted one.
             return Err(DropReason::TcpAcceptQueueFull);
         }
-        if !listener.is_half_open_full() && !half_open.is_full() {
-            return Ok(());
+        let is_full = listener.is_half_open_full() || self.half_open.is_full();
+        if self.wants_cookie(is_full, beyond.is_some()) {
+            return self.send_cookie(now, id, segment);
         }
+        if is_full {
+            self.make_room(id)?;
+        }
+        self.open_half(now, id, segment, beyond)
+    }
+
+    /// Makes room for a half-open connection of a listener: the oldest of its own goes.
+    fn make_room(&mut self, id: SlabId) -> Result<(), DropReason> {
+        let Self { listeners, half_open, .. } = self;
+        let Some(listener) = listeners.get_mut(id) else { return Err(DropReason::TcpNoConnection) };
         let Some(oldest) = listener.oldest_half_open(|entry| half_open.get(entry).is_some()) else {
             return Err(DropReason::TcpSynQueueFull);
         };
@@ -74,23 +77,11 @@ impl Tcp {
         segment: &Segment<'_>,
         beyond: Option<SeqNumber>,
     ) -> Result<(), DropReason> {
-        let Some(listener) = self.listeners.get(listener_id) else { return Err(DropReason::TcpNoConnection) };
-        let options = listener.options.socket;
-        let remote = segment.tuple.remote_address;
-        let (_, receive_limit) = buffer_limits(&self.config, &options);
-        let iss = self.isn.sequence(now, &segment.tuple);
-        let ecn = ecn::grants(self.config.ecn, segment.header.flags, segment.codepoint);
-        let opening = HalfOpening {
-            listener: listener_id,
+        let mut opening = self.half_opening(now, listener_id, segment)?;
+        if let Some(beyond) = beyond {
             // [9293 MAY-2]
-            iss: beyond.map_or(iss, |beyond| iss.later_of(beyond)),
-            ts_offset: self.isn.timestamp_offset(&segment.tuple),
-            negotiated: Negotiated { ecn, ..negotiate(&self.config, receive_limit, &segment.header.options) },
-            peer_mss: peer_mss(&segment.header.options, remote),
-            mss: mss_of_mtu(segment.mtu, remote),
-            receive_limit,
-            traffic_class: options.traffic_class,
-        };
+            opening.iss = opening.iss.later_of(beyond);
+        }
         let entry = SynCacheEntry::new(segment, &opening);
         let Ok(id) = self.half_open.insert(entry) else { return Err(DropReason::TcpSynQueueFull) };
         self.demux.insert(segment.tuple, Slot::HalfOpen(id));
@@ -102,10 +93,45 @@ impl Tcp {
         Ok(())
     }
 
+    /// What a SYN and a listener make.
+    pub(super) fn half_opening(
+        &self,
+        now: Instant,
+        listener_id: SlabId,
+        segment: &Segment<'_>,
+    ) -> Result<HalfOpening, DropReason> {
+        let Some(listener) = self.listeners.get(listener_id) else { return Err(DropReason::TcpNoConnection) };
+        let options = listener.options.socket;
+        let remote = segment.tuple.remote_address;
+        let (_, receive_limit) = buffer_limits(&self.config, &options);
+        let ecn = ecn::grants(self.config.ecn, segment.header.flags, segment.codepoint);
+        Ok(HalfOpening {
+            listener: listener_id,
+            iss: self.isn.sequence(now, &segment.tuple),
+            ts_offset: self.isn.timestamp_offset(&segment.tuple),
+            negotiated: Negotiated { ecn, ..negotiate(&self.config, receive_limit, &segment.header.options) },
+            peer_mss: peer_mss(&segment.header.options, remote),
+            mss: mss_of_mtu(segment.mtu, remote),
+            receive_limit,
+            traffic_class: options.traffic_class,
+        })
+    }
+
     /// Turns a half-open connection whose handshake is done into one in SYN-RECEIVED that is about to be established.
     /// Without room it stays: the SYN-ACK, sent again, asks the peer for its acknowledgment once more.
     pub(super) fn promote(&mut self, now: Instant, id: SlabId) -> Result<SlabId, DropReason> {
         let Some(&entry) = self.half_open.get(id) else { return Err(DropReason::TcpNoConnection) };
+        self.admit(now, &entry, Some(id))
+    }
+
+    /// Makes a connection of a finished handshake, if there is room, and has it wait to be accepted. `half_open`: what
+    /// it was until now, and is no more.
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        entry: &SynCacheEntry,
+        half_open: Option<SlabId>,
+    ) -> Result<SlabId, DropReason> {
         let Some(listener) = self.listeners.get(entry.listener) else {
             return Err(DropReason::TcpNoConnection);
         };
@@ -115,8 +141,10 @@ impl Tcp {
         if self.connections.is_full() {
             return Err(DropReason::TcpTableFull);
         }
-        let connection = self.connection_from(now, &entry, listener.options.socket);
-        self.remove_half_open(id);
+        let connection = self.connection_from(now, entry, listener.options.socket);
+        if let Some(id) = half_open {
+            self.remove_half_open(id);
+        }
         let Ok(connection) = self.connections.insert(connection) else {
             return Err(DropReason::TcpTableFull);
         };

@@ -3,14 +3,13 @@
 //! # Theory of operation
 //! A SYN to a listener makes an entry, which sends its SYN-ACK, again and again by its own timer. The acknowledgment of
 //! our SYN turns it into a connection. So a flood of SYNs costs entries and not connections, and there is a bound to
-//! those, at which the oldest of the listener goes.
+//! those, at which cookies are sent instead; without cookies the oldest of the listener goes.
 //!
 //! # Limits
 //! 96 bytes an entry.
 //!
 //! # Not here
-//! The tables that lead to an entry (`layer.rs`), and SYN cookies, which would take no entry: where `passive.rs` finds no
-//! room is their place.
+//! The tables that lead to an entry (`layer.rs`), and handshakes that take none (`cookie_handshake.rs`).
 
 use netloom_base::{DropReason, Instant, SlabId};
 use netloom_wire::{SeqNumber, TcpFlags, TcpHeader, TcpOptions, TcpTimestamps};

@@ -44,7 +44,8 @@ fn a_full_accept_queue_drops_syns_and_keeps_handshakes_waiting() {
 
 #[test]
 fn a_flood_of_syns_is_bounded_and_does_not_shut_others_out() {
-    let mut lab = Lab::new(TcpConfig { max_half_open: 100, ..plain_config() });
+    let mut lab =
+        Lab::new(TcpConfig { max_half_open: 100, syn_cookies: SynCookieMode::Off, ..plain_config() });
     let listener = lab.listen();
     for round in 0..20_000u32 {
         lab.remote = core::net::IpAddr::V4(core::net::Ipv4Addr::from_bits(0x0b00_0000 + round));
@@ -64,7 +65,8 @@ fn a_flood_of_syns_is_bounded_and_does_not_shut_others_out() {
 
 #[test]
 fn a_flood_on_one_listener_leaves_anothers_handshakes_alone() {
-    let mut lab = Lab::new(TcpConfig { max_half_open: 100, ..plain_config() });
+    let mut lab =
+        Lab::new(TcpConfig { max_half_open: 100, syn_cookies: SynCookieMode::Off, ..plain_config() });
     lab.listen();
     let other = lab.tcp.listen(TcpBind { address: None, port: 81 }, ListenOptions::default()).unwrap();
     let mut quiet = lab.header(S, IRS, 0);
