@@ -12,7 +12,7 @@ pub struct InternetConfig {
     /// Whether packets for others are forwarded (RFC 1812). Off unless somebody asks for it, however many
     /// interfaces there are [1122-I005] [1122-I006] [1122-I007].
     pub forwarding: bool,
-    /// TTL and hop limit of packets whose sender does not choose one [1122-I024]. Zero counts as one.
+    /// TTL and hop limit of packets whose sender does not choose one [1122-I024] [9293 MUST-49]. Zero counts as one.
     pub hop_limit: u8,
     /// Routes; each costs about 100 bytes.
     pub max_routes: usize,

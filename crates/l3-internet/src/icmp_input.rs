@@ -58,7 +58,7 @@ impl Internet {
             Icmpv4Message::Redirect { gateway, quote } => {
                 self.redirect_v4(now, arrival, received, gateway.into(), &quoted_v4(quote)?)?;
             }
-            // [1122-I037] [1812-05]; source quench is as good as unknown [6633-02].
+            // [1122-I037] [1812-05]; source quench is as good as unknown [6633-02] [9293 MUST-55].
             Icmpv4Message::Other { .. } => return Err(DropReason::IcmpUnknownType),
         }
         Ok(Input::Consumed)

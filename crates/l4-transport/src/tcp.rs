@@ -26,7 +26,7 @@
 //!
 //! # Not here
 //! SACK in the sender, RACK and pacing: their places are `recovery.rs` and `output.rs`.
-//! Source routes [9293 MUST-51, MUST-52, MUST-53]: no host or router of today takes them (RFC 7126 4.3).
+//! Source routes (RFC 9293 3.9.2.1) and what else is not done: specs/exceptions.tsv says why.
 
 mod ack;
 mod arrival;

@@ -17,7 +17,7 @@ const COPIED: u8 = 0x80;
 /// A time that is not milliseconds since midnight UT has its highest bit set (RFC 791, RFC 1122 3.2.2.8).
 const NONSTANDARD_TIME: u32 = 0x8000_0000;
 
-/// What a header's options ask, as far as netloom heeds it; unknown ones are passed over [1122-I027].
+/// What a header's options ask, as far as netloom heeds it; unknown ones are passed over [1122-I027] [9293 MUST-50].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ipv4Options {
     /// The packet names stations on its way, loosely or strictly.

@@ -75,13 +75,15 @@ pub struct TcpOptions {
 
 impl TcpOptions {
     /// Reads the options of a header. An option with an impossible length is an error [9293 MUST-7]; one that is
-    /// unknown is skipped by its length [9293 MUST-6].
+    /// unknown is skipped by its length [9293 MUST-6, MUST-68]. Where an option begins does not matter [9293 MUST-64].
     pub fn parse(mut bytes: &[u8]) -> Result<Self, ParseError> {
         let mut options = Self::default();
         loop {
             match bytes {
+                // [9293 MUST-4]
                 [] | [END, ..] => return Ok(options),
                 [NO_OPERATION, rest @ ..] => bytes = rest,
+                // [9293 MUST-5]: every segment is read like this.
                 [kind, len, ..] => {
                     let (option, rest) =
                         bytes.split_at_checked(usize::from(*len)).ok_or(ParseError::BadOption)?;
@@ -125,7 +127,7 @@ impl TcpOptions {
     }
 
     /// Writes the options into `buffer`, which must hold 40 bytes, aligned and padded with NOPs as Linux does, and
-    /// says how many bytes they take. SACK blocks that do not fit are left out.
+    /// says how many bytes they take: never an end of the list, so nothing behind one [9293 MUST-69]. SACK blocks that do not fit are left out.
     pub fn emit(&self, buffer: &mut [u8]) -> usize {
         let mut writer = Writer { buffer, len: 0 };
         if let Some(mss) = self.mss {
@@ -206,6 +208,49 @@ mod tests {
             &[253, 1],
         ] {
             assert_eq!(TcpOptions::parse(bytes), Err(ParseError::BadOption), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn options_are_read_wherever_they_begin() {
+        // [9293 MUST-4, MUST-64]
+        let mss = [MSS, 4, 5, 0xb4];
+        for before in 0..8 {
+            let bytes = [&vec![NO_OPERATION; before][..], &mss, &[END]].concat();
+            let expected = TcpOptions { mss: Some(1460), ..TcpOptions::default() };
+            assert_eq!(TcpOptions::parse(&bytes), Ok(expected), "{before} bytes before");
+        }
+        assert_eq!(
+            TcpOptions::parse(&[END, MSS]),
+            Ok(TcpOptions::default()),
+            "what is behind the end is padding"
+        );
+    }
+
+    #[test]
+    fn every_emitted_option_carries_its_length_and_none_is_behind_an_end() {
+        // [9293 MUST-68, MUST-69]
+        for combination in 0u8..16 {
+            let has = |bit: u8| combination & 1 << bit != 0;
+            let mut options = TcpOptions {
+                mss: has(0).then_some(1460),
+                window_scale: has(1).then_some(7),
+                sack_permitted: has(2),
+                timestamps: has(3).then_some(TcpTimestamps { value: 1, echo_reply: 2 }),
+                ..TcpOptions::default()
+            };
+            for count in 0..=2 {
+                let mut buffer = [0xff; TCP_OPTIONS_MAX_LEN];
+                let len = options.emit(&mut buffer);
+                assert_eq!(len % 4, 0, "{options:?}");
+                let mut rest = &buffer[..len];
+                while let [kind, tail @ ..] = rest {
+                    assert_ne!(*kind, END, "{options:?}");
+                    let skipped = if *kind == NO_OPERATION { 1 } else { usize::from(tail[0]) };
+                    rest = &rest[skipped..];
+                }
+                options.sack.push((SeqNumber(count), SeqNumber(count + 9)));
+            }
         }
     }
 

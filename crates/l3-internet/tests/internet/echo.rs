@@ -109,7 +109,7 @@ both_families! {
         assert_eq!(host.input(&short), Err(DropReason::IcmpTruncated));
     }
 
-    // [1122-I037] [1812-05] [4443-05] [6633-02]
+    // [1122-I037] [1812-05] [4443-05] [6633-02] [9293 MUST-55]
     fn unknown_messages_are_dropped_silently(family) {
         let mut host = Host::tun();
         for message_type in [4, 13, 15, 17, 99, 200, 255] {

@@ -26,10 +26,12 @@ fn optioned(destination: IpAddr, protocol: Protocol, options: &[u8], payload: &[
 
 #[test]
 fn unknown_options_are_passed_over() {
-    // [1122-I027] [1122-I030]
-    let mut host = Host::tun();
-    let bytes = optioned(V4.us(), Protocol::UDP, &[136, 4, 0, 0, 222, 3, 9, 0], b"12345678");
-    assert!(matches!(host.input(&bytes), Ok(Outcome::Delivered { .. })));
+    // [1122-I027] [1122-I030] [9293 MUST-50]
+    for protocol in [Protocol::UDP, Protocol::TCP] {
+        let mut host = Host::tun();
+        let bytes = optioned(V4.us(), protocol, &[136, 4, 0, 0, 222, 3, 9, 0], b"12345678");
+        assert!(matches!(host.input(&bytes), Ok(Outcome::Delivered { .. })), "{protocol:?}");
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn path(family: Family, mtu: u16) -> PathInfo {
 }
 
 both_families! {
-    // [1122-I018] [1122-I021] [1122-I023] [1122-I024] [1122-I149] [1812-03]
+    // [1122-I018] [1122-I021] [1122-I023] [1122-I024] [9293 MUST-49] [1122-I149] [1812-03]
     fn the_header_says_what_the_transport_chose(family) {
         let mut host = Host::tun();
         let mut check = |hop_limit: Option<u8>, expected: u8| {

@@ -64,6 +64,7 @@ pub struct TcpConfig {
     pub retries1: u8,
     /// Retransmissions of one segment after which the connection is given up: R2 of RFC 9293 3.8.3. 15 make about
     /// eight minutes, and never less than 100 seconds.
+    /// [9293 SHLD-11]
     pub retries2: u8,
     /// How long a connection may stay in FIN-WAIT-2 after its socket was closed: nobody will read what still comes.
     pub fin_wait2_timeout: Duration,

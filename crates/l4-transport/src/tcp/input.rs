@@ -138,7 +138,7 @@ impl Connection {
             self.challenge(cx, ChallengeCause::InexactReset);
             return Err(DropReason::TcpBadReset);
         }
-        // [9293-u04] [5961-03] [5961-09] [9293 MUST-12]
+        // [9293-u04] [5961-01] [5961-03] [5961-09] [9293 MUST-12]
         let reason = match self.state {
             State::SynReceived if self.origin == Origin::Active => EndReason::Refused,
             State::Closing | State::LastAck | State::TimeWait => EndReason::Finished,

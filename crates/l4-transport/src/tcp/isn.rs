@@ -87,4 +87,17 @@ mod tests {
         assert_ne!(one.sequence(Instant::ZERO, &tuple(1)), two.sequence(Instant::ZERO, &tuple(1)));
         assert_ne!(one.timestamp_offset(&tuple(1)), one.timestamp_offset(&tuple(2)));
     }
+
+    #[test]
+    fn the_timestamp_clock_ticks_once_a_millisecond() {
+        // [7323-27] [7323-41] [7323-42] [7323-43]
+        let (start, offset) = (Instant::from_millis(123_456), u32::MAX - 10);
+        let ticks = |millis: u64| {
+            timestamp(Instant::from_millis(123_456 + millis), offset).wrapping_sub(timestamp(start, offset))
+        };
+        assert_eq!([ticks(0), ticks(1), ticks(1000), ticks(120_000)], [0, 1, 1000, 120_000]);
+        // A segment lives for two minutes at most; half the circle, beyond which old looks new, takes 24 days.
+        assert!(u64::from(u32::MAX / 2) > 120_000 * 10_000);
+        assert_eq!(ticks(1 << 32), 0, "the circle is 49 days");
+    }
 }

@@ -481,7 +481,7 @@ mod tests {
 
     #[test]
     fn the_promised_edge_never_moves_back() {
-        // [9293 SHLD-14] [7323-10] [7323-13] [7323-14]
+        // [9293 SHLD-14] [7323-10] [7323-13] [7323-14] [7323-15]
         let mut receiver = receiver(100_000, 7);
         receiver.announce();
         let mut edge = receiver.announced;

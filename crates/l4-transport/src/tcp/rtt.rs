@@ -8,7 +8,7 @@
 //! | RTO | [`rto`](RttEstimator::rto): `base`, doubled `backoff` times |
 //!
 //! # Limits
-//! The timeout is never below [`MIN_RTO`], 200 ms, where RFC 6298 2.4 says one second [6298-06]. One second was to
+//! The timeout is never below [`MIN_RTO`], 200 ms, where RFC 6298 2.4 says one second (6298-06). One second was to
 //! cover coarse clocks and peers that hold acknowledgments back for half a second. Our clock counts nanoseconds, today's
 //! peers hold back 40 ms, and every stack of the last twenty years uses 200 ms: with a second, one lost tail segment
 //! costs a LAN user a thousand round trips. Never above [`MAX_RTO`], 60 s [6298-07].
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_timeout_stays_within_its_bounds() {
-        // [6298-06] [6298-07] [6298-10]
+        // [6298-07] [6298-10]
         let mut rtt = RttEstimator::new();
         for _ in 0..100 {
             rtt.sample(Duration::from_micros(50));

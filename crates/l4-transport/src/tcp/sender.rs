@@ -161,6 +161,7 @@ impl Sender {
     }
 
     /// How many numbers from `from` on the peer's window takes. It may have shrunk. [9293 MUST-34]
+    /// [7323-13]
     pub(super) fn window_from(&self, from: SeqNumber) -> u32 {
         from.distance_to(self.snd_una + self.snd_wnd)
     }

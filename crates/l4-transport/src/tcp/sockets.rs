@@ -430,7 +430,7 @@ impl Connection {
             return;
         }
         if has_unread {
-            // [9293 SHLD-3] [1122-T044]
+            // [9293 SHLD-3, MAY-1] [1122-T044]
             self.abort(cx, EndReason::ClosedUnread);
             return;
         }

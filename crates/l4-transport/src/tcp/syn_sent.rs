@@ -26,6 +26,7 @@ impl Connection {
         self.last_heard = cx.now;
         self.learn_from_syn(cx, segment);
         if acks_syn {
+            // [9293-u02]: what was written meanwhile goes with the acknowledgment.
             self.establish(cx, segment, Input::SynAck);
             self.receiver.owe_one_ack();
             self.process_ack(cx, segment)?;

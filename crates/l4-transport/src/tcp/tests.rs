@@ -16,6 +16,7 @@ mod listening;
 mod loss;
 mod options;
 mod pair;
+mod reductions;
 mod robustness;
 mod sack;
 mod seeded;

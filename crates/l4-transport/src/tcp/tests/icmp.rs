@@ -69,7 +69,7 @@ fn soft_errors_are_told_and_explain_a_later_end() {
 
 #[test]
 fn a_smaller_path_means_smaller_segments_at_once() {
-    // [5681-07] RFC 1191 6.4
+    // [5681-07] [7323-45] RFC 1191 6.4
     let mut lab = Lab::plain();
     let flow = lab.accept();
     lab.send(flow, &[1; 5000]);

@@ -1,10 +1,35 @@
 //! Timestamps and PAWS (RFC 7323).
 
 use netloom_base::DropReason;
-use netloom_wire::{SeqNumber, TcpOptions, TcpTimestamps};
+use netloom_wire::{SeqNumber, TcpHeader, TcpOptions, TcpTimestamps};
 
 use super::lab::*;
 use crate::tcp::*;
+
+#[test]
+fn an_option_may_stand_in_any_segment() {
+    // [9293 MUST-5] [7323-04] [2018-01]
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    let before = lab.info(flow);
+    let options = TcpOptions {
+        mss: Some(100),
+        window_scale: Some(9),
+        sack_permitted: true,
+        timestamps: Some(TcpTimestamps { value: 1, echo_reply: 2 }),
+        ..TcpOptions::default()
+    };
+    let mut next = flow.theirs;
+    for (flags, text) in [(A, &b"text"[..]), (A, b""), (A | P, b"more"), (A | F, b"end")] {
+        lab.inject_header(&TcpHeader { options, ..lab.header(flags, next, flow.ours) }, text).unwrap();
+        next = next.wrapping_add(text.len() as u32);
+    }
+    assert_eq!(lab.read(flow), b"textmoreend");
+    let after = lab.info(flow);
+    assert_eq!(after.state, TcpState::CloseWait);
+    let meaning = |info: &TcpInfo| (info.mss, info.window_scales, info.timestamps, info.snd_wnd);
+    assert_eq!(meaning(&after), meaning(&before), "only a SYN says these");
+}
 
 fn stamped(value: u32) -> TcpOptions {
     TcpOptions {
@@ -23,7 +48,7 @@ fn stamping() -> (Lab, Flow) {
 
 #[test]
 fn every_segment_is_stamped_once_both_have_agreed() {
-    // [7323-17] [7323-18] [7323-20] [7323-21] [7323-23] [7323-27] [7323-37]
+    // [7323-17] [7323-18] [7323-20] [7323-21] [7323-23] [7323-22] [7323-27] [7323-37]
     let mut lab = Lab::new(TcpConfig { window_scaling: false, ..TcpConfig::default() });
     let id = lab.begin_connect();
     let syn = lab.one();

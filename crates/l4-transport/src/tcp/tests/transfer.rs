@@ -37,7 +37,7 @@ fn the_initial_window_is_ten_segments() {
         (info.blocked_by, info.flight_len, info.cwnd),
         (SendBlockedBy::CongestionWindow, 14_600, 14_600)
     );
-    // [9293 MUST-19] [5681-03] [5681-10] [1122-T047]: slow start.
+    // [9293 MUST-19] [5681-03] [1122-T047]: slow start.
     lab.ack(flow, 2 * 1460);
     assert_eq!(lab.sent().len(), 4);
 }

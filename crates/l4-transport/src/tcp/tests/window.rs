@@ -256,5 +256,6 @@ fn a_shift_beyond_the_limit_is_the_limit() {
     let mut lab = Lab::new(TcpConfig { timestamps: false, ..TcpConfig::default() });
     let flow = lab.accept_with(scaled(200));
     let info = lab.info(flow);
+    // [9293 REC-1]
     assert_eq!((info.window_scales.0, info.snd_wnd), (14, 65_535 << 14));
 }
