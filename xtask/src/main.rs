@@ -1,6 +1,7 @@
 //! netloom's own build, test and check commands: `cargo xtask <command>`.
 #![forbid(unsafe_code)]
 
+mod compliance;
 mod runner;
 mod sim;
 mod skips;
@@ -24,6 +25,12 @@ struct Arguments {
 enum Command {
     /// Check the rules of the house that the compiler and clippy do not know; prints file:line for each breach.
     Tidy,
+    /// Trace the RFCs' requirements to code and tests, and write docs/compliance.md; fails on a MUST without either.
+    Compliance {
+        /// Write nothing: fail if the page is out of date.
+        #[arg(long)]
+        check: bool,
+    },
     /// The one test command: tools, format, tidy, build, clippy, every test. Installs missing Debian packages as root.
     Test {
         /// Leave out the packages whose tests drive real clients in network namespaces.
@@ -44,6 +51,8 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Tidy => tidy::run(),
+        Command::Compliance { check: false } => compliance::run(compliance::Mode::Write),
+        Command::Compliance { check: true } => compliance::run(compliance::Mode::Check),
         Command::Test { quick } => runner::test(quick),
         Command::Sim { arguments } => sim::run(&arguments),
         Command::Ci => runner::ci(),

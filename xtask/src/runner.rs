@@ -10,7 +10,7 @@ use cargo_metadata::MetadataCommand;
 
 use crate::skips::Skips;
 use crate::steps::{Steps, cargo, has_cargo};
-use crate::{tidy, tools};
+use crate::{compliance, tidy, tools};
 
 /// Packages whose tests drive real clients; `--quick` leaves them out, as the profile `quick` of nextest does.
 const LIVE_PACKAGES: &[&str] = &["netloom-cli", "netloom-conformance"];
@@ -63,6 +63,7 @@ fn run_tests(steps: &mut Steps, quick: bool) -> Result<Option<Skips>> {
     }
     steps.command("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     steps.run("tidy", tidy::run)?;
+    steps.run("compliance", || compliance::run(compliance::Mode::Check))?;
     if !steps.command("build", &mut cargo(&["build", "--workspace", "--bins"]))? {
         return Ok(None);
     }

@@ -23,7 +23,7 @@
 //! What a lint of clippy or rustc can say; see `[workspace.lints]` and `crates/base/clippy.toml`.
 
 mod cycles;
-mod finding;
+pub(crate) mod finding;
 mod hygiene;
 mod ip_version;
 mod layers;
@@ -32,8 +32,8 @@ mod manifest;
 mod modules;
 mod purity;
 mod references;
-mod requirements;
-mod source;
+pub(crate) mod requirements;
+pub(crate) mod source;
 
 use std::collections::BTreeSet;
 use std::fs;

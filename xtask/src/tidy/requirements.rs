@@ -15,14 +15,27 @@ const HEADER: &str = "id\trfc\tsection\tlevel\ttext\tnote";
 
 const LEVELS: &[&str] = &["MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "REQ"];
 
-/// Every id of specs/requirements.tsv, as it is cited.
+/// Every requirement of specs/requirements.tsv, in its order.
 pub(crate) struct Table {
+    pub(crate) rows: Vec<Requirement>,
     ids: BTreeSet<String>,
+}
+
+/// One row of the table.
+pub(crate) struct Requirement {
+    /// As it is cited.
+    pub(crate) id: String,
+    pub(crate) rfc: String,
+    pub(crate) section: String,
+    pub(crate) level: String,
+    /// What is required, in our words.
+    pub(crate) text: String,
 }
 
 impl Table {
     /// Reads the table, with what is wrong in it.
     pub(crate) fn parse(path: &Path, text: &str) -> (Self, Vec<Finding>) {
+        let mut rows = Vec::new();
         let mut ids = BTreeSet::new();
         let mut findings = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -35,7 +48,7 @@ impl Table {
                 }
                 continue;
             }
-            let [id, rfc, _, level, text, _] = line.split('\t').collect::<Vec<_>>()[..] else {
+            let [id, rfc, section, level, text, _] = line.split('\t').collect::<Vec<_>>()[..] else {
                 report("a row has six columns with a tab between them".to_owned());
                 continue;
             };
@@ -52,8 +65,15 @@ impl Table {
             if !ids.insert(id.clone()) {
                 report(format!("`{id}` stands here a second time"));
             }
+            let [rfc, section, level, text] = [rfc, section, level, text].map(str::to_owned);
+            rows.push(Requirement { id, rfc, section, level, text });
         }
-        (Self { ids }, findings)
+        (Self { rows, ids }, findings)
+    }
+
+    /// Whether there is a requirement with this id.
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        self.ids.contains(id)
     }
 
     /// Every id in the comments of `source` that the table does not know.
@@ -61,7 +81,7 @@ impl Table {
         let mut findings = Vec::new();
         for comment in source.comment_lines() {
             for id in cited(comment.text) {
-                if !self.ids.contains(&id) {
+                if !self.knows(&id) {
                     let message = format!("specs/requirements.tsv has no requirement `{id}`");
                     findings.push(Finding::new(&source.path, comment.line, message));
                 }
@@ -72,7 +92,7 @@ impl Table {
 }
 
 /// Every id in a comment, with its RFC.
-fn cited(comment: &str) -> Vec<String> {
+pub(crate) fn cited(comment: &str) -> Vec<String> {
     let mut ids = Vec::new();
     for piece in comment.split('[').skip(1) {
         let Some((content, _)) = piece.split_once(']') else { continue };

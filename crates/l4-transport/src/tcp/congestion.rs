@@ -146,7 +146,7 @@ impl CongestionControl {
             if !is_used {
                 return;
             }
-            // [5681-03] [5681-10]
+            // [5681-03]
             let grown = growth.min(window.ssthresh - window.cwnd);
             self.set_cwnd(window.cwnd.saturating_add(grown), sample.smss);
             if window.is_in_first_slow_start() || self.window.is_in_slow_start() {

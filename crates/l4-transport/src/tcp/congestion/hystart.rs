@@ -40,7 +40,7 @@ const CSS_ROUNDS: u8 = 5;
 
 /// L of RFC 9406: segments by which one acknowledgment may grow the window where nothing paces what leaves. RFC 5681 has
 /// one, for peers that acknowledge every second segment; peers behind GRO acknowledge forty at once, and with one the
-/// window would hardly grow. With pacing there is no bound. Beyond [5681-10] [5681-02]; the reasons stand in
+/// window would hardly grow. With pacing there is no bound. Beyond 5681-10 and 5681-02; the reasons stand in
 /// docs/decisions/0004. [9406-01]
 const UNPACED_LIMIT: u32 = 8;
 

@@ -40,7 +40,7 @@ fn the_initial_window_is_ten_segments() {
 
 #[test]
 fn slow_start_doubles_and_avoidance_adds_one_segment_a_window() {
-    // [5681-03] [5681-08] [5681-10] [5681-11] [5681-12] [9293 MUST-19]
+    // [5681-03] [5681-08] [5681-11] [5681-12] [9293 MUST-19]
     let mut control = reno();
     for _ in 0..10 {
         control.on_ack(&ack(SMSS, 10_000));
