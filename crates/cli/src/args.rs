@@ -110,6 +110,9 @@ pub(crate) struct Options {
     /// Largest IP packet in bytes: 576..65535, at least 1280 with IPv6 [default: 1500]
     #[arg(long, value_name = "N", help_heading = "Interface")]
     pub(crate) mtu: Option<u32>,
+    /// Congestion control of the stack's connections: cubic or newreno [default: cubic]
+    #[arg(long, value_name = "NAME", help_heading = "Interface")]
+    pub(crate) congestion: Option<String>,
     /// Serve this and only what else is named, again and again
     /// [default: http=80 echo=7 discard=9 chargen=19 daytime=13 iperf3=5201]
     #[arg(long, value_name = "NAME[=PORT]", help_heading = "Services")]

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use netloom::impair::ImpairSpec;
+use netloom::stack::transport::Congestion;
 use netloom_base::Medium;
 use netloom_device::{OpenError, check_name};
 use netloom_l7_app::{ServiceSpec, Services};
@@ -74,6 +75,8 @@ pub(crate) struct Settings {
     pub(crate) addressing: Addressing,
     /// The MTU asked for; `None`: that of an interface that exists already, else 1500.
     pub(crate) mtu: Option<u16>,
+    /// Congestion control of the stack's connections.
+    pub(crate) congestion: Congestion,
     /// Which services.
     pub(crate) services: Services,
     /// Directory served below `/files/`.
@@ -108,10 +111,15 @@ impl Settings {
             Some(mtu) => Some(check_mtu(mtu, interface.medium, &addressing)?),
             None => None,
         };
+        let congestion = match flags.congestion.or(file.congestion) {
+            Some(name) => choose_congestion(&name)?,
+            None => Congestion::default(),
+        };
         Ok(Self {
             interface,
             addressing,
             mtu,
+            congestion,
             services,
             root: flags.root.or(file.root).map(|root| check_root(&root)).transpose()?,
             pcap: flags.pcap.or(file.pcap),
@@ -181,6 +189,13 @@ fn parse_services(texts: &[String]) -> Result<Services, Failure> {
 /// Reads the faults that `--impair` names.
 pub(crate) fn parse_faults(text: &str) -> Result<ImpairSpec, Failure> {
     text.parse().map_err(|error| Failure::usage(format_args!("--impair {error}")))
+}
+
+fn choose_congestion(name: &str) -> Result<Congestion, Failure> {
+    name.parse().map_err(|_| {
+        let known: Vec<_> = Congestion::ALL.iter().map(|known| format!("--congestion {known}")).collect();
+        Failure::usage(format_args!("--congestion {name} is unknown: type {}", known.join(" or ")))
+    })
 }
 
 fn check_mtu(mtu: u32, medium: Medium, addressing: &Addressing) -> Result<u16, Failure> {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use netloom::{AddressDetection, Cidr, InterfaceConfig, Net, UdpSocket};
+use netloom::{AddressDetection, Cidr, InterfaceConfig, Net, StackConfig, UdpSocket};
 use netloom_device::Queue;
 use netloom_l7_app::http::HttpOptions;
 use netloom_l7_app::{CancellationToken, Service, ServiceOptions, ServiceSpec};
@@ -68,7 +68,9 @@ impl StackHost {
             },
             ..InterfaceConfig::default()
         };
-        let net = Net::builder().interface(queue, config).start().map_err(failure)?;
+        let mut stack = StackConfig::default();
+        stack.tcp.congestion = settings.congestion;
+        let net = Net::builder().config(stack).interface(queue, config).start().map_err(failure)?;
         net.addresses_ready().await;
         let mut host = Self {
             net,

@@ -22,6 +22,8 @@ pub(crate) struct ConfigFile {
     pub(crate) host_address: Option<Vec<String>>,
     /// Largest IP packet in bytes.
     pub(crate) mtu: Option<u32>,
+    /// Congestion control.
+    pub(crate) congestion: Option<String>,
     /// Services, each `NAME` or `NAME=PORT`.
     pub(crate) service: Option<Vec<String>>,
     /// Serve nothing.
@@ -74,6 +76,7 @@ mod tests {
             address = ["10.1.0.2/24"]
             host-address = ["10.1.0.1/24"]
             mtu = 9000
+            congestion = "newreno"
             service = ["http=8080"]
             no-services = false
             root = "/srv"
@@ -86,6 +89,7 @@ mod tests {
         assert_eq!(file.tun.as_deref(), Some("tun7"));
         assert_eq!(file.host_address, Some(vec!["10.1.0.1/24".to_owned()]));
         assert_eq!((file.mtu, file.verbose), (Some(9000), Some(1)));
+        assert_eq!(file.congestion.as_deref(), Some("newreno"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(settings.interface.to_string(), "--tap netloom0");
     assert_eq!(settings.mtu_to_create(), 1500);
     assert_eq!(settings.services, Services::default());
+    assert_eq!(settings.congestion, Congestion::Cubic);
 }
 
 #[test]
@@ -19,6 +20,7 @@ fn flags_win_over_the_file() {
     let file = || ConfigFile {
         tap: Some("tap1".into()),
         mtu: Some(9000),
+        congestion: Some("newreno".into()),
         service: Some(vec!["echo".into()]),
         address: Some(vec!["10.9.0.2/24".into()]),
         host_address: Some(vec!["10.9.0.1/24".into()]),
@@ -26,11 +28,13 @@ fn flags_win_over_the_file() {
     };
     let filed = resolve(Options::default(), file()).unwrap();
     assert_eq!((filed.interface.to_string().as_str(), filed.mtu), ("--tap tap1", Some(9000)));
+    assert_eq!(filed.congestion, Congestion::NewReno);
     assert_eq!(filed.services, parse_services(&["echo=7".into()]).unwrap());
 
     let flags = Options {
         tun: Some("tun1".into()),
         mtu: Some(1400),
+        congestion: Some("cubic".into()),
         no_services: true,
         address: vec!["10.9.0.3/24".into()],
         ..Options::default()
@@ -38,6 +42,7 @@ fn flags_win_over_the_file() {
     let flagged = resolve(flags, file()).unwrap();
     assert_eq!((flagged.interface.to_string().as_str(), flagged.mtu), ("--tun tun1", Some(1400)));
     assert_eq!(flagged.services, Services::none());
+    assert_eq!(flagged.congestion, Congestion::Cubic);
     assert_eq!(flagged.addressing.flags(), "--address 10.9.0.3/24 --host-address 10.9.0.1/24");
 }
 

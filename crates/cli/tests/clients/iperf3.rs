@@ -64,6 +64,13 @@ fn over_tun() {
 }
 
 #[test]
+fn with_each_congestion_control() {
+    for name in ["cubic", "newreno"] {
+        moves_bytes(&["--congestion", name], "-c 10.0.0.2 -t 1 -R");
+    }
+}
+
+#[test]
 fn one_test_after_another() {
     let script = "for _ in 1 2 3; do iperf3 -c 10.0.0.2 -n 1M > /dev/null || exit 1; done; echo good";
     let Some(outcome) = shell(&["iperf3"], &[], script) else { return };

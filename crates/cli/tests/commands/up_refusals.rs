@@ -94,6 +94,10 @@ fn wrong_values_are_refused_as_wrong_usage() {
         (&["--address", "10.0.0.1/24", "--host-address", "10.0.0.1/24"], &["both ends"]),
         (&["--mtu", "1000"], &["type --mtu 1280"]),
         (&["--mtu", "70000"], &["type --mtu 65521"]),
+        (
+            &["--congestion", "vegas"],
+            &["--congestion vegas is unknown", "type --congestion cubic or --congestion newreno"],
+        ),
         (&["--tap", "a-name-that-is-too-long"], &["such as netloom0"]),
     ] {
         let arguments = [&["up"], flags].concat();

@@ -181,7 +181,8 @@ mod tests {
     #[test]
     fn what_is_not_in_the_subset_is_refused() {
         let mut settings = Settings::default();
-        for commands in ["rm file", "sysctl net.ipv4.tcp_ecn=1", "sysctl net.ipv4.tcp_other=1", "sysctl word"]
+        for commands in
+            ["rm file", "sysctl net.ipv4.tcp_frto=2", "sysctl net.ipv4.tcp_other=1", "sysctl word"]
         {
             assert!(settings.run_commands(commands).is_err(), "{commands}");
         }

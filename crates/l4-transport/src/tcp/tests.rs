@@ -6,6 +6,7 @@
 mod buffers;
 mod causes;
 mod closing;
+mod congestion;
 mod cookies;
 mod ecn;
 mod handshake;

@@ -7,7 +7,7 @@ use core::num::{NonZeroU32, NonZeroU64};
 use core::time::Duration;
 
 use netloom_base::Medium;
-use netloom_stack::transport::{Keepalive, SocketOptions, TcpConfig};
+use netloom_stack::transport::{Congestion, Keepalive, SocketOptions, TcpConfig};
 
 use super::dice::Dice;
 use super::model::{
@@ -96,6 +96,7 @@ fn host(dice: &mut Dice, is_router: bool) -> HostPlan {
         delayed_ack: Duration::from_millis(dice.spread(1, 500)),
         window_scaling: !dice.chance(15),
         timestamps: !dice.chance(25),
+        congestion: dice.pick(Congestion::ALL, defaults.congestion),
         ..defaults
     };
     HostPlan { tcp, is_router }

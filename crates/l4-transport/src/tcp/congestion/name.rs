@@ -38,7 +38,7 @@ pub struct UnknownCongestion;
 
 impl fmt::Display for UnknownCongestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("unknown congestion control; there is:")?;
+        f.write_str("unknown congestion control; there are:")?;
         Congestion::ALL.iter().try_for_each(|known| write!(f, " {known}"))
     }
 }
@@ -63,6 +63,6 @@ mod tests {
             assert_eq!(known.to_string().parse(), Ok(*known));
         }
         let unknown = "vegas".parse::<Congestion>().unwrap_err();
-        assert_eq!(unknown.to_string(), "unknown congestion control; there is: cubic newreno");
+        assert_eq!(unknown.to_string(), "unknown congestion control; there are: cubic newreno");
     }
 }
