@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod compliance;
+mod goodput;
 mod runner;
 mod sim;
 mod skips;
@@ -44,6 +45,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure what gets through a link with faults beside the kernel, in namespaces of its own; as root, for a quarter of
+    /// an hour and more.
+    Goodput(goodput::Options),
     /// What CI runs: the documentation and the licences, then everything that `test` does.
     Ci,
 }
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Compliance { check: true } => compliance::run(compliance::Mode::Check),
         Command::Test { quick } => runner::test(quick),
         Command::Sim { arguments } => sim::run(&arguments),
+        Command::Goodput(options) => goodput::run(&options),
         Command::Ci => runner::ci(),
     };
     match outcome {

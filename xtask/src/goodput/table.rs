@@ -1,0 +1,140 @@
+//! The figures of a run, their medians, and the tables that are made of them.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// Where the tables begin and end in docs/performance.md.
+const BEGIN: &str = "<!-- goodput: written by cargo xtask goodput -->";
+const END: &str = "<!-- goodput: end -->";
+
+/// One link: Mb/s of each round.
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    /// From kernel to kernel.
+    pub(super) kernel: Vec<f64>,
+    /// From netloom to the kernel.
+    pub(super) sending: Vec<f64>,
+    /// From the kernel to netloom.
+    pub(super) receiving: Vec<f64>,
+}
+
+impl Row {
+    pub(super) fn new(name: &'static str) -> Self {
+        Self { name, kernel: Vec::new(), sending: Vec::new(), receiving: Vec::new() }
+    }
+}
+
+/// Two flows that share a bottleneck: Mb/s of each, in each round.
+pub(super) struct FairRow {
+    pub(super) name: &'static str,
+    pub(super) runs: Vec<Vec<f64>>,
+}
+
+impl FairRow {
+    pub(super) fn new(name: &'static str) -> Self {
+        Self { name, runs: Vec::new() }
+    }
+}
+
+/// Jain's index of fairness: 1 if all have the same, 1/n if one has all.
+pub(super) fn jain(shares: &[f64]) -> f64 {
+    let sum: f64 = shares.iter().sum();
+    let squares: f64 = shares.iter().map(|share| share * share).sum();
+    let count = u32::try_from(shares.len()).unwrap_or(u32::MAX);
+    if squares > 0.0 { sum * sum / (f64::from(count) * squares) } else { 0.0 }
+}
+
+/// The middle one, or of two middle ones the lower.
+fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = figures.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
+}
+
+/// The tables as Markdown, below what they are of.
+pub(super) fn render(rows: &[Row], fair: &[FairRow], description: &str) -> String {
+    let mut text = format!("{description}\n");
+    if !rows.is_empty() {
+        text.push_str(
+            "\n| faults | kernel to kernel | netloom to kernel | kernel to netloom |\n|---|---|---|---|\n",
+        );
+    }
+    for Row { name, kernel, sending, receiving } in rows {
+        let kernel = median(kernel.iter().copied());
+        let cell = |figures: &[f64]| {
+            let figure = median(figures.iter().copied());
+            let ratio = if kernel > 0.0 { figure / kernel } else { 0.0 };
+            format!("{figure:.1} ({ratio:.2})")
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| {name} | {kernel:.1} | {} | {} |", cell(sending), cell(receiving));
+    }
+    if !fair.is_empty() {
+        text.push_str(
+            "\nTwo flows for 30 seconds over a bottleneck of 100 Mb/s, 20 ms there and back, a queue of 170 packets:\n\n\
+             | flows | Mb/s of each | Jain's index |\n|---|---|---|\n",
+        );
+    }
+    for FairRow { name, runs } in fair {
+        let count = runs.first().map_or(0, Vec::len);
+        let shares: Vec<String> = (0..count)
+            .map(|place| median(runs.iter().filter_map(|run| run.get(place).copied())))
+            .map(|share| format!("{share:.1}"))
+            .collect();
+        let index = median(runs.iter().map(|run| jain(run)));
+        let _ = writeln!(text, "| {name} | {} | {index:.3} |", shares.join(", "));
+    }
+    text
+}
+
+/// Puts `text` between the markers of the file.
+pub(super) fn write(path: &Path, text: &str) -> Result<()> {
+    let shown = path.display();
+    let old = std::fs::read_to_string(path).with_context(|| format!("{shown} cannot be read"))?;
+    let new = replace(&old, text)
+        .with_context(|| format!("{shown} has no line `{BEGIN}` with `{END}` after it"))?;
+    std::fs::write(path, new).with_context(|| format!("{shown} cannot be written"))
+}
+
+fn replace(old: &str, text: &str) -> Option<String> {
+    let (before, rest) = old.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{text}{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_judged_by_jains_index() {
+        assert!((jain(&[50.0, 50.0]) - 1.0).abs() < 1e-9);
+        assert!((jain(&[100.0, 0.0]) - 0.5).abs() < 1e-9);
+        assert!((jain(&[75.0, 25.0]) - 0.8).abs() < 1e-9);
+        assert!(jain(&[]).abs() < 1e-9);
+    }
+
+    #[test]
+    fn tables_hold_medians_and_ratios() {
+        let row = Row {
+            name: "loss 1%",
+            kernel: vec![6.0, 100.0, 4.0],
+            sending: vec![12.0, 9.0, 1.0],
+            receiving: vec![3.0; 3],
+        };
+        let fair = FairRow { name: "both", runs: vec![vec![60.0, 40.0], vec![50.0, 50.0], vec![50.0, 50.0]] };
+        let text = render(&[row], &[fair], "measured");
+        assert!(text.starts_with("measured\n\n| faults |"), "{text}");
+        assert!(text.contains("\n| loss 1% | 6.0 | 9.0 (1.50) | 3.0 (0.50) |\n"), "{text}");
+        assert!(text.ends_with("| both | 50.0, 50.0 | 1.000 |\n"), "{text}");
+    }
+
+    #[test]
+    fn only_what_is_between_the_markers_is_written() {
+        let old = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
+        assert_eq!(replace(&old, "new\n"), Some(format!("before\n{BEGIN}\nnew\n{END}\nafter\n")));
+        assert_eq!(replace("no markers", "new"), None);
+    }
+}
