@@ -8,7 +8,7 @@ use std::time::Duration;
 use netloom::device::{Queue, TunTap, TunTapConfig};
 use netloom::impair::ImpairSpec;
 use netloom::stack::Medium;
-use netloom::{AddressDetection, Cable, InterfaceConfig, Net, TcpListener, TcpStream};
+use netloom::{AddressDetection, Cable, InterfaceConfig, Net, StackConfig, TcpListener, TcpStream};
 use nix::sched::{CloneFlags, unshare};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -60,10 +60,15 @@ impl Setup {
 /// Runs `test` in a fresh namespace for TAP and for TUN, each with a fresh stack. Afterwards nothing may be left in the
 /// stack but connections in TIME-WAIT.
 pub(crate) fn run<F: Future<Output = ()>>(test: impl Fn(Net) -> F + Send + Sync) {
+    run_with(&StackConfig::default(), test);
+}
+
+/// The same with another configuration of the stack.
+pub(crate) fn run_with<F: Future<Output = ()>>(stack: &StackConfig, test: impl Fn(Net) -> F + Send + Sync) {
     for setup in [Medium::Ethernet, Medium::Ip].map(Setup::plain) {
         std::thread::scope(|scope| {
             // The namespace is the thread's, and goes with it.
-            let result = scope.spawn(|| run_here(&setup, &test)).join();
+            let result = scope.spawn(|| run_stack_here(&setup, stack, &test)).join();
             if let Err(panic) = result {
                 std::panic::resume_unwind(panic);
             }
@@ -73,6 +78,10 @@ pub(crate) fn run<F: Future<Output = ()>>(test: impl Fn(Net) -> F + Send + Sync)
 
 /// Runs `test` in a fresh namespace, which becomes the calling thread's; as [`run`] else.
 pub(crate) fn run_here<F: Future<Output = ()>>(setup: &Setup, test: &impl Fn(Net) -> F) {
+    run_stack_here(setup, &StackConfig::default(), test);
+}
+
+fn run_stack_here<F: Future<Output = ()>>(setup: &Setup, stack: &StackConfig, test: &impl Fn(Net) -> F) {
     if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
         eprintln!("SKIPPED: no network namespace: {error}");
         return;
@@ -107,7 +116,7 @@ pub(crate) fn run_here<F: Future<Output = ()>>(setup: &Setup, test: &impl Fn(Net
             detection: AddressDetection::Optimistic,
             ..InterfaceConfig::default()
         };
-        let net = Net::builder().interface(device, interface).start().expect("a stack");
+        let net = Net::builder().config(stack.clone()).interface(device, interface).start().expect("a stack");
         tokio::time::timeout(LIMIT, test(net.clone())).await.expect("the test ends in time");
         let started = std::time::Instant::now();
         net.clone().shutdown(Duration::from_secs(20)).await;

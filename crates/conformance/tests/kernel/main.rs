@@ -5,6 +5,7 @@ mod closing;
 mod connections;
 mod datagrams;
 mod faults;
+mod handshakes;
 mod lab;
 mod narrow_path;
 mod streams;
