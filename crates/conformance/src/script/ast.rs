@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use netloom_stack::transport::Congestion;
+
 use super::segment::Segment;
 
 /// One timed step.
@@ -196,6 +198,7 @@ pub(super) enum SocketOption {
     KeepaliveInterval(Duration),
     KeepaliveProbes(u8),
     UserTimeout(Duration),
+    Congestion(Congestion),
     SendBuffer(u32),
     ReceiveBuffer(u32),
     /// `{onoff=1, linger=0}`: close resets.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use netloom_stack::transport::{EcnMode, SynCookieMode, TcpConfig};
+use netloom_stack::transport::{Congestion, EcnMode, SynCookieMode, TcpConfig};
 
 /// The version of IP that a script runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +112,7 @@ impl Settings {
             "net.ipv4.tcp_rmem" => tcp.receive_buffer = largest()?,
             "net.ipv4.tcp_wmem" => tcp.send_buffer = largest()?,
             "net.ipv4.tcp_congestion_control" => {
-                let ours = if value == "reno" { "newreno" } else { value };
-                tcp.congestion = ours.parse().map_err(|_| bad())?;
+                tcp.congestion = congestion_control(value).ok_or_else(bad)?;
             }
             "net.ipv4.tcp_ecn" => {
                 tcp.ecn = match value {
@@ -140,6 +139,12 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// Congestion control by Linux' name for it.
+pub(super) fn congestion_control(name: &str) -> Option<Congestion> {
+    let ours = if name == "reno" { "newreno" } else { name };
+    ours.parse().ok()
 }
 
 /// The words of a command line; quotes keep blanks.

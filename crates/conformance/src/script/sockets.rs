@@ -275,6 +275,7 @@ fn set_option(stack: &mut Stack, now: Instant, socket: &mut Socket, option: Sock
         SocketOption::UserTimeout(patience) => {
             options.user_timeout = Some(patience).filter(|it| !it.is_zero());
         }
+        SocketOption::Congestion(congestion) => options.congestion = Some(congestion),
         SocketOption::SendBuffer(len) => options.send_buffer = Some(len),
         SocketOption::ReceiveBuffer(len) => options.receive_buffer = Some(len),
         SocketOption::LingerZero => *resets_on_close = true,
@@ -290,6 +291,7 @@ fn set_option(stack: &mut Stack, now: Instant, socket: &mut Socket, option: Sock
         | SocketOption::KeepaliveInterval(_)
         | SocketOption::KeepaliveProbes(_) => tcp.set_keepalive(now, id, options.keepalive),
         SocketOption::UserTimeout(_) => tcp.set_user_timeout(now, id, options.user_timeout),
+        SocketOption::Congestion(congestion) => tcp.set_congestion(now, id, congestion),
         SocketOption::ReuseAddress | SocketOption::UrgentInline | SocketOption::LingerZero => Ok(()),
         // netloom's buffers are as large as they were when the connection began.
         SocketOption::SendBuffer(_) | SocketOption::ReceiveBuffer(_) => return Err(Errno::Invalid),

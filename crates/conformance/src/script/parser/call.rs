@@ -6,6 +6,7 @@ use crate::script::ast::{Call, Errno, Fd, Outcome, Shutdown, SocketOption, Timed
 use crate::script::cursor::Cursor;
 use crate::script::error::ScriptError;
 use crate::script::lexer::Token;
+use crate::script::settings::congestion_control;
 
 /// An argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ enum Argument {
     Array(Box<Argument>),
     /// `{name=value, name=value}`
     Fields(Vec<(String, i64)>),
+    /// `"text"`
+    Text(String),
 }
 
 /// `name(arguments) = result [errno (words)]`, for a call that blocks behind `...time`.
@@ -97,6 +100,10 @@ fn parse_argument(cursor: &mut Cursor<'_>) -> Result<Argument, ScriptError> {
 fn parse_plain(cursor: &mut Cursor<'_>) -> Result<Argument, ScriptError> {
     if let Some(Token::Integer(_)) = cursor.peek() {
         return cursor.expect_integer().map(Argument::Number);
+    }
+    if let Some(Token::Text(text)) = cursor.peek() {
+        cursor.next();
+        return Ok(Argument::Text(text.clone()));
     }
     let mut names = vec![cursor.expect_word()?.to_owned()];
     while cursor.take_sign('|') {
@@ -180,14 +187,31 @@ fn socket_option(level: &[String], option: &[String], value: &Argument) -> Under
             _ => Err("only SO_LINGER {onoff=1, linger=0} is in the subset".to_owned()),
         };
     }
+    if let Argument::Text(name) = value {
+        return match option_name(level, option)? {
+            (true, "TCP_CONGESTION") => {
+                let congestion = congestion_control(name);
+                congestion.map(SocketOption::Congestion).ok_or_else(|| format!("{name} is not in the subset"))
+            }
+            _ => Err("only TCP_CONGESTION is a name".to_owned()),
+        };
+    }
     let number = match value {
         Argument::Array(value) => match **value {
             Argument::Number(value) => value,
-            Argument::Any | Argument::Names(_) | Argument::Array(_) | Argument::Fields(_) => {
+            Argument::Any
+            | Argument::Names(_)
+            | Argument::Array(_)
+            | Argument::Fields(_)
+            | Argument::Text(_) => {
                 return Err("the value is a number in brackets".to_owned());
             }
         },
-        Argument::Any | Argument::Number(_) | Argument::Names(_) | Argument::Fields(_) => {
+        Argument::Any
+        | Argument::Number(_)
+        | Argument::Names(_)
+        | Argument::Fields(_)
+        | Argument::Text(_) => {
             return Err("the value is a number in brackets".to_owned());
         }
     };

@@ -1,7 +1,9 @@
 //! What the grammar accepts, and how it refuses the rest.
 
+use netloom_stack::transport::Congestion;
 use netloom_wire::TcpFlags;
 
+use super::super::ast::{Call, SocketOption};
 use super::super::option::TcpOption;
 use super::*;
 
@@ -78,6 +80,18 @@ fn a_blocking_call_has_its_end() {
     let [Event { action: Action::Call(call), .. }] = &parsed[..] else { panic!("one call") };
     assert_eq!(call.returns_at, Some(Duration::from_millis(200)));
     assert_eq!(call.outcome.to_string(), "-1 ECONNREFUSED");
+}
+
+#[test]
+fn congestion_control_is_named_as_linux_names_it() {
+    for (name, congestion) in [("reno", Congestion::NewReno), ("cubic", Congestion::Cubic)] {
+        let parsed = events(&format!("0 setsockopt(3, SOL_TCP, TCP_CONGESTION, \"{name}\", 5) = 0"));
+        let [Event { action: Action::Call(call), .. }] = &parsed[..] else { panic!("one call") };
+        let option = SocketOption::Congestion(congestion);
+        assert_eq!(call.call, Call::SetOption { fd: 3, option });
+    }
+    let unknown = error("0 setsockopt(3, SOL_TCP, TCP_CONGESTION, \"westwood\", 8) = 0");
+    assert_eq!(unknown, "test.pkt:1: setsockopt: westwood is not in the subset");
 }
 
 #[test]
