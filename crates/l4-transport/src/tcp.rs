@@ -29,6 +29,7 @@
 //! Source routes (RFC 9293 3.9.2.1) and what else is not done: specs/exceptions.tsv says why.
 
 mod ack;
+mod ack_policy;
 mod arrival;
 mod buffering;
 mod config;

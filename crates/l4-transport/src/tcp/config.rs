@@ -48,7 +48,8 @@ pub struct TcpConfig {
     pub time_wait: Duration,
     /// Which congestion control new connections use, unless their sockets are told otherwise.
     pub congestion: Congestion,
-    /// The longest that an acknowledgment is held back (RFC 9293 3.8.6.3 allows 500 ms).
+    /// How long an acknowledgment is held back; up to a round trip and 200 ms, where segments come more slowly
+    /// (RFC 9293 3.8.6.3 allows 500 ms).
     pub delayed_ack: Duration,
     /// Whether window scaling is offered and accepted (RFC 7323 2).
     pub window_scaling: bool,

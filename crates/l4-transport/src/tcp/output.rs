@@ -101,7 +101,7 @@ impl Connection {
         } else {
             let options =
                 syn_ack_options(self.negotiated, now, mss, self.ts_offset, self.receiver.ts_recent());
-            self.receiver.on_ack_sent(false);
+            self.receiver.on_ack_sent(now, false);
             self.header(self.sender.iss, ecn::syn_ack_flags(self.negotiated.ecn), window, options)
         };
         if self.attempts.syn > 0 {
@@ -125,12 +125,12 @@ impl Connection {
         let window = self.receiver.announce();
         let sequence = self.sender.acceptable_sequence();
         let draft = Self::bare(self.header(sequence, TcpFlags::ACK, window, options));
-        self.note_ack_sent(false);
+        self.note_ack_sent(cx.now, false);
         Some(draft)
     }
 
-    fn note_ack_sent(&mut self, carries_text: bool) {
-        self.receiver.on_ack_sent(carries_text);
+    fn note_ack_sent(&mut self, now: Instant, carries_text: bool) {
+        self.receiver.on_ack_sent(now, carries_text);
         self.timers.clear(Timer::DelayedAck);
     }
 
@@ -143,7 +143,7 @@ impl Connection {
         self.count_probe(cx, ProbeCause::Idle);
         let options = self.ack_options(cx, self.sender.mss);
         let window = self.receiver.announce();
-        self.note_ack_sent(false);
+        self.note_ack_sent(cx.now, false);
         Some(Self::bare(self.header(self.sender.snd_nxt - 1, TcpFlags::ACK, window, options)))
     }
 
@@ -343,7 +343,7 @@ impl Connection {
         self.rearm_send_timers(cx.now);
         let mut header = self.data_header(cx, decision);
         let is_ect = len > 0 && cause.is_none() && !is_probe && self.mark_capable(&mut header);
-        self.note_ack_sent(len > 0);
+        self.note_ack_sent(cx.now, len > 0);
         let part_len = if len > mss { u16::try_from(mss).ok().and_then(NonZeroU16::new) } else { None };
         Draft { header, text: Text { offset: self.sender.offset_of(start), len }, part_len, is_ect }
     }

@@ -27,13 +27,10 @@ use core::time::Duration;
 use netloom_base::{Instant, RingBuffer};
 use netloom_wire::{SackBlocks, SeqNumber};
 
+use super::ack_policy::AckPolicy;
 use super::reassembly::Ranges;
 use super::sack::SackReport;
 use super::window_tuner::{FIRST_WINDOW, WindowTuner};
-
-/// Full segments that are acknowledged at once when a connection is young: the peer is in slow start and lives on
-/// acknowledgments.
-const QUICK_ACKS: u8 = 16;
 
 /// What counts as a full segment until one has come: what every host can send.
 const FIRST_SEGMENT_LEN: u16 = 536;
@@ -101,7 +98,7 @@ pub(super) struct Receiver {
     /// The largest segment that came: RMSS as RFC 1122 4.2.3.2 means it.
     segment_len: u32,
     pub(super) shift: u8,
-    quick_acks: u8,
+    pub(super) ack_policy: AckPolicy,
     ack_due: AckDue,
     /// Whether text is taken and forgotten: nobody will read it.
     pub(super) discards: bool,
@@ -134,7 +131,7 @@ impl Receiver {
             advertised_mss,
             segment_len: u32::from(advertised_mss.min(FIRST_SEGMENT_LEN)),
             shift: 0,
-            quick_acks: QUICK_ACKS,
+            ack_policy: AckPolicy::new(),
             ack_due: AckDue::None,
             discards: false,
         }
@@ -379,11 +376,8 @@ impl Receiver {
     pub(super) fn owe_ack_for_text(&mut self, segment_len: u32, filled_gap: bool) {
         self.segment_len = self.segment_len.max(segment_len.min(self.advertised_mss.into()));
         let unacked_len = self.last_ack_sent.distance_to(self.rcv_nxt);
-        let is_full = segment_len >= self.segment_len;
-        // [5681-17] [9293 SHLD-19] [5681-31]: on a gap, with every second full segment, and for a young connection.
-        if filled_gap || unacked_len >= self.segment_len.saturating_mul(2) || (is_full && self.quick_acks > 0)
-        {
-            self.quick_acks = self.quick_acks.saturating_sub(1);
+        // [5681-17] [9293 SHLD-19] [5681-31]: on a gap, with every second full segment, and where the policy says so.
+        if filled_gap || unacked_len >= self.segment_len.saturating_mul(2) || self.ack_policy.is_quick() {
             self.owe_one_ack();
         } else if self.ack_due == AckDue::None {
             // [9293 SHLD-18] [5681-29]
@@ -403,15 +397,16 @@ impl Receiver {
     }
 
     /// A segment with RCV.NXT in it is on its way. [5681-32]
-    pub(super) fn on_ack_sent(&mut self, carries_text: bool) {
+    pub(super) fn on_ack_sent(&mut self, now: Instant, carries_text: bool) {
         self.last_ack_sent = self.rcv_nxt;
         self.ack_due = match self.ack_due {
             AckDue::Now(count) if count > 1 => AckDue::Now(count - 1),
             AckDue::None | AckDue::Delayed | AckDue::Now(_) => AckDue::None,
         };
         if carries_text {
-            // It is a conversation: acknowledgments ride on the answers.
-            self.quick_acks = 0;
+            self.ack_policy.on_text_sent(now);
+        } else {
+            self.ack_policy.on_ack_sent();
         }
     }
 
@@ -519,13 +514,13 @@ mod tests {
     fn every_second_full_segment_is_acknowledged() {
         // [9293 SHLD-18, SHLD-19] [5681-29] [5681-31] [1122-T060]
         let mut receiver = receiver(100_000, 2);
-        receiver.on_ack_sent(true);
+        (0..16).for_each(|_| receiver.ack_policy.on_ack_sent());
         let mut feed = |len: usize| {
             receiver.take_text(receiver.rcv_nxt, &vec![0; len], 8, usize::MAX);
             receiver.owe_ack_for_text(length(len), false);
             let due = receiver.ack_due();
             if let AckDue::Now(_) = due {
-                receiver.on_ack_sent(false);
+                receiver.on_ack_sent(Instant::ZERO, false);
             }
             due
         };

@@ -85,12 +85,14 @@ impl Connection {
         cx.counters.bytes_received.add(advance.into());
         self.notices.add(Notices::READABLE);
         self.tune_window_on_text(cx.now, segment);
+        self.receiver.ack_policy.on_text(cx.now, cx.config.delayed_ack, self.rtt.rto());
         self.receiver.owe_ack_for_text(segment.part_len, had_gap);
         match self.receiver.ack_due() {
             // [9293 MUST-40] [5681-30]
             AckDue::Delayed => {
                 if !self.timers.is_armed(Timer::DelayedAck) {
-                    self.timers.set(Timer::DelayedAck, cx.now + cx.config.delayed_ack);
+                    let delay = self.receiver.ack_policy.delay(cx.config.delayed_ack, self.rtt.srtt());
+                    self.timers.set(Timer::DelayedAck, cx.now + delay);
                 }
             }
             AckDue::Now(_) => self.membership.wants_output = true,

@@ -23,6 +23,7 @@ impl Connection {
                 Timer::Persist => self.on_persist_timeout(cx),
                 Timer::DelayedAck => {
                     self.receiver.stop_delaying();
+                    self.receiver.ack_policy.on_delay_over(cx.config.delayed_ack, self.rtt.rto());
                     self.membership.wants_output = true;
                 }
                 Timer::Keepalive => self.on_keepalive_timeout(cx),

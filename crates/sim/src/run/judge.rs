@@ -324,7 +324,8 @@ fn check_pause(scenario: &Scenario, world: &World<'_>) -> Result<(), Failure> {
     let delays = scenario.cables.iter().flat_map(|cable| &cable.ways).map(|way| way.delay);
     // Over all cables there and back, once each for two neighbours, the handshake, and data with its answer.
     let trips = delays.sum::<Duration>() * 5;
-    let held_back = scenario.hosts.iter().map(|host| host.tcp.delayed_ack).sum::<Duration>();
+    let longest_delay = |delayed_ack: Duration| delayed_ack.max(Duration::from_millis(200));
+    let held_back = scenario.hosts.iter().map(|host| longest_delay(host.tcp.delayed_ack)).sum::<Duration>();
     let longest_rest = rests.into_iter().max().unwrap_or_default();
     let explained = trips + held_back + longest_rest + Duration::from_millis(10);
     let pause = world.longest_pause();

@@ -193,10 +193,12 @@ fn a_window_probe_is_not_capable_and_says_nothing() {
 fn a_mark_is_echoed_until_the_peer_has_reduced() {
     // [3168-01] [3168-12]
     let (mut lab, flow) = capable(EcnMode::Accept);
+    lab.inject(P | A, flow.theirs, flow.ours, b"a conversation").unwrap();
+    lab.one();
     lab.send(flow, b"a conversation");
     lab.one();
-    lab.ack(flow, 14);
-    let flow = Flow { ours: flow.ours.wrapping_add(14), ..flow };
+    let flow = Flow { ours: flow.ours.wrapping_add(14), theirs: flow.theirs.wrapping_add(14), ..flow };
+    lab.ack(flow, 0);
     assert_eq!(text(&mut lab, flow, ECT_0, P, 0, 100), None, "held back");
     let ack = text(&mut lab, flow, CE, P, 100, 100).expect("a mark does not wait");
     assert_eq!((ack.flags(), ack.acknowledgment()), (A | E, flow.theirs.wrapping_add(200)));

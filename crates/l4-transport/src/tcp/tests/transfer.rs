@@ -114,11 +114,34 @@ fn an_answer_carries_the_acknowledgment() {
     let mut lab = Lab::plain();
     let flow = lab.accept();
     lab.inject(P | A, flow.theirs, flow.ours, b"question").unwrap();
+    assert_eq!(lab.one().len(), 0, "nobody knows yet that an answer comes");
+    lab.send(flow, b"answer");
+    lab.one();
+    let flow = Flow { theirs: flow.theirs.wrapping_add(8), ..flow };
+    lab.ack(flow, 6);
+    lab.inject(P | A, flow.theirs, flow.ours.wrapping_add(6), b"question").unwrap();
     lab.none();
     lab.send(flow, b"answer");
     let answer = lab.one();
     assert_eq!((&answer.text[..], answer.acknowledgment()), (&b"answer"[..], flow.theirs.wrapping_add(8)));
     assert!(lab.advance(ms(100)).is_empty());
+}
+
+#[test]
+fn the_first_small_segments_are_acknowledged_at_once_and_after_a_silence() {
+    // A peer with Nagle's algorithm waits for each of them.
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    for offset in 0..16 {
+        lab.inject(P | A, flow.theirs.wrapping_add(offset), flow.ours, b"x").unwrap();
+        assert_eq!(lab.one().acknowledgment(), flow.theirs.wrapping_add(offset + 1));
+    }
+    lab.inject(P | A, flow.theirs.wrapping_add(16), flow.ours, b"x").unwrap();
+    lab.none();
+    assert_eq!(lab.advance(ms(40)).len(), 1);
+    lab.advance(ms(3000));
+    lab.inject(P | A, flow.theirs.wrapping_add(17), flow.ours, b"x").unwrap();
+    lab.one();
 }
 
 #[test]
@@ -160,6 +183,7 @@ fn a_duplicate_is_acknowledged_and_taken_once() {
     let mut lab = Lab::plain();
     let flow = lab.accept();
     lab.inject(A, flow.theirs, flow.ours, b"hello").unwrap();
+    lab.one();
     assert_eq!(lab.inject(A, flow.theirs, flow.ours, b"hello"), Err(DropReason::TcpOutOfWindow));
     assert_eq!(lab.one().acknowledgment(), flow.theirs.wrapping_add(5));
     lab.inject(A, flow.theirs, flow.ours, b"hello, world").unwrap();

@@ -1,0 +1,168 @@
+//! When text is acknowledged: at once, or after a while, with what is sent meanwhile (RFC 9293 3.8.6.3, RFC 5681 4.2).
+//!
+//! # Theory of operation
+//! - *At first*, and after a silence longer than the retransmission timeout, everything is acknowledged at once: the peer
+//!   is in slow start and lives on acknowledgments, or holds a small segment back until the one before it is
+//!   acknowledged.
+//! - *In a conversation* acknowledgments ride on the answers. It is one from the first answer on that left within the
+//!   delay that an acknowledgment would have had; until an acknowledgment had to leave without an answer after all.
+//! - Otherwise an acknowledgment waits for a second full segment, or for the delay to pass. The delay follows the time
+//!   between segments, so that two of them share one acknowledgment where that takes no longer than a round trip; it is
+//!   never shorter than the configured one, nor longer than [`LONGEST_DELAY`].
+//!
+//! The rules and numbers are those that hosts on the internet are used to.
+
+use core::time::Duration;
+
+use netloom_base::Instant;
+
+/// Segments that are acknowledged at once at first.
+const QUICK_ACKS: u8 = 16;
+
+/// The longest that an acknowledgment waits, unless more is configured: what peers' retransmission timers allow for.
+const LONGEST_DELAY: Duration = Duration::from_millis(200);
+
+/// How eager a receiver acknowledges.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AckPolicy {
+    quick_acks: u8,
+    is_conversation: bool,
+    /// What the time between segments suggests, in milliseconds; 0: nothing yet.
+    delay_millis: u16,
+    last_text_at: Option<Instant>,
+}
+
+fn millis(duration: Duration) -> u16 {
+    u16::try_from(duration.as_millis()).unwrap_or(u16::MAX)
+}
+
+impl AckPolicy {
+    pub(super) const fn new() -> Self {
+        Self { quick_acks: QUICK_ACKS, is_conversation: false, delay_millis: 0, last_text_at: None }
+    }
+
+    /// Text came. `least`: the configured delay. [5681-29]
+    pub(super) fn on_text(&mut self, now: Instant, least: Duration, rto: Duration) {
+        let shortest = millis(least);
+        let gap = self.last_text_at.map(|at| now.saturating_since(at));
+        self.last_text_at = Some(now);
+        let Some(gap) = gap else {
+            self.delay_millis = shortest;
+            return;
+        };
+        if gap > rto {
+            // The other end begins anew, too.
+            self.be_quick();
+        }
+        let gap = millis(gap);
+        if gap <= shortest / 2 {
+            self.delay_millis = (self.delay_millis / 2 + shortest / 2).max(shortest);
+        } else if gap < self.delay_millis {
+            self.delay_millis = (self.delay_millis / 2 + gap).max(shortest);
+        }
+    }
+
+    /// Something went wrong, or begins again: the peer should hear of the next segments at once.
+    pub(super) const fn be_quick(&mut self) {
+        self.quick_acks = QUICK_ACKS;
+        self.is_conversation = false;
+    }
+
+    /// Whether the next segment is acknowledged at once, whatever its size.
+    pub(super) const fn is_quick(&self) -> bool {
+        self.quick_acks > 0 && !self.is_conversation
+    }
+
+    /// How long an acknowledgment waits. [9293 MUST-40] [5681-30]
+    pub(super) fn delay(&self, least: Duration, srtt: Option<Duration>) -> Duration {
+        let longest = srtt.unwrap_or(LONGEST_DELAY).clamp(least, LONGEST_DELAY.max(least));
+        Duration::from_millis(self.delay_millis.into()).clamp(least, longest)
+    }
+
+    /// An acknowledgment left without text.
+    pub(super) const fn on_ack_sent(&mut self) {
+        self.quick_acks = self.quick_acks.saturating_sub(1);
+    }
+
+    /// Text left: it is an answer, if it left soon after what came.
+    pub(super) fn on_text_sent(&mut self, now: Instant) {
+        let delay = Duration::from_millis(self.delay_millis.into());
+        if self.last_text_at.is_some_and(|at| now.saturating_since(at) < delay) {
+            self.is_conversation = true;
+        }
+    }
+
+    /// The delay has passed, and there was no answer.
+    pub(super) fn on_delay_over(&mut self, least: Duration, rto: Duration) {
+        if self.is_conversation {
+            self.is_conversation = false;
+            self.delay_millis = millis(least);
+        } else {
+            self.delay_millis = self.delay_millis.saturating_mul(2).min(millis(rto));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: Duration = Duration::from_millis(40);
+    const RTO: Duration = Duration::from_secs(1);
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    #[test]
+    fn a_young_connection_is_quick_and_one_that_was_silent_again() {
+        let mut policy = AckPolicy::new();
+        for n in 0..16 {
+            policy.on_text(at(n), LEAST, RTO);
+            assert!(policy.is_quick());
+            policy.on_ack_sent();
+        }
+        assert!(!policy.is_quick());
+        policy.on_text(at(1015), LEAST, RTO);
+        assert!(!policy.is_quick(), "a timeout, and not more");
+        policy.on_text(at(2016), LEAST, RTO);
+        assert!(policy.is_quick());
+    }
+
+    #[test]
+    fn an_answer_within_the_delay_makes_a_conversation() {
+        let mut policy = AckPolicy::new();
+        policy.on_text_sent(at(0));
+        assert!(policy.is_quick(), "who speaks first does not answer");
+        policy.on_text(at(0), LEAST, RTO);
+        policy.on_text_sent(at(40));
+        assert!(policy.is_quick(), "too late for an answer");
+        policy.on_text(at(100), LEAST, RTO);
+        policy.on_text_sent(at(139));
+        assert!(!policy.is_quick());
+        // An acknowledgment had to go alone after all.
+        policy.on_delay_over(LEAST, RTO);
+        assert!(policy.is_quick());
+    }
+
+    #[test]
+    fn the_delay_follows_the_segments_within_its_bounds() {
+        // [9293 MUST-40] [5681-30]
+        let mut policy = AckPolicy::new();
+        let long = Some(Duration::from_secs(3));
+        policy.on_text(at(0), LEAST, RTO);
+        assert_eq!(policy.delay(LEAST, long), LEAST);
+        for _ in 0..10 {
+            policy.on_delay_over(LEAST, RTO);
+        }
+        assert_eq!(policy.delay(LEAST, long), LONGEST_DELAY);
+        assert_eq!(policy.delay(LEAST, None), LONGEST_DELAY);
+        assert_eq!(policy.delay(LEAST, Some(Duration::from_millis(90))), Duration::from_millis(90));
+        assert_eq!(policy.delay(LEAST, Some(Duration::from_millis(1))), LEAST, "no shorter than asked");
+        for n in 1..20 {
+            policy.on_text(at(n), LEAST, RTO);
+        }
+        assert_eq!(policy.delay(LEAST, long), LEAST);
+        assert_eq!(policy.delay(RTO, long), RTO, "a longer one was asked for");
+    }
+}
