@@ -85,7 +85,7 @@ pub struct TcpInfo {
     pub receive_queue_len: usize,
     /// Runs of data that wait for a hole before them.
     pub out_of_order_ranges: usize,
-    /// Bytes up to the end of urgent data that were not received yet. [9293 MUST-33] [1122-T021]
+    /// Bytes up to the end of urgent data that were not read yet; they are read in line (RFC 6093 3.1). [9293 MUST-33] [1122-T021]
     pub urgent_remaining: Option<u32>,
     /// Text sent for the first time.
     pub bytes_sent: u64,
@@ -201,7 +201,6 @@ impl Tcp {
 
 impl Connection {
     fn info(&self) -> TcpInfo {
-        let urgent_end = self.receiver.urgent_end.filter(|end| end.after(self.receiver.rcv_nxt));
         TcpInfo {
             state: self.state,
             origin: self.origin,
@@ -236,7 +235,7 @@ impl Connection {
             flight_len: self.sender.flight_len(),
             receive_queue_len: self.receiver.ring.len(),
             out_of_order_ranges: self.receiver.ranges.len(),
-            urgent_remaining: urgent_end.map(|end| self.receiver.rcv_nxt.distance_to(end)),
+            urgent_remaining: self.receiver.urgent_remaining(),
             bytes_sent: self.totals.bytes_sent,
             bytes_acked: self.totals.bytes_acked,
             bytes_received: self.totals.bytes_received,

@@ -12,6 +12,9 @@ use super::reason::{ChallengeCause, EndReason, ResetCause};
 use super::segment::{Reply, Segment};
 use super::state::{Input, State};
 
+/// Numbers that a probe of a shut window takes.
+const PROBE_LEN: u32 = 1;
+
 impl Connection {
     /// Processes a segment in any state but SYN-SENT.
     pub(super) fn on_segment(
@@ -81,8 +84,10 @@ impl Connection {
     /// First: is it in the window?
     fn check_sequence(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) -> Result<(), DropReason> {
         let is_acceptable = if segment.has(TcpFlags::RST) {
-            // [9293 MUST-66] [9293-u03] [5961-02]: also if the window is shut.
-            segment.header.sequence.is_within(self.receiver.rcv_nxt, self.receiver.window().max(1))
+            // [9293 MUST-66] [9293-u03] [5961-02]: also if the window is shut, and from behind a probe of it.
+            let window = self.receiver.window();
+            let numbers = if window == 0 { 1 + PROBE_LEN } else { window };
+            segment.header.sequence.is_within(self.receiver.rcv_nxt, numbers)
         } else if segment.has(TcpFlags::SYN) && self.state.is_synchronized() {
             // Answered below, wherever it lies.
             true
@@ -104,12 +109,16 @@ impl Connection {
         Err(DropReason::TcpOutOfWindow)
     }
 
-    /// The four cases of RFC 9293 3.10.7.4, and two allowances. A segment without length may stand at the very edge:
-    /// there a peer stands that has filled the window, and its acknowledgments count. A segment with length at RCV.NXT
-    /// passes a shut window for its ACK, URG and FIN; its text is cut off later. [9293 MUST-66]
+    /// The four cases of RFC 9293 3.10.7.4, and three allowances. A segment without length may stand at the very edge:
+    /// there a peer stands that has filled the window, and its acknowledgments count. So do those of a peer that stands
+    /// behind the byte by which it has probed a shut window. A segment with length at RCV.NXT passes a shut window for its
+    /// ACK, URG and FIN; its text is cut off later. [9293 MUST-66]
     fn is_in_window(&self, segment: &Segment<'_>) -> bool {
         let (sequence, len) = (segment.header.sequence, segment.sequence_len());
         let (rcv_nxt, window) = (self.receiver.rcv_nxt, self.receiver.window());
+        if len == 0 && window == 0 {
+            return sequence.is_within(rcv_nxt, 1 + PROBE_LEN);
+        }
         if len == 0 || window == 0 {
             return sequence.is_within(rcv_nxt, window + 1);
         }

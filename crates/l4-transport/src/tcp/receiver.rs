@@ -197,8 +197,23 @@ impl Receiver {
         tuner.on_text(now, self.rcv_nxt, announced, echo);
     }
 
+    /// Bytes up to the end of what is urgent that were not read yet, if there are any. [9293 MUST-33]
+    pub(super) fn urgent_remaining(&self) -> Option<u32> {
+        let unread = length(self.ring.len()) + u32::from(self.has_finished());
+        let remaining = (self.rcv_nxt - unread).distance_to(self.urgent_end?);
+        (remaining > 0).then_some(remaining)
+    }
+
+    /// What was urgent is no more once it was read; the pointer would mean something else half a number space later.
+    fn forget_urgent(&mut self) {
+        if self.urgent_remaining().is_none() {
+            self.urgent_end = None;
+        }
+    }
+
     /// The reader has taken `len` bytes.
-    pub(super) fn tune_on_read(&mut self, now: Instant, len: usize) {
+    pub(super) fn on_read(&mut self, now: Instant, len: usize) {
+        self.forget_urgent();
         let Some(tuner) = &mut self.tuner else { return };
         if let Some(window) = tuner.on_read(now, length(len), self.advertised_mss.into()) {
             self.offered = self.offered.max(window.min(self.limit));
@@ -267,6 +282,7 @@ impl Receiver {
             self.ring.commit(advance as usize);
             if self.discards {
                 self.ring.consume(self.ring.len());
+                self.forget_urgent();
             }
             if !self.has_blocks() {
                 self.report = None;
@@ -508,6 +524,20 @@ mod tests {
         read(&mut receiver, 1);
         assert!(receiver.window_update_is_due());
         assert_eq!(receiver.announce(), 1000);
+    }
+
+    #[test]
+    fn an_urgent_pointer_does_not_outlive_its_bytes() {
+        // Half a number space later it would hide newer ones.
+        let mut receiver = receiver(100_000, 0);
+        receiver.urgent_end = Some(receiver.rcv_nxt + 10);
+        receiver.take_text(receiver.rcv_nxt, &[0; 20], 8, usize::MAX);
+        read(&mut receiver, 9);
+        receiver.on_read(Instant::ZERO, 9);
+        assert_eq!(receiver.urgent_remaining(), Some(1));
+        read(&mut receiver, 1);
+        receiver.on_read(Instant::ZERO, 1);
+        assert_eq!((receiver.urgent_remaining(), receiver.urgent_end), (None, None));
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Tcp {
             if count == 0 {
                 return connection.nothing_to_read(target);
             }
-            connection.receiver.tune_on_read(now, count);
+            connection.receiver.on_read(now, count);
             connection.open_window();
             Ok(Recv::Data(count))
         })

@@ -265,6 +265,28 @@ fn peeking_leaves_what_is_there() {
 }
 
 #[test]
+fn urgent_bytes_are_told_until_they_are_read() {
+    // [9293 MUST-30, MUST-31, MUST-32, MUST-33]
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    lab.events();
+    let mut header = lab.header(A | U, flow.theirs, flow.ours);
+    header.urgent_pointer = 8;
+    lab.inject_header(&header, b"hello").unwrap();
+    assert_eq!(lab.events(), [TcpEvent::Readable(flow.id), TcpEvent::Report(flow.id)]);
+    assert_eq!(lab.info(flow).urgent_remaining, Some(8));
+    assert_eq!(lab.read(flow), b"hello");
+    assert_eq!(lab.info(flow).urgent_remaining, Some(3));
+    lab.inject(A, flow.theirs.wrapping_add(5), flow.ours, b"world").unwrap();
+    assert_eq!(lab.info(flow).urgent_remaining, Some(3), "received, and not read");
+    assert_eq!(lab.read(flow), b"world");
+    assert_eq!(lab.info(flow).urgent_remaining, None);
+    // The same again says nothing new.
+    let again = lab.inject_header(&header, b"hello");
+    assert_eq!((again, lab.info(flow).urgent_remaining), (Err(DropReason::TcpOutOfWindow), None));
+}
+
+#[test]
 fn urgent_data_is_pointed_at_both_ways() {
     // [9293 MUST-30, MUST-31, MUST-32, MUST-33, MUST-62] [1122-T018] [1122-T019] [1122-T020] [1122-T021]
     let mut lab = Lab::plain();
@@ -282,10 +304,10 @@ fn urgent_data_is_pointed_at_both_ways() {
     header.urgent_pointer = 6;
     lab.inject_header(&header, b"abc").unwrap();
     assert!(lab.events().contains(&TcpEvent::Report(flow.id)));
-    assert_eq!(lab.info(flow).urgent_remaining, Some(3));
+    assert_eq!(lab.info(flow).urgent_remaining, Some(6));
     lab.inject(A, flow.theirs.wrapping_add(3), flow.ours.wrapping_add(8), b"def").unwrap();
-    assert_eq!(lab.info(flow).urgent_remaining, None);
     assert_eq!(lab.read(flow), b"abcdef", "in line");
+    assert_eq!(lab.info(flow).urgent_remaining, None);
 }
 
 #[test]

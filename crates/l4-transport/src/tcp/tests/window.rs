@@ -184,6 +184,21 @@ fn acknowledgments_resets_and_fins_pass_a_shut_window() {
     lab.inject(R, at, 0, &[]).unwrap();
     assert_eq!(lab.state(flow), TcpState::Closed);
 
+    // The peer has probed, and stands behind its byte.
+    let (mut lab, flow, at) = shut();
+    lab.send(flow, b"hello");
+    lab.sent();
+    lab.inject(A, at.wrapping_add(1), flow.ours.wrapping_add(5), &[]).unwrap();
+    assert_eq!(lab.info(flow).send_queue_len, 0, "the acknowledgment counts");
+    lab.none();
+    let farther = lab.inject(A, at.wrapping_add(2), flow.ours.wrapping_add(5), &[]);
+    assert_eq!(farther, Err(DropReason::TcpOutOfWindow));
+    // Its reset has to prove itself: it is asked for one at RCV.NXT.
+    lab.sent();
+    let reset = lab.inject(R, at.wrapping_add(1), 0, &[]);
+    assert_eq!(reset, Err(DropReason::TcpBadReset));
+    assert_eq!(lab.one().acknowledgment(), at);
+
     let (mut lab, flow, at) = shut();
     lab.inject(F | A, at, flow.ours, &[]).unwrap();
     assert_eq!(lab.one().acknowledgment(), at.wrapping_add(1));
