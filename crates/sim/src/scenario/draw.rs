@@ -7,7 +7,7 @@ use core::num::{NonZeroU32, NonZeroU64};
 use core::time::Duration;
 
 use netloom_base::Medium;
-use netloom_stack::transport::{Congestion, Keepalive, SocketOptions, TcpConfig};
+use netloom_stack::transport::{Congestion, EcnMode, Keepalive, SocketOptions, SynCookieMode, TcpConfig};
 
 use super::dice::Dice;
 use super::model::{
@@ -97,6 +97,10 @@ fn host(dice: &mut Dice, is_router: bool) -> HostPlan {
         window_scaling: !dice.chance(15),
         timestamps: !dice.chance(25),
         congestion: dice.pick(Congestion::ALL, defaults.congestion),
+        ecn: dice.pick(&[EcnMode::Off, EcnMode::Accept, EcnMode::Request], defaults.ecn),
+        // A cookie keeps nothing: an acknowledgment that is lost is not asked for, and a copy that comes late opens a
+        // connection that nobody has begun. The judge could excuse both only by excusing too much.
+        syn_cookies: SynCookieMode::Off,
         ..defaults
     };
     HostPlan { tcp, is_router }
