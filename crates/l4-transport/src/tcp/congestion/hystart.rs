@@ -133,10 +133,12 @@ impl HyStart {
 
     /// Begins the next round if this one is over. Says whether slow start ends with it.
     fn end_round(&mut self, sample: &AckSample) -> bool {
-        if self.round_end.is_some_and(|end| sample.snd_una.before(end)) {
+        let end = *self.round_end.get_or_insert(sample.snd_nxt);
+        if sample.snd_una.before(end) {
             return false;
         }
-        self.round_end = Some(sample.snd_nxt);
+        // Where nothing is in flight, the next acknowledgment tells how far the round goes.
+        self.round_end = sample.snd_una.before(sample.snd_nxt).then_some(sample.snd_nxt);
         self.last_min = self.current_min;
         self.current_min = u32::MAX;
         self.sample_count = 0;

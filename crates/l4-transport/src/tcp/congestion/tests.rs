@@ -306,3 +306,34 @@ fn no_sequence_of_calls_panics_or_leaves_the_bounds() {
         }
     }
 }
+
+#[test]
+fn only_the_first_slow_start_ends_because_round_trips_grow() {
+    // [9406-04] [9406-05]
+    for is_first in [true, false] {
+        let mut control = reno();
+        if !is_first {
+            control.window = Window { cwnd: 10_000, ssthresh: 1_000_000_000 };
+        }
+        let (mut una, mut millis) = (0_u32, 10);
+        for _ in 0..12 {
+            let count = control.window() / SMSS;
+            let nxt = una + count * SMSS;
+            for _ in 0..count {
+                una += SMSS;
+                control.on_ack(&AckSample {
+                    rtt: Some(Duration::from_millis(millis)),
+                    snd_una: SeqNumber(una),
+                    snd_nxt: SeqNumber(nxt),
+                    ..ack(SMSS, count * SMSS)
+                });
+            }
+            millis += 10;
+        }
+        if is_first {
+            assert!(control.window() < 1_000_000 && !control.window.is_in_slow_start(), "{control:?}");
+        } else {
+            assert_eq!(control.window(), 10_000 << 12);
+        }
+    }
+}

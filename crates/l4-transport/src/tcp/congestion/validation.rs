@@ -110,19 +110,25 @@ impl WindowUse {
     }
 
     fn count_round(&mut self, sample: &AckSample) {
-        self.round_acked_len = self.round_acked_len.saturating_add(sample.acked_len);
-        if self.round_end.is_none_or(|end| sample.snd_una.at_or_after(end)) {
-            if self.round_end.is_some() {
-                let took = sample.now.saturating_since(self.round_began_at);
-                self.delivery_rate = rate(self.round_acked_len, took).unwrap_or(self.delivery_rate);
-            }
-            self.round_end = Some(sample.snd_nxt);
-            self.round_began_at = sample.now;
-            self.round_acked_len = 0;
-            self.last_flight_len = self.round_flight_len;
-            self.round_flight_len = 0;
-        }
         self.round_flight_len = self.round_flight_len.max(sample.flight_len);
+        if self.round_began_at == Instant::ZERO {
+            // What was acknowledged before is not known to have taken any time.
+            self.round_began_at = sample.now;
+        } else {
+            self.round_acked_len = self.round_acked_len.saturating_add(sample.acked_len);
+        }
+        let end = *self.round_end.get_or_insert(sample.snd_nxt);
+        if sample.snd_una.before(end) {
+            return;
+        }
+        let took = sample.now.saturating_since(self.round_began_at);
+        self.delivery_rate = rate(self.round_acked_len, took).unwrap_or(self.delivery_rate);
+        // Where nothing is in flight, the next acknowledgment tells how far the round goes.
+        self.round_end = sample.snd_una.before(sample.snd_nxt).then_some(sample.snd_nxt);
+        self.round_began_at = sample.now;
+        self.round_acked_len = 0;
+        self.last_flight_len = self.round_flight_len;
+        self.round_flight_len = 0;
     }
 
     /// Lets a window fall of which nothing was used for longer than a timeout. Says whether that was so. [5681-28]
