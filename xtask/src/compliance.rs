@@ -30,13 +30,20 @@ use trace::{GATED, Trace};
 const TABLE: &str = "specs/requirements.tsv";
 const REPORT: &str = "docs/compliance.md";
 
-/// What the command does with the report.
+/// What a command does with the page that it makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Writes it.
     Write,
     /// Compares it with what is there.
     Check,
+}
+
+impl Mode {
+    /// As `--check` says.
+    pub(crate) const fn new(check: bool) -> Self {
+        if check { Self::Check } else { Self::Write }
+    }
 }
 
 /// Joins requirements, marks and exceptions; true if the gate holds, and the report is up to date.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod compliance;
+mod fsm_diagram;
 mod goodput;
 mod runner;
 mod sim;
@@ -13,6 +14,8 @@ mod tools;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use compliance::Mode;
 
 /// netloom's own build, test and check commands.
 #[derive(Parser)]
@@ -29,6 +32,12 @@ enum Command {
     /// Trace the RFCs' requirements to code and tests, and write docs/compliance.md; fails on a MUST without either.
     Compliance {
         /// Write nothing: fail if the page is out of date.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Draw docs/tcp-state.svg from TCP's table of states.
+    FsmDiagram {
+        /// Write nothing: fail if the picture is out of date.
         #[arg(long)]
         check: bool,
     },
@@ -55,8 +64,8 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Tidy => tidy::run(),
-        Command::Compliance { check: false } => compliance::run(compliance::Mode::Write),
-        Command::Compliance { check: true } => compliance::run(compliance::Mode::Check),
+        Command::Compliance { check } => compliance::run(Mode::new(check)),
+        Command::FsmDiagram { check } => fsm_diagram::run(Mode::new(check)),
         Command::Test { quick } => runner::test(quick),
         Command::Sim { arguments } => sim::run(&arguments),
         Command::Goodput(options) => goodput::run(&options),

@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use cargo_metadata::MetadataCommand;
 
+use crate::compliance::Mode;
 use crate::skips::Skips;
 use crate::steps::{Steps, cargo, has_cargo};
-use crate::{compliance, tidy, tools};
+use crate::{compliance, fsm_diagram, tidy, tools};
 
 /// Packages whose tests drive real clients; `--quick` leaves them out, as the profile `quick` of nextest does.
 const LIVE_PACKAGES: &[&str] = &["netloom-cli", "netloom-conformance"];
@@ -63,10 +64,11 @@ fn run_tests(steps: &mut Steps, quick: bool) -> Result<Option<Skips>> {
     }
     steps.command("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     steps.run("tidy", tidy::run)?;
-    steps.run("compliance", || compliance::run(compliance::Mode::Check))?;
+    steps.run("compliance", || compliance::run(Mode::Check))?;
     if !steps.command("build", &mut cargo(&["build", "--workspace", "--bins"]))? {
         return Ok(None);
     }
+    steps.run("diagram", || fsm_diagram::run(Mode::Check))?;
     steps
         .command("clippy", &mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     steps.command("doc tests", &mut cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
