@@ -1,4 +1,4 @@
-//! A path that gets narrower on the way, by a router that says so with ICMP.
+//! A path that gets narrower on the way: by a router that says so with ICMP, or by a black hole, where nobody says anything.
 //!
 //! ```text
 //!   netloom  10.0.0.2 -- TAP -- 10.0.0.1  the router's  10.2.0.1 -- veth -- 10.2.0.2  the kernel that is
@@ -16,7 +16,7 @@ use netloom::{Cidr, Net};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::gettid;
 
-use crate::lab::{self, Setup, exchange, ip};
+use crate::lab::{self, Setup, exchange, from_kernel, ip, pattern, read_all, write_and_finish};
 
 /// What each end sends to the other, in each role.
 const LEN: usize = 10_000_000;
@@ -202,6 +202,29 @@ fn a_narrow_path_is_learned_from_icmp() {
                         both_roles(&net, &peer, family).await;
                         assert_eq!(known_mtu(&net, family), family.mtu[1]);
                     }
+                });
+            });
+        }
+    });
+}
+
+/// What is sent into a black hole: it is found by timeouts, whose time does not depend on this.
+const INTO_BLACK_HOLE: usize = 1_000_000;
+
+#[test]
+fn the_kernel_finds_its_way_to_us_through_a_black_hole() {
+    std::thread::scope(|scope| {
+        for (family, kind) in lab::FAMILIES.into_iter().zip([Medium::Ethernet, Medium::Ip]) {
+            scope.spawn(move || {
+                // Larger than the 1024 bytes at which the kernel begins to search, with the headers of either family.
+                let faults = "in:mtu=1200".parse().expect("faults");
+                let setup = Setup { kind, mtu: 1500, faults: Some(faults) };
+                lab::run_here(&setup, &async |net: Net| {
+                    std::fs::write("/proc/sys/net/ipv4/tcp_mtu_probing", "1").expect("probing");
+                    let (theirs, mut ours) = from_kernel(&net, family).await;
+                    let bytes = pattern(INTO_BLACK_HOLE, 5);
+                    let ((), received) = tokio::join!(write_and_finish(theirs, &bytes), read_all(&mut ours));
+                    assert!(received == bytes);
                 });
             });
         }
