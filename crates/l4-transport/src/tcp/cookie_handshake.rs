@@ -79,8 +79,13 @@ impl Tcp {
             self.refuse(now, segment, ResetCause::BadAckInHandshake);
             return Err(DropReason::TcpBadCookie);
         };
-        // Without room it is as if the acknowledgment had been lost: what the peer sends next is another.
-        let connection = self.admit(now, &entry, None)?;
+        let connection = match self.admit(now, &entry, None) {
+            Ok(connection) => connection,
+            Err(reason) => {
+                self.keep_waiting(now, entry);
+                return Err(reason);
+            }
+        };
         self.counters.syn_cookies_accepted.increment();
         let mut segment = *segment;
         if let Some(theirs) = &mut segment.header.options.timestamps {
@@ -88,6 +93,16 @@ impl Tcp {
             theirs.echo_reply = timestamp(now, entry.ts_offset).wrapping_add(1);
         }
         self.deliver_to_connection(now, connection, &segment)
+    }
+
+    /// A handshake that is done and finds no room for its connection waits in the SYN cache, which asks the peer for its
+    /// acknowledgment again. If there is no room either, what the peer sends next is another.
+    fn keep_waiting(&mut self, now: Instant, entry: SynCacheEntry) {
+        let has_room =
+            self.listeners.get(entry.listener).is_some_and(|listener| !listener.is_half_open_full());
+        if has_room && let Ok(id) = self.insert_half_open(entry) {
+            self.half_open_deadlines.set(id.index(), Some(entry.timeout_from(now)));
+        }
     }
 
     /// What a SYN cache would hold of this connection, if the acknowledgment is of a cookie of ours.

@@ -82,15 +82,20 @@ impl Tcp {
             // [9293 MAY-2]
             opening.iss = opening.iss.later_of(beyond);
         }
-        let entry = SynCacheEntry::new(segment, &opening);
-        let Ok(id) = self.half_open.insert(entry) else { return Err(DropReason::TcpSynQueueFull) };
-        self.demux.insert(segment.tuple, Slot::HalfOpen(id));
-        let Self { listeners, half_open, .. } = self;
-        if let Some(listener) = listeners.get_mut(listener_id) {
-            listener.add_half_open(id, |entry| half_open.get(entry).is_some());
-        }
+        let id = self.insert_half_open(SynCacheEntry::new(segment, &opening))?;
         self.queue_syn_ack(id, None);
         Ok(())
+    }
+
+    /// Keeps a half-open connection.
+    pub(super) fn insert_half_open(&mut self, entry: SynCacheEntry) -> Result<SlabId, DropReason> {
+        let Ok(id) = self.half_open.insert(entry) else { return Err(DropReason::TcpSynQueueFull) };
+        self.demux.insert(entry.tuple, Slot::HalfOpen(id));
+        let Self { listeners, half_open, .. } = self;
+        if let Some(listener) = listeners.get_mut(entry.listener) {
+            listener.add_half_open(id, |entry| half_open.get(entry).is_some());
+        }
+        Ok(id)
     }
 
     /// What a SYN and a listener make.

@@ -217,6 +217,16 @@ fn a_full_accept_queue_lets_the_peer_try_again() {
     assert_eq!(lab.inject_header(&ack, &[]), Err(DropReason::TcpAcceptQueueFull));
     lab.none();
     lab.tcp.accept(listener).unwrap();
+    let asked = lab.advance(ms(1000));
+    assert_eq!(
+        asked.iter().map(Sent::flags).collect::<Vec<_>>(),
+        [S | A],
+        "its acknowledgment is asked for again"
+    );
+    assert_eq!(
+        (asked[0].header.sequence, asked[0].header.options),
+        (second.header.sequence, second.header.options)
+    );
     lab.inject_header(&ack, b"what it sent meanwhile").unwrap();
     let accepted = lab.tcp.accept(listener).unwrap();
     assert_eq!(accepted.remote.port(), 9);
