@@ -6,20 +6,21 @@
 //! *Limits.* What waits in one direction is bounded by the kernel's socket buffer (about 200 KB by default, each
 //! frame charged with its overhead: some 90 full frames of 1500 bytes); then `send` would block. Nothing is lost.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use netloom_base::{DeviceCaps, Medium, RxMeta, TxMeta};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socketpair};
 
-use crate::queue::{check_plain, frame_len, frame_slices, queue_error, read_frame};
-use crate::{Queue, RECEIVE_BUFFER_LEN};
+use crate::queue::{check_meta, queue_error, read_described_frame, read_frame};
+use crate::{Offload, Queue, RECEIVE_BUFFER_LEN, vnet_hdr};
 
 /// One end of a cable inside the process.
 #[derive(Debug)]
 pub struct MemoryQueue {
     fd: OwnedFd,
     name: &'static str,
+    offload: Offload,
     caps: DeviceCaps,
 }
 
@@ -31,10 +32,29 @@ impl MemoryQueue {
     ///
     /// The kernel's, when it has no descriptors left.
     pub fn pair(medium: Medium, mtu: u16) -> io::Result<(Self, Self)> {
+        Self::pair_offloading(medium, mtu, Offload::Plain)
+    }
+
+    /// The same for ends that leave work to each other, as a TAP and the kernel do: a super-segment is carried as it
+    /// is, and an unfinished checksum is trusted.
+    ///
+    /// # Errors
+    ///
+    /// As [`pair`](Self::pair).
+    pub fn pair_offloading(medium: Medium, mtu: u16, offload: Offload) -> io::Result<(Self, Self)> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let (first, second) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
-        let end = |fd, name| Self { fd, name, caps: DeviceCaps::plain(medium, mtu) };
+        let end = |fd, name| Self { fd, name, offload, caps: offload.caps(medium, mtu) };
         Ok((end(first, "memory0"), end(second, "memory1")))
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+        let (len, meta) = match self.offload {
+            Offload::Plain => (read_frame(&self.fd, buffer)?, RxMeta::default()),
+            Offload::Checksum | Offload::Tcp | Offload::Full => read_described_frame(&self.fd, buffer)?,
+        };
+        // No frame is empty: this is the end, with all frames read.
+        if len == 0 { Err(io::ErrorKind::NotConnected.into()) } else { Ok((len, meta)) }
     }
 }
 
@@ -54,21 +74,25 @@ impl Queue for MemoryQueue {
     }
 
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
-        let len = match read_frame(&self.fd, buffer) {
+        match self.receive(buffer) {
             // Said once, when the other end left frames of ours unread; frames for us may still wait behind it.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => read_frame(&self.fd, buffer)?,
-            other => other?,
-        };
-        // No frame is empty: this is the end, with all frames read.
-        if len == 0 { Err(io::ErrorKind::NotConnected.into()) } else { Ok((len, RxMeta::default())) }
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => self.receive(buffer),
+            other => other,
+        }
     }
 
     fn send(&mut self, meta: TxMeta, head: &[u8], payload: [&[u8]; 2]) -> io::Result<()> {
-        check_plain(meta)?;
-        let slices = frame_slices(head, payload);
-        if !(1..=RECEIVE_BUFFER_LEN).contains(&frame_len(&slices)) {
+        check_meta(&self.caps, meta)?;
+        let [first, second] = payload;
+        let header = vnet_hdr::emit(meta, [head, first, second])?;
+        let slices = match self.offload {
+            Offload::Plain => [&[], head, first, second],
+            Offload::Checksum | Offload::Tcp | Offload::Full => [&header[..], head, first, second],
+        };
+        if !(1..=RECEIVE_BUFFER_LEN).contains(&(head.len() + first.len() + second.len())) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        let slices = slices.map(IoSlice::new);
         // Not writev: it would raise SIGPIPE once the other end is gone.
         sendmsg::<UnixAddr>(self.fd.as_raw_fd(), &slices, &[], MsgFlags::MSG_NOSIGNAL, None)
             .map(drop)
@@ -78,6 +102,10 @@ impl Queue for MemoryQueue {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU16;
+
+    use netloom_base::{Gso, GsoKind, RxChecksum, TxChecksum};
+
     use super::*;
 
     fn receive(queue: &mut MemoryQueue) -> io::Result<Vec<u8>> {
@@ -100,6 +128,25 @@ mod tests {
         assert_eq!(receive(&mut left).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert_eq!((left.name(), right.name()), ("memory0", "memory1"));
         assert_eq!(left.caps(), DeviceCaps::plain(Medium::Ethernet, 1500));
+    }
+
+    #[test]
+    fn what_is_known_of_a_frame_crosses_with_it() {
+        let (mut left, mut right) =
+            MemoryQueue::pair_offloading(Medium::Ethernet, 1500, Offload::Full).unwrap();
+        let gso = Gso { kind: GsoKind::Tcp6, segment_size: NonZeroU16::new(1000).unwrap(), ecn: false };
+        let checksum = TxChecksum::Partial { start: 54, offset: 16 };
+        let mut frame = vec![0; 60_000];
+        frame[54 + 12] = 0x50;
+        left.send(TxMeta { checksum, gso: Some(gso) }, &frame[..74], [&frame[74..], b""]).unwrap();
+        left.send(TxMeta::default(), b"plain", [b"", b""]).unwrap();
+        let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
+        let trusted = RxMeta { checksum: RxChecksum::Trusted, gso: Some(gso) };
+        assert_eq!(right.recv(&mut buffer).unwrap(), (60_000, trusted));
+        assert_eq!(buffer[..60_000], frame);
+        assert_eq!(right.recv(&mut buffer).unwrap(), (5, RxMeta::default()));
+        drop(left);
+        assert_eq!(right.recv(&mut buffer).unwrap_err().kind(), io::ErrorKind::NotConnected);
     }
 
     #[test]

@@ -56,6 +56,13 @@ pub enum OpenError {
         /// What it is.
         kind: Medium,
     },
+    /// The interface was made for one queue, and several were asked for.
+    SingleQueue {
+        /// The interface.
+        name: String,
+        /// What it is.
+        kind: Medium,
+    },
     /// A process holds the interface.
     Busy {
         /// The interface.
@@ -128,6 +135,12 @@ impl fmt::Display for OpenError {
                  {mode} multi_queue && ip tuntap add dev {name} mode {mode}",
                 mode = mode_word(*kind)
             ),
+            Self::SingleQueue { name, kind } => write!(
+                f,
+                "{name} was made for one queue; type --queues 1, or as root: ip tuntap del dev {name} mode {mode} \
+                 && ip tuntap add dev {name} mode {mode} multi_queue",
+                mode = mode_word(*kind)
+            ),
             Self::Busy { name } => {
                 write!(f, "{name} is in use by another process; choose another name, or end that process")
             }
@@ -149,6 +162,7 @@ impl error::Error for OpenError {
             | Self::NotTunTap { .. }
             | Self::OtherKind { .. }
             | Self::MultiQueue { .. }
+            | Self::SingleQueue { .. }
             | Self::Busy { .. } => None,
         }
     }
@@ -171,6 +185,7 @@ mod tests {
             (OpenError::NotTunTap { name: name() }, "ip link"),
             (OpenError::OtherKind { name: name(), found: Medium::Ip }, "--tun tap7"),
             (OpenError::MultiQueue { name: name(), kind: Medium::Ethernet }, "mode tap multi_queue"),
+            (OpenError::SingleQueue { name: name(), kind: Medium::Ip }, "mode tun multi_queue"),
             (OpenError::Busy { name: name() }, "end that process"),
             (OpenError::Os { doing: "creating tap7".to_owned(), source: io::Error::other("odd") }, "odd"),
         ];

@@ -3,9 +3,11 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::AsFd;
 
-use netloom_base::{DeviceCaps, RxMeta, TxChecksum, TxMeta};
+use netloom_base::{DeviceCaps, GsoKind, RxMeta, TxChecksum, TxMeta};
 use nix::errno::Errno;
 use nix::sys::uio::{readv, writev};
+
+use crate::vnet_hdr::{self, VNET_HDR_LEN};
 
 /// A receive buffer of this many bytes holds every frame of every device: an IP packet of 65,535 bytes behind an
 /// Ethernet header with a VLAN tag, rounded up.
@@ -156,36 +158,45 @@ pub(crate) fn read_frame<F: AsFd>(fd: F, buffer: &mut [u8]) -> io::Result<usize>
     Ok(len)
 }
 
+/// The same for a descriptor that puts a virtio header before each frame. Nothing at all is a frame of length 0.
+pub(crate) fn read_described_frame<F: AsFd>(fd: F, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+    let room = buffer.len();
+    let (mut header, mut spare) = ([0; VNET_HDR_LEN], [0; 1]);
+    let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(buffer), IoSliceMut::new(&mut spare)];
+    match readv(fd, &mut parts).map_err(queue_error)? {
+        0 => Ok((0, RxMeta::default())),
+        len if (VNET_HDR_LEN..=VNET_HDR_LEN + room).contains(&len) => {
+            Ok((len - VNET_HDR_LEN, vnet_hdr::parse(header)?))
+        }
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
 /// Writes one frame to a descriptor that takes whole frames.
 pub(crate) fn write_frame<F: AsFd>(fd: F, head: &[u8], payload: [&[u8]; 2]) -> io::Result<()> {
-    let slices = frame_slices(head, payload);
-    if frame_len(&slices) == 0 {
+    let [first, second] = payload;
+    let slices = [head, first, second].map(IoSlice::new);
+    if slices.iter().all(|slice| slice.is_empty()) {
         // The kernel would take it for no write at all, and be content.
         return Err(io::ErrorKind::InvalidInput.into());
     }
     writev(fd, &slices).map(drop).map_err(queue_error)
 }
 
-/// A frame's parts as one system call takes them.
-pub(crate) fn frame_slices<'a>(head: &'a [u8], payload: [&'a [u8]; 2]) -> [IoSlice<'a>; 3] {
-    let [first, second] = payload;
-    [IoSlice::new(head), IoSlice::new(first), IoSlice::new(second)]
-}
-
-/// How many bytes a frame's parts have together.
-pub(crate) fn frame_len(slices: &[IoSlice<'_>]) -> usize {
-    slices.iter().map(|slice| slice.len()).sum()
-}
-
-/// Refuses a frame that a device without offloads cannot send.
-pub(crate) fn check_plain(meta: TxMeta) -> io::Result<()> {
+/// Refuses a frame that a device with these abilities cannot send.
+pub(crate) fn check_meta(caps: &DeviceCaps, meta: TxMeta) -> io::Result<()> {
     let TxMeta { checksum, gso } = meta;
-    match (checksum, gso) {
-        (TxChecksum::Complete, None) => Ok(()),
-        (TxChecksum::Complete, Some(_)) | (TxChecksum::Partial { .. }, _) => {
-            Err(io::ErrorKind::InvalidInput.into())
-        }
-    }
+    let checksum_is_ours = match checksum {
+        TxChecksum::Complete => true,
+        TxChecksum::Partial { .. } => caps.transmit_checksum,
+    };
+    let segmentation_is_ours = match gso.map(|gso| gso.kind) {
+        None => true,
+        Some(GsoKind::Tcp4) => caps.tcp4_segmentation.is_some(),
+        Some(GsoKind::Tcp6) => caps.tcp6_segmentation.is_some(),
+        Some(GsoKind::Udp) => caps.udp_segmentation,
+    };
+    if checksum_is_ours && segmentation_is_ours { Ok(()) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// The kernel's error as the kind that [`Queue`] promises.
@@ -208,21 +219,26 @@ pub(crate) fn queue_error(errno: Errno) -> io::Error {
 mod tests {
     use std::num::NonZeroU16;
 
-    use netloom_base::{Gso, GsoKind};
+    use netloom_base::{Gso, Medium};
 
     use super::*;
+    use crate::Offload;
 
     #[test]
-    fn a_plain_device_takes_only_finished_frames() {
-        let gso = Gso { kind: GsoKind::Tcp4, segment_size: NonZeroU16::MIN, ecn: false };
+    fn a_device_takes_only_what_its_caps_name() {
+        let gso = |kind| Some(Gso { kind, segment_size: NonZeroU16::MIN, ecn: false });
         let partial = TxChecksum::Partial { start: 34, offset: 16 };
-        for (meta, is_taken) in [
-            (TxMeta::default(), true),
-            (TxMeta { checksum: partial, gso: None }, false),
-            (TxMeta { checksum: TxChecksum::Complete, gso: Some(gso) }, false),
-            (TxMeta { checksum: partial, gso: Some(gso) }, false),
+        for (meta, least) in [
+            (TxMeta::default(), Offload::Plain),
+            (TxMeta { checksum: partial, gso: None }, Offload::Checksum),
+            (TxMeta { checksum: partial, gso: gso(GsoKind::Tcp4) }, Offload::Tcp),
+            (TxMeta { checksum: partial, gso: gso(GsoKind::Tcp6) }, Offload::Tcp),
+            (TxMeta { checksum: partial, gso: gso(GsoKind::Udp) }, Offload::Full),
         ] {
-            assert_eq!(check_plain(meta).is_ok(), is_taken, "{meta:?}");
+            for offload in [Offload::Plain, Offload::Checksum, Offload::Tcp, Offload::Full] {
+                let caps = offload.caps(Medium::Ethernet, 1500);
+                assert_eq!(check_meta(&caps, meta).is_ok(), offload >= least, "{offload} {meta:?}");
+            }
         }
     }
 
