@@ -205,7 +205,7 @@ fn upper_of(packet: &Ipv6Packet<'_>, bytes: &[u8]) -> Upper {
 }
 
 /// Length of the largest packet on the wire that the packet stands for.
-fn part_len(packet: &[u8], header_len: usize, protocol: Protocol, meta: &TxMeta) -> usize {
+pub(crate) fn part_len(packet: &[u8], header_len: usize, protocol: Protocol, meta: &TxMeta) -> usize {
     let Some(gso) = meta.gso else { return packet.len() };
     let transport_len = match protocol {
         Protocol::TCP => {

@@ -41,6 +41,7 @@ mod packet;
 mod rate_limit;
 mod reassembly;
 mod routing_table;
+mod segmentation;
 mod source_selection;
 
 pub use address_table::{AddressError, AddressState, LocalAddress};

@@ -2,7 +2,7 @@
 
 use netloom_base::{DropReason, Instant, InterfaceId, RxMeta};
 use netloom_l2_link::LinkInput;
-use netloom_l3_internet::{Arrival, Input};
+use netloom_l3_internet::{Arrival, Forward, Input};
 use netloom_wire::{CastKind, Datagram, IcmpErrorKind, Protocol};
 use tracing::trace;
 
@@ -54,9 +54,18 @@ impl Stack {
                     Input::Consumed => Ok(()),
                 }
             }
-            Input::Forward(forward) => self.internet.queue_forward(now, forward),
+            Input::Forward(forward) => self.forward(now, forward),
             Input::Consumed => Ok(()),
         }
+    }
+
+    /// A packet for another host, in segments if its way out takes no longer ones.
+    fn forward(&mut self, now: Instant, forward: Forward) -> Result<(), DropReason> {
+        let exit = self.interfaces.get(forward.interface.index());
+        if exit.is_none_or(|exit| !forward.must_be_cut(&exit.caps)) {
+            return self.internet.queue_forward(now, forward);
+        }
+        forward.into_segments().into_iter().try_for_each(|part| self.internet.queue_forward(now, part))
     }
 
     fn deliver(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), DropReason> {

@@ -273,7 +273,7 @@ impl Stack {
     /// Takes care of a packet that does not go to a device now.
     fn divert(&mut self, now: Instant, detour: Detour, packet: QueuedPacket) {
         match detour {
-            Detour::Local => return self.loop_back(packet.bytes),
+            Detour::Local => return self.loop_back(packet),
             Detour::Wait { interface, neighbor } => {
                 let len = packet.bytes.len();
                 let queued = self.link_mut(interface).map(|link| link.enqueue(now, neighbor, packet));
@@ -290,22 +290,23 @@ impl Stack {
         self.exchange(now);
     }
 
-    fn loop_back(&mut self, bytes: Vec<u8>) {
+    fn loop_back(&mut self, packet: QueuedPacket) {
         if self.loopback.len() >= self.config.loopback_packets {
             self.counters.drops.increment(DropReason::TransmitQueueFull);
             return;
         }
         self.counters.packets_looped.increment();
-        self.loopback.push_back(LoopedPacket { bytes });
+        let QueuedPacket { meta, bytes } = packet;
+        self.loopback.push_back(LoopedPacket { bytes, gso: meta.gso });
     }
 
     /// Hands packets from this host to itself back in; no more than were waiting, so that a packet that is answered by
     /// another does not keep the caller here.
     fn deliver_looped(&mut self, now: Instant) {
         for _ in 0..self.loopback.len() {
-            let Some(LoopedPacket { bytes }) = self.loopback.pop_front() else { return };
+            let Some(LoopedPacket { bytes, gso }) = self.loopback.pop_front() else { return };
             let interface = InterfaceId::LOOPBACK;
-            let meta = RxMeta { checksum: RxChecksum::Trusted, gso: None };
+            let meta = RxMeta { checksum: RxChecksum::Trusted, gso };
             let arrival =
                 Arrival { interface, packet: &bytes, cast: CastKind::Unicast, link_source: None, meta };
             if let Err(reason) = self.receive_packet(now, arrival) {

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use netloom_base::{AddressDetection, Instant, InterfaceId, Medium, Rng};
+use netloom_base::{AddressDetection, DeviceCaps, Instant, InterfaceId, Medium, Rng};
 use netloom_l3_internet::{AddressError, InterfaceConfig, Internet, RoutingTable};
-use netloom_l4_transport::{Tcp, TcpUsage, Udp};
+use netloom_l4_transport::{Tcp, TcpUsage, TxSegmentation, Udp};
 use netloom_wire::Cidr;
 
 use crate::interface::Interface;
@@ -64,7 +64,19 @@ impl Stack {
         let id = self.internet.add_interface(InterfaceConfig { mtu: setup.caps.mtu, link_address });
         let interface = Interface::new(id, setup, self.config.neighbors.clone(), self.rng.fork());
         self.interfaces.push(interface);
+        self.tcp.set_tx_segmentation(self.common_segmentation());
         id
+    }
+
+    /// The super-segments that every device takes: which one a segment leaves by is known only after it was made.
+    fn common_segmentation(&self) -> TxSegmentation {
+        let least = |limit: fn(&DeviceCaps) -> Option<u32>| {
+            self.interfaces.iter().map(|it| limit(&it.caps)).min().flatten()
+        };
+        TxSegmentation {
+            tcp4: least(|caps| caps.tcp4_segmentation),
+            tcp6: least(|caps| caps.tcp6_segmentation),
+        }
     }
 
     /// Gives an interface an address and the on-link route of its prefix. Depending on `detection` it is usable at

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use core::num::NonZeroU16;
 
-use netloom_base::{DropReason, Gso, GsoKind, RxChecksum, RxMeta, TxChecksum};
+use netloom_base::{DeviceCaps, DropReason, Gso, GsoKind, Medium, RxChecksum, RxMeta, TxChecksum};
 use netloom_l3_internet::{Arrival, Forward, Input};
 use netloom_wire::{CastKind, IcmpErrorKind, Ipv4Packet, Protocol, TcpFlags, UdpDatagram};
 
@@ -142,6 +142,52 @@ both_families! {
         }
         host.internet.queue_forward(host.now, forward).unwrap();
         assert_eq!(host.internet.poll_transmit(host.now).unwrap().packet.len(), bytes.len());
+    }
+
+    fn a_super_segment_is_cut_for_a_device_that_does_not(family) {
+        let mut host = Host::router();
+        let (source, destination) = (family.peer(), family.other_peer());
+        let header = netloom_wire::TcpHeader {
+            source_port: 1,
+            destination_port: 2,
+            sequence: netloom_wire::SeqNumber(u32::MAX - 500),
+            acknowledgment: netloom_wire::SeqNumber(1),
+            flags: TcpFlags::ACK | TcpFlags::PSH | TcpFlags::FIN | TcpFlags::CWR,
+            window: 1,
+            urgent_pointer: 0,
+            options: netloom_wire::TcpOptions::default(),
+        };
+        let data: Vec<u8> = (0..2500_u32).map(|index| index.to_le_bytes()[0]).collect();
+        let mut head = netloom_wire::HeadBuf::new();
+        header.emit(&mut head, source, destination, &[&data, &[]], true);
+        let payload = [head.as_slice(), &data].concat();
+        let bytes = packet(source, destination, Protocol::TCP, 64, &payload);
+        let kind = GsoKind::tcp(destination);
+        let gso = Gso { kind, segment_size: NonZeroU16::new(1000).unwrap(), ecn: true };
+        let meta = RxMeta { checksum: RxChecksum::Trusted, gso: Some(gso) };
+        let arrival =
+            Arrival { interface: IF0, packet: &bytes, cast: CastKind::Unicast, link_source: None, meta };
+        let Ok(Input::Forward(forward)) = host.internet.input(host.now, arrival) else { panic!("not forwarded") };
+        let plain = DeviceCaps::plain(Medium::Ethernet, 1400);
+        let cuts = DeviceCaps { tcp4_segmentation: Some(65_535), tcp6_segmentation: Some(65_535), ..plain };
+        assert!(forward.must_be_cut(&plain) && !forward.must_be_cut(&cuts));
+        let parts = forward.into_segments();
+        let mut text = Vec::new();
+        for (index, part) in (0..).zip(&parts) {
+            assert!(!part.must_be_cut(&plain));
+            let part = read(&part.packet);
+            assert!(netloom_wire::TcpSegment::checksum_is_valid(&part.payload, source, destination));
+            let segment = netloom_wire::TcpSegment::parse(&part.payload).unwrap();
+            assert_eq!(segment.header.sequence, header.sequence + 1000 * index);
+            let flags = match index {
+                0 => TcpFlags::ACK | TcpFlags::CWR,
+                1 => TcpFlags::ACK,
+                _ => TcpFlags::ACK | TcpFlags::PSH | TcpFlags::FIN,
+            };
+            assert_eq!(segment.header.flags, flags);
+            text.extend_from_slice(segment.payload);
+        }
+        assert_eq!((parts.len(), text), (3, data));
     }
 }
 
