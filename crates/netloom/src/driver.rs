@@ -1,15 +1,23 @@
 //! The task that moves frames between the devices and the stack.
+//!
+//! *Theory of operation.* A turn ([`Shared::turn`]) takes a bounded number of frames, sends a bounded number, and wakes
+//! whoever has news. While there is more, the driver only lets others on its runtime run before the next turn; then it
+//! looks again for a short while if that pays ([`Spin`]), and then it sleeps until a device, a timer or a socket call
+//! wakes it.
 
 use std::future::{Future, poll_fn};
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use netloom_stack::InterfaceId;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::time::Instant;
 
-use crate::shard::{Shared, Turn};
+use crate::shard::{Look, Shared, Turn};
+use crate::spin::Spin;
 
 /// What wakes the driver.
 enum WakeUp<'a> {
@@ -20,23 +28,32 @@ enum WakeUp<'a> {
     Other,
 }
 
-/// Runs until the shard has ended. `descriptors` are duplicates of the devices' own, in the order of the interfaces.
-pub(crate) async fn run(shared: Arc<Shared>, descriptors: Vec<AsyncFd<OwnedFd>>) {
+/// Runs until the shard has ended. `descriptors` are duplicates of the devices' own, in the order of the interfaces;
+/// `spin` is how long it may look for the next frame before it sleeps.
+pub(crate) async fn run(shared: Arc<Shared>, descriptors: Vec<AsyncFd<OwnedFd>>, spin: Duration) {
+    let mut spin = Spin::new(spin);
     let mut wake_up = WakeUp::Other;
     loop {
-        let readable = match &wake_up {
-            WakeUp::Readable(interface, _) => Some(*interface),
-            WakeUp::Other => None,
+        let mut look = match &wake_up {
+            WakeUp::Readable(interface, _) => Look::At(*interface),
+            WakeUp::Other => Look::Nowhere,
         };
-        let turn = shared.turn(readable);
-        if turn.has_ended {
-            return;
-        }
-        if turn.is_unfinished {
+        let turn = loop {
+            let turn = shared.turn(look);
+            if turn.has_ended {
+                return;
+            }
+            let now = Instant::now();
+            if turn.frame_count > 0 {
+                spin.on_frames(now);
+            }
+            if !turn.is_unfinished && !spin.goes_on(now) {
+                break turn;
+            }
+            look = Look::Everywhere;
             // Others on this runtime get their turn between two batches.
             tokio::task::yield_now().await;
-            continue;
-        }
+        };
         if let WakeUp::Readable(_, guard) = &mut wake_up {
             // The device was read until it was empty.
             guard.clear_ready();

@@ -41,6 +41,7 @@ mod driver;
 mod error;
 mod net;
 mod shard;
+mod spin;
 mod split;
 mod tcp_listener;
 mod tcp_stream;

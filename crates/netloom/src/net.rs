@@ -15,6 +15,7 @@ use netloom_stack::{
 use tokio::io::unix::AsyncFd;
 
 use crate::shard::{Ended, Shard, Shared};
+use crate::spin::SPIN_DEFAULT;
 use crate::{TcpListener, TcpStream, UdpSocket, driver};
 
 /// What an interface of a [`Net`] is to be.
@@ -34,6 +35,7 @@ pub struct InterfaceConfig {
 pub struct NetBuilder {
     config: StackConfig,
     seed: Option<[u8; 32]>,
+    spin: Duration,
     interfaces: Vec<(Box<dyn Queue>, InterfaceConfig)>,
 }
 
@@ -68,6 +70,14 @@ impl NetBuilder {
         self
     }
 
+    /// How long the stack may look for the next frame before it sleeps, when frames have been coming as close together
+    /// as that: 50 us, unless it is told otherwise. Zero: it sleeps at once, and each round trip costs a wake-up.
+    #[must_use]
+    pub fn spin(mut self, span: Duration) -> Self {
+        self.spin = span;
+        self
+    }
+
     /// Adds an interface: a device, and what the stack is on it.
     #[must_use]
     pub fn interface(mut self, device: Box<dyn Queue>, config: InterfaceConfig) -> Self {
@@ -98,7 +108,7 @@ impl NetBuilder {
             devices.push(device);
         }
         let shared = Arc::new(Shared::new(stack, devices));
-        tokio::spawn(driver::run(Arc::clone(&shared), descriptors));
+        tokio::spawn(driver::run(Arc::clone(&shared), descriptors, self.spin));
         Ok(Net { shared })
     }
 }
@@ -157,7 +167,7 @@ fn entropy() -> io::Result<[u8; 32]> {
 impl Net {
     /// Begins to put a stack together.
     pub fn builder() -> NetBuilder {
-        NetBuilder { config: StackConfig::default(), seed: None, interfaces: Vec::new() }
+        NetBuilder { config: StackConfig::default(), seed: None, spin: SPIN_DEFAULT, interfaces: Vec::new() }
     }
 
     /// Waits until the stack has ended: by [`shutdown`](Self::shutdown) or [`abort`](Self::abort), or because a device

@@ -22,6 +22,11 @@ use crate::wakers::{Interest, SocketKey, Wakers};
 
 /// Frames that one turn takes from a device before it looks at anything else.
 const FRAMES_PER_TURN: usize = 64;
+/// Bytes of frames after which a turn takes no more, so that super-segments are acknowledged, and read, before the
+/// window is full.
+const BYTES_PER_TURN: usize = 1 << 20;
+/// Frames that are sent before somebody looks at what has come: what is acknowledged may change what is sent next.
+const FRAMES_PER_BURST: usize = 16;
 
 /// What the stack's users share.
 #[derive(Debug)]
@@ -42,6 +47,8 @@ pub(crate) struct Shard {
     receive_buffer: Box<[u8]>,
     /// A frame that its device did not take.
     stalled: Option<StalledFrame>,
+    /// A burst ended before everything was sent.
+    has_more_to_send: bool,
     /// When the driver wakes up by itself.
     armed: Option<Instant>,
     /// Somebody waits for the last connection to end: every change is news.
@@ -72,11 +79,24 @@ struct StalledFrame {
     bytes: Vec<u8>,
 }
 
+/// Which devices a turn reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// None: nothing is known to be there.
+    Nowhere,
+    /// One that was said to be readable.
+    At(InterfaceId),
+    /// All: nobody has asked since the last turn.
+    Everywhere,
+}
+
 /// What the driver has to do after a turn.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// There is more to read: come back at once.
+    /// There is more to read or to send: come back at once.
     pub(crate) is_unfinished: bool,
+    /// Frames that were read.
+    pub(crate) frame_count: usize,
     /// When to come back at the latest.
     pub(crate) deadline: Option<tokio::time::Instant>,
     /// The device to wait for before sending goes on.
@@ -96,6 +116,7 @@ impl Shared {
                 head: HeadBuf::new(),
                 receive_buffer: vec![0; netloom_device::RECEIVE_BUFFER_LEN].into_boxed_slice(),
                 stalled: None,
+                has_more_to_send: false,
                 armed: None,
                 is_draining: false,
                 ended: None,
@@ -117,7 +138,7 @@ impl Shared {
             (Some(_), None) => true,
             (None, Some(_) | None) => false,
         };
-        let must_wake_driver = is_earlier || shard.stalled.is_some();
+        let must_wake_driver = is_earlier || shard.stalled.is_some() || shard.has_more_to_send;
         let wakers = shard.wakers.take_ready();
         drop(shard);
         self.tell(wakers, news);
@@ -132,21 +153,23 @@ impl Shared {
         look(&self.lock())
     }
 
-    /// The driver's turn: timers, frames from the device in `readable`, and all that comes of them.
-    pub(crate) fn turn(&self, readable: Option<InterfaceId>) -> Turn {
+    /// The driver's turn: timers, frames from the devices that `look` names, and all that comes of them.
+    pub(crate) fn turn(&self, look: Look) -> Turn {
         let mut shard = self.lock();
         let now = shard.now();
         if shard.stack.poll_timeout().is_some_and(|deadline| deadline <= now) {
             shard.stack.handle_timeout(now);
         }
-        let is_unfinished = readable.is_some_and(|interface| shard.receive(now, interface));
+        let Received { frame_count, has_more } = shard.receive_from(now, look);
         let news = shard.settle(now);
+        let is_unfinished = has_more || shard.has_more_to_send;
         if !is_unfinished {
             shard.flush();
         }
         shard.armed = shard.stack.poll_timeout();
         let turn = Turn {
             is_unfinished,
+            frame_count,
             deadline: shard.armed.map(|deadline| shard.to_tokio(deadline)),
             stalled: shard.stalled.as_ref().map(|frame| frame.interface),
             has_ended: shard.ended.is_some(),
@@ -160,6 +183,11 @@ impl Shared {
     /// Ends everything: sockets fail from now on, the driver stops, the devices are closed.
     pub(crate) fn end(&self, why: Ended) {
         let mut shard = self.lock();
+        let now = shard.now();
+        // As many bursts as it takes: resets that were just queued. Each sends something, so this ends.
+        while shard.has_more_to_send && shard.ended.is_none() {
+            shard.transmit(now);
+        }
         shard.end(why);
         let wakers = shard.wakers.take_ready();
         drop(shard);
@@ -180,6 +208,14 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Shard> {
         self.shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What reading devices gave.
+#[derive(Clone, Copy, Debug, Default)]
+struct Received {
+    frame_count: usize,
+    /// A bound was reached before the end.
+    has_more: bool,
 }
 
 /// Whether something happened that no socket waits for: an address became ready, a connection ended.
@@ -217,27 +253,48 @@ impl Shard {
         self.origin + instant.saturating_since(Instant::ZERO)
     }
 
-    /// Takes up to a batch of frames; says whether there may be more.
-    fn receive(&mut self, now: Instant, interface: InterfaceId) -> bool {
-        for _ in 0..FRAMES_PER_TURN {
-            let Some(device) = self.devices.get_mut(interface.index()) else { return false };
+    fn receive_from(&mut self, now: Instant, look: Look) -> Received {
+        let mut received = Received::default();
+        for (index, _) in (0..).zip(0..self.devices.len()) {
+            let interface = InterfaceId::new(index);
+            if look == Look::Everywhere || look == Look::At(interface) {
+                let Received { frame_count, has_more } = self.receive(now, interface);
+                received.frame_count += frame_count;
+                received.has_more |= has_more;
+            }
+        }
+        received
+    }
+
+    /// Takes up to a batch of frames.
+    fn receive(&mut self, now: Instant, interface: InterfaceId) -> Received {
+        let (mut frame_count, mut byte_count) = (0, 0);
+        while frame_count < FRAMES_PER_TURN && byte_count < BYTES_PER_TURN {
+            let Some(device) = self.devices.get_mut(interface.index()) else {
+                return Received { frame_count, has_more: false };
+            };
             match device.recv(&mut self.receive_buffer) {
                 Ok((len, meta)) => {
+                    frame_count += 1;
+                    byte_count += len;
                     let frame = self.receive_buffer.get(..len).unwrap_or_default();
                     self.stack.handle_frame(now, interface, frame, meta);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Received { frame_count, has_more: false };
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => frame_count += 1,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    frame_count += 1;
                     debug!(%interface, %error, "frame ignored");
                 }
                 Err(error) => {
                     self.device_failed(interface, &error);
-                    return false;
+                    return Received { frame_count, has_more: false };
                 }
             }
         }
-        true
+        Received { frame_count, has_more: true }
     }
 
     /// Sends what is ready and hands events to whoever waits for them.
@@ -252,7 +309,9 @@ impl Shard {
         news
     }
 
+    /// Sends one burst.
     fn transmit(&mut self, now: Instant) {
+        self.has_more_to_send = false;
         if self.ended.is_some() {
             return;
         }
@@ -262,9 +321,11 @@ impl Shard {
             self.stalled = Some(StalledFrame { interface, meta, bytes });
             return;
         }
-        while self.ended.is_none()
-            && let Some(transmit) = self.stack.poll_transmit(now, &mut self.head)
-        {
+        for _ in 0..FRAMES_PER_BURST {
+            if self.ended.is_some() {
+                return;
+            }
+            let Some(transmit) = self.stack.poll_transmit(now, &mut self.head) else { return };
             let Some(device) = self.devices.get_mut(transmit.interface.index()) else { continue };
             let Err(error) = device.send(transmit.meta, transmit.head, transmit.payload) else { continue };
             let (interface, meta) = (transmit.interface, transmit.meta);
@@ -277,6 +338,7 @@ impl Shard {
                 SendFailure::Broken => self.device_failed(interface, &error),
             }
         }
+        self.has_more_to_send = true;
     }
 
     /// Sends one frame; false if the device does not take it now.
@@ -352,6 +414,7 @@ impl Shard {
             self.flush();
             self.devices.clear();
             self.stalled = None;
+            self.has_more_to_send = false;
         }
         self.wakers.ready_everything();
     }
