@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use netloom_device::Offload;
+use serde::Deserialize;
 
 /// The name an interface gets when none is given.
 pub(crate) const DEFAULT_INTERFACE_NAME: &str = "netloom0";
@@ -113,6 +115,10 @@ pub(crate) struct Options {
     /// Congestion control of the stack's connections: cubic or newreno [default: cubic]
     #[arg(long, value_name = "NAME", help_heading = "Interface")]
     pub(crate) congestion: Option<String>,
+    /// What the kernel and the stack leave to each other, as far as the kernel allows: `on` cutting segments and
+    /// checksums, `checksum` only these, `off` nothing, as always with --impair [default: on]
+    #[arg(long, value_name = "on|checksum|off", help_heading = "Interface")]
+    pub(crate) offload: Option<OffloadChoice>,
     /// Serve this and only what else is named, again and again
     /// [default: http=80 echo=7 discard=9 chargen=19 daytime=13 iperf3=5201]
     #[arg(long, value_name = "NAME[=PORT]", help_heading = "Services")]
@@ -138,6 +144,30 @@ pub(crate) struct Options {
     /// Log more: -v debug, -vv trace
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+/// What `--offload` takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum OffloadChoice {
+    /// Segments and checksums.
+    #[default]
+    On,
+    /// Checksums.
+    Checksum,
+    /// The plain device.
+    Off,
+}
+
+impl OffloadChoice {
+    /// The most that is asked of the kernel.
+    pub(crate) const fn most(self) -> Offload {
+        match self {
+            Self::On => Offload::Full,
+            Self::Checksum => Offload::Checksum,
+            Self::Off => Offload::Plain,
+        }
+    }
 }
 
 /// Options of `shell`.

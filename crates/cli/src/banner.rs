@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use netloom_device::Offload;
 use netloom_wire::Cidr;
 
 /// The port that a URL need not name.
@@ -17,6 +18,8 @@ pub(crate) struct Banner<'a> {
     pub(crate) kind: &'static str,
     /// Its MTU in bytes.
     pub(crate) mtu: u16,
+    /// What the kernel and the stack leave to each other.
+    pub(crate) offload: Offload,
     /// The kernel's addresses.
     pub(crate) host: &'a [Cidr],
     /// The stack's addresses.
@@ -29,8 +32,8 @@ pub(crate) struct Banner<'a> {
 
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, kind, mtu, host, own, http_port, place } = self;
-        writeln!(f, "{name} ({kind}, MTU {mtu})")?;
+        let Self { name, kind, mtu, offload, host, own, http_port, place } = self;
+        writeln!(f, "{name} ({kind}, MTU {mtu}, offload: {offload})")?;
         writeln!(f, "  kernel   {}", join(host))?;
         writeln!(f, "  netloom  {}", join(own))?;
         writeln!(f, "Type next{place}:")?;
@@ -75,6 +78,7 @@ mod tests {
             name: "netloom0",
             kind: "tap",
             mtu: 1500,
+            offload: Offload::Tcp,
             host: &host,
             own: &own,
             http_port: Some(8080),
@@ -83,7 +87,7 @@ mod tests {
         .to_string();
         assert_eq!(
             text,
-            "netloom0 (tap, MTU 1500)\n  kernel   10.0.0.1/24\n  netloom  10.0.0.2/24  fd00::2/64\nType next:\n  \
+            "netloom0 (tap, MTU 1500, offload: checksums, TCP segments)\n  kernel   10.0.0.1/24\n  netloom  10.0.0.2/24  fd00::2/64\nType next:\n  \
              ping 10.0.0.2\n  ping fd00::2\n  curl http://10.0.0.2:8080/\n  curl 'http://[fd00::2]:8080/'\n"
         );
     }

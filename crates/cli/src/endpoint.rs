@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use netloom::Cable;
 use netloom::impair::ImpairSpec;
-use netloom_device::{CaptureWriter, Captured, Queue, TunTap, TunTapConfig};
+use netloom_device::{CaptureWriter, Captured, Offload, Queue, TunTap, TunTapConfig};
 use netloom_wire::Cidr;
 
 use crate::banner::Banner;
@@ -29,6 +29,7 @@ pub(crate) struct Endpoint {
     settings: Settings,
     host_addresses: Vec<Cidr>,
     mtu: u16,
+    offload: Offload,
     stack: StackHost,
     /// Between the interface and the stack, if there are to be faults.
     cable: Option<Cable>,
@@ -46,6 +47,7 @@ impl Endpoint {
         };
         let KernelEnd { mtu, addresses } = kernel_end;
         let neighborhood = if device.created() { Neighborhood::KernelAlone } else { Neighborhood::Unknown };
+        let offload = device.offload();
         let queue: Box<dyn Queue> = match &settings.pcap {
             None => Box::new(device),
             Some(path) => {
@@ -66,7 +68,7 @@ impl Endpoint {
             }
         };
         let stack = StackHost::start(queue, &settings, neighborhood, &addresses).await?;
-        Ok(Self { settings, host_addresses: addresses, mtu, stack, cable })
+        Ok(Self { settings, host_addresses: addresses, mtu, offload, stack, cable })
     }
 
     /// What to tell a person; `place` says where to type.
@@ -75,6 +77,7 @@ impl Endpoint {
             name: &self.settings.interface.name,
             kind: self.settings.interface.kind(),
             mtu: self.mtu,
+            offload: self.offload,
             host: &self.host_addresses,
             own: self.own_addresses(),
             http_port: self.stack.http_port(),
@@ -95,8 +98,10 @@ impl Endpoint {
     /// Stops the services and the stack; a created interface is gone when this returns.
     pub(crate) async fn close(self) {
         self.stack.stop().await;
-        if let Some(cable) = self.cable {
-            let [inbound, outbound] = cable.finish();
+        // On a thread of its own: the last frames take their time, and this one may be needed meanwhile.
+        if let Some(cable) = self.cable
+            && let Ok([inbound, outbound]) = tokio::task::spawn_blocking(|| cable.finish()).await
+        {
             tracing::debug!(?inbound, ?outbound, "the faults' counters");
         }
     }
@@ -184,7 +189,7 @@ fn warn_of_dead_ends(settings: &Settings, link: &Link, addresses: &[Cidr]) {
 
 fn open_device(settings: &Settings, mtu: u16) -> Result<TunTap, Failure> {
     let config = TunTapConfig { kind: settings.interface.medium, name: settings.interface.name.clone(), mtu };
-    TunTap::open(&config).map_err(Failure::new)
+    TunTap::open_offloading(&config, settings.offload).map_err(Failure::new)
 }
 
 /// Leaves IPv6 out where the kernel does not speak it, unless it was asked for.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use netloom::impair::ImpairSpec;
 use netloom::stack::transport::Congestion;
 use netloom_base::Medium;
-use netloom_device::{OpenError, check_name};
+use netloom_device::{Offload, OpenError, check_name};
 use netloom_l7_app::{ServiceSpec, Services};
 
 use crate::args::{DEFAULT_INTERFACE_NAME, Options};
@@ -77,6 +77,8 @@ pub(crate) struct Settings {
     pub(crate) mtu: Option<u16>,
     /// Congestion control of the stack's connections.
     pub(crate) congestion: Congestion,
+    /// The most that the kernel and the stack may leave to each other.
+    pub(crate) offload: Offload,
     /// Which services.
     pub(crate) services: Services,
     /// Directory served below `/files/`.
@@ -115,15 +117,21 @@ impl Settings {
             Some(name) => choose_congestion(&name)?,
             None => Congestion::default(),
         };
+        let impair = flags.impair.or(file.impair).as_deref().map(parse_faults).transpose()?;
         Ok(Self {
             interface,
             addressing,
             mtu,
             congestion,
+            offload: match &impair {
+                None => flags.offload.or(file.offload).unwrap_or_default().most(),
+                // What crosses a wire are frames, and faults happen to each.
+                Some(_) => Offload::Plain,
+            },
             services,
             root: flags.root.or(file.root).map(|root| check_root(&root)).transpose()?,
             pcap: flags.pcap.or(file.pcap),
-            impair: flags.impair.or(file.impair).as_deref().map(parse_faults).transpose()?,
+            impair,
             config: flags.config,
             verbosity: flags.verbose.max(file.verbose.unwrap_or(0)),
         })

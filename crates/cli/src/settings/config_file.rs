@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::args::OffloadChoice;
 use crate::failure::Failure;
 
 /// What the file says; absent keys are `None`.
@@ -24,6 +25,8 @@ pub(crate) struct ConfigFile {
     pub(crate) mtu: Option<u32>,
     /// Congestion control.
     pub(crate) congestion: Option<String>,
+    /// What the kernel and the stack leave to each other.
+    pub(crate) offload: Option<OffloadChoice>,
     /// Services, each `NAME` or `NAME=PORT`.
     pub(crate) service: Option<Vec<String>>,
     /// Serve nothing.
@@ -77,6 +80,7 @@ mod tests {
             host-address = ["10.1.0.1/24"]
             mtu = 9000
             congestion = "newreno"
+            offload = "checksum"
             service = ["http=8080"]
             no-services = false
             root = "/srv"
@@ -90,6 +94,7 @@ mod tests {
         assert_eq!(file.host_address, Some(vec!["10.1.0.1/24".to_owned()]));
         assert_eq!((file.mtu, file.verbose), (Some(9000), Some(1)));
         assert_eq!(file.congestion.as_deref(), Some("newreno"));
+        assert_eq!(file.offload, Some(OffloadChoice::Checksum));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Flags over file over defaults, and values at their bounds.
 
 use super::*;
+use crate::args::OffloadChoice;
 
 fn resolve(flags: Options, file: ConfigFile) -> Result<Settings, String> {
     Settings::resolve(flags, file).map_err(|failure| failure.to_string())
@@ -111,4 +112,16 @@ fn services_are_checked() {
     assert!(with("http=8080").is_ok());
     assert!(with("gopher").unwrap_err().starts_with("--service: no service is called 'gopher'"));
     assert!(with("echo=80").unwrap_err().contains("cannot share port 80"));
+}
+
+#[test]
+fn faults_take_the_offloads_away() {
+    let with = |offload, impair: Option<&str>| {
+        let flags = Options { offload, impair: impair.map(str::to_owned), ..Options::default() };
+        resolve(flags, ConfigFile::default()).unwrap().offload
+    };
+    assert_eq!(with(None, None), Offload::Full);
+    assert_eq!(with(Some(OffloadChoice::Checksum), None), Offload::Checksum);
+    assert_eq!(with(Some(OffloadChoice::Off), None), Offload::Plain);
+    assert_eq!(with(Some(OffloadChoice::On), Some("loss=1%")), Offload::Plain);
 }

@@ -1,6 +1,6 @@
 //! Closed ports.
 
-use crate::support::shell;
+use super::support::shell;
 
 #[test]
 fn a_closed_tcp_port_refuses_at_once() {

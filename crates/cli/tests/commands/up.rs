@@ -52,7 +52,7 @@ fn flags_choose_kind_name_size_and_addresses() {
     let flags =
         ["--tun", "t7", "--mtu", "65535", "--address", "10.7.0.2/31", "--host-address", "10.7.0.3/31"];
     let up = ready(&sandbox, &flags);
-    assert!(up.seen().starts_with("t7 (tun, MTU 65535)\n"), "{}", up.seen());
+    assert!(up.seen().starts_with("t7 (tun, MTU 65535, offload: "), "{}", up.seen());
     assert!(!up.seen().contains("fd00"), "{}", up.seen());
     let link = sandbox.sh("ip -d -o link show t7");
     assert!(link.contains("mtu 65535") && link.contains("tun type tun"), "{link}");
@@ -64,9 +64,9 @@ fn a_file_holds_the_same_options() {
     let Some(sandbox) = Sandbox::new("a_file_holds_the_same_options") else { return };
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("netloom.toml");
-    std::fs::write(&config, "tap = \"t8\"\nmtu = 9000\npcap = \"out.pcapng\"\n").unwrap();
+    std::fs::write(&config, "tap = \"t8\"\nmtu = 9000\npcap = \"out.pcapng\"\noffload = \"off\"\n").unwrap();
     let up = ready(&sandbox, &["--config", config.to_str().unwrap(), "--mtu", "1400"]);
-    assert!(up.seen().starts_with("t8 (tap, MTU 1400)\n"), "{}", up.seen());
+    assert!(up.seen().starts_with("t8 (tap, MTU 1400, offload: none)\n"), "{}", up.seen());
     up.signal(Signal::SIGINT);
     assert_eq!(up.finish().code(), 0);
     // A pcapng file begins with a section header block.
@@ -98,7 +98,7 @@ fn an_administrators_interface_is_attached_to_and_left_as_it_was() {
     let arguments = ["up", "--tap", "admin0", "--address", "10.3.0.2/24", "--host-address", "10.3.0.1/24"];
     let mut up = Running::start(&mut sandbox.netloom_as_nobody(&arguments));
     up.wait_for_line(|line| line == "ready");
-    assert!(up.seen().starts_with("admin0 (tap, MTU 1400)\n  kernel   10.3.0.1/24"), "{}", up.seen());
+    assert!(up.seen().starts_with("admin0 (tap, MTU 1400, offload: checksums"), "{}", up.seen());
     up.signal(Signal::SIGINT);
     assert_eq!(up.finish().code(), 0);
     // The kernel makes a link-local address once the interface has had a carrier.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use netloom::device::{Queue, TunTap, TunTapConfig};
+use netloom::device::{Offload, Queue, TunTap, TunTapConfig};
 use netloom::impair::ImpairSpec;
 use netloom::stack::Medium;
 use netloom::{AddressDetection, Cable, InterfaceConfig, Net, StackConfig, TcpListener, TcpStream};
@@ -14,6 +14,15 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Longest that one test may take.
 const LIMIT: Duration = Duration::from_secs(100);
+
+/// What netloom and the kernel leave to each other, by which of the three test programs this is.
+pub(crate) fn offload() -> Offload {
+    match env!("CARGO_CRATE_NAME") {
+        "kernel_plain" => Offload::Plain,
+        "kernel_checksum" => Offload::Checksum,
+        _ => Offload::Full,
+    }
+}
 
 /// netloom's and the kernel's addresses, in both families.
 pub(crate) const FAMILIES: [Family; 2] =
@@ -87,13 +96,20 @@ fn run_stack_here<F: Future<Output = ()>>(setup: &Setup, stack: &StackConfig, te
         return;
     }
     let config = TunTapConfig { kind: setup.kind, name: "nl0".to_owned(), mtu: setup.mtu };
-    let device: Box<dyn Queue> = match TunTap::open(&config) {
-        Ok(device) => Box::new(device),
+    // Faults happen to frames: a cable takes no super-segments.
+    let offload = if setup.faults.is_some() { Offload::Plain } else { offload() };
+    let device = match TunTap::open_offloading(&config, offload) {
+        Ok(device) => device,
         Err(error) => {
             eprintln!("SKIPPED: no TUN/TAP: {error}");
             return;
         }
     };
+    if device.offload() != offload {
+        eprintln!("SKIPPED: the kernel offloads {} where {offload} was wanted", device.offload());
+        return;
+    }
+    let device: Box<dyn Queue> = Box::new(device);
     ip("link set lo up");
     ip("addr add 10.0.0.1/24 dev nl0");
     ip(&format!("link set nl0 mtu {} txqueuelen 4000", setup.mtu));

@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::lab::{
+use super::lab::{
     self, FAMILIES, Stream, exchange, from_kernel, pattern, read_all, to_kernel, write_and_finish,
 };
 

@@ -1,0 +1,4 @@
+//! The tests of `clients` with `--offload off`.
+
+#[path = "clients/main.rs"]
+mod clients;

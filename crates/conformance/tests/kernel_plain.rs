@@ -1,0 +1,4 @@
+//! The tests of `kernel` over a device without offloads: every frame fits the MTU and is finished.
+
+#[path = "kernel/main.rs"]
+mod kernel;
