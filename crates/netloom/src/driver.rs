@@ -28,9 +28,21 @@ enum WakeUp<'a> {
     Other,
 }
 
+/// Tells whoever waits for the end of the driver, however it comes, that it has let go of the devices.
+struct Leaving(Arc<Shared>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.driver_has_left();
+    }
+}
+
 /// Runs until the shard has ended. `descriptors` are duplicates of the devices' own, in the order of the interfaces;
 /// `spin` is how long it may look for the next frame before it sleeps.
 pub(crate) async fn run(shared: Arc<Shared>, descriptors: Vec<AsyncFd<OwnedFd>>, spin: Duration) {
+    let _leaving = Leaving(Arc::clone(&shared));
+    // Dropped before it leaves.
+    let descriptors = descriptors;
     let mut spin = Spin::new(spin);
     let mut wake_up = WakeUp::Other;
     loop {

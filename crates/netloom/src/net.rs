@@ -227,7 +227,8 @@ impl Net {
     }
 
     /// Waits until all connections have ended, but no longer than `patience`; then ends the stack, resetting what is
-    /// left. Drop listeners and streams first: an open stream keeps its connection.
+    /// left. Drop listeners and streams first: an open stream keeps its connection. The devices are closed when this
+    /// returns, and an interface that was made by opening one is gone.
     pub async fn shutdown(self, patience: Duration) {
         self.shared.with(|shard, _| shard.is_draining = true);
         let connections_ended =
@@ -235,6 +236,7 @@ impl Net {
         // What is left after that is reset below.
         let _ = tokio::time::timeout(patience, connections_ended).await;
         self.abort();
+        self.wait_for(|shard| shard.has_no_driver).await;
     }
 
     /// Ends the stack now: open connections are reset, sockets fail with `NotConnected`, devices are closed.

@@ -55,6 +55,8 @@ pub(crate) struct Shard {
     pub(crate) is_draining: bool,
     /// Set once: why nothing works any more.
     pub(crate) ended: Option<Ended>,
+    /// The driver holds the devices' descriptors no more.
+    pub(crate) has_no_driver: bool,
 }
 
 impl std::fmt::Debug for Shard {
@@ -120,6 +122,7 @@ impl Shared {
                 armed: None,
                 is_draining: false,
                 ended: None,
+                has_no_driver: false,
             }),
             driver: Notify::new(),
             changed: Notify::new(),
@@ -193,6 +196,12 @@ impl Shared {
         drop(shard);
         self.tell(wakers, News::Some);
         self.driver.notify_one();
+    }
+
+    /// The driver has ended, and holds no descriptor any more.
+    pub(crate) fn driver_has_left(&self) {
+        self.lock().has_no_driver = true;
+        self.changed.notify_waiters();
     }
 
     fn tell(&self, wakers: Vec<Waker>, news: News) {
