@@ -2,3 +2,6 @@
 
 #[path = "clients/main.rs"]
 mod clients;
+
+// Where its tests look for it.
+use clients::support;

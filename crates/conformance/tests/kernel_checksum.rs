@@ -2,3 +2,6 @@
 
 #[path = "kernel/main.rs"]
 mod kernel;
+
+// Where its tests look for it.
+use kernel::lab;

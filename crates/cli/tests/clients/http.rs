@@ -1,6 +1,6 @@
 //! Every HTTP endpoint, by curl.
 
-use super::support::shell;
+use crate::support::shell;
 
 /// Runs each command and wants `expected` somewhere in its output.
 #[track_caller]

@@ -1,6 +1,6 @@
 //! The real iperf3 client against our server, in all its modes.
 
-use super::support::shell;
+use crate::support::shell;
 
 /// Runs `iperf3 -c` with `arguments` and wants it to end well, having moved something in each direction it asked for.
 #[track_caller]

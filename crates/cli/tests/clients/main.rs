@@ -5,5 +5,5 @@ mod http;
 mod iperf3;
 mod ping;
 mod refusal;
-mod support;
+pub(crate) mod support;
 mod transfer;

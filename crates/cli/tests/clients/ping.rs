@@ -1,6 +1,6 @@
 //! Echo and discovery: ping, traceroute, arping.
 
-use super::support::shell;
+use crate::support::shell;
 
 /// Pings with `arguments`, first thing in a fresh namespace, and wants every answer.
 #[track_caller]

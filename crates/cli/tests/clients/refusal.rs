@@ -1,6 +1,6 @@
 //! Closed ports.
 
-use super::support::shell;
+use crate::support::shell;
 
 #[test]
 fn a_closed_tcp_port_refuses_at_once() {

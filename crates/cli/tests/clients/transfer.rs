@@ -1,6 +1,6 @@
 //! Much data, byte for byte.
 
-use super::support::shell;
+use crate::support::shell;
 
 /// Bytes of a transfer: 100 MB.
 const LEN: usize = 100_000_000;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::lab::{self, FAMILIES, from_kernel, pattern, read_all, to_kernel};
+use crate::lab::{self, FAMILIES, from_kernel, pattern, read_all, to_kernel};
 
 #[test]
 fn what_was_written_before_the_drop_is_delivered() {

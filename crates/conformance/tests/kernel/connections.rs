@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
-use super::lab::{self, FAMILIES, connect_kernel};
+use crate::lab::{self, FAMILIES, connect_kernel};
 
 #[test]
 fn ten_thousand_connections_one_after_another() {

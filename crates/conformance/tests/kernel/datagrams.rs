@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::lab::{self, FAMILIES, pattern};
+use crate::lab::{self, FAMILIES, pattern};
 
 #[test]
 fn datagrams_of_every_size_come_back() {

@@ -10,7 +10,7 @@ use netloom::Net;
 use netloom::device::Offload;
 use netloom::stack::Medium;
 
-use super::lab::{self, FAMILIES, Setup, exchange, from_kernel, to_kernel};
+use crate::lab::{self, FAMILIES, Setup, exchange, from_kernel, to_kernel};
 
 /// How many cases run at a time.
 const SIDE_BY_SIDE: usize = 4;

@@ -9,6 +9,6 @@ mod connections;
 mod datagrams;
 mod faults;
 mod handshakes;
-mod lab;
+pub(crate) mod lab;
 mod narrow_path;
 mod streams;

@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::lab::{
+use crate::lab::{
     self, FAMILIES, Stream, exchange, from_kernel, pattern, read_all, to_kernel, write_and_finish,
 };
 
