@@ -127,13 +127,15 @@ fn measure_fairness(lab: &Lab, row: &mut FairRow, seed: u64) -> Result<()> {
 /// What the tables are of.
 fn description(options: &Options, seed: u64) -> String {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    // What a distribution adds to the version says more about the machine than about what was measured.
+    let version: Vec<&str> = release.trim().split('.').take(2).collect();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let Options { runs, seconds, .. } = options;
     format!(
         "`cargo xtask goodput --runs {runs} --seconds {seconds} --seed {seed}`; {processors} CPUs, Linux {}, release build. \
          Medians of {runs} rounds, Mb/s, in brackets the ratio to the kernel in the same run. Every row is a link with \
          `{LINK}` (20 ms there and back) and its faults both ways; all senders use CUBIC.",
-        release.trim()
+        version.join(".")
     )
 }
 
