@@ -15,8 +15,9 @@
 //! | live | `connection.rs`, about 1 KiB | SYN-SENT to LAST-ACK, CLOSING |
 //! | dying | `time_wait.rs`, 64 bytes | TIME-WAIT |
 //!
-//! A connection is a record of small parts (`sender`, `receiver`, `recovery`, `congestion`, `rtt`, `timers`), and its
-//! behaviour is spread over files by topic: `input` (RFC 9293 3.10.7.4 step by step), `syn_sent`, `ack`, `text`,
+//! A connection is a record of small parts (`sender` with its `scoreboard`, `receiver`, `rack`,
+//! `recovery`, `congestion`, `rtt`, `timers`), and its
+//! behaviour is spread over files by topic: `input` (RFC 9293 3.10.7.4 step by step), `syn_sent`, `ack`, `loss`, `text`,
 //! `output`, `timeouts`, `icmp`. They change the connection and note what follows; `layer` alone touches the tables and
 //! queues afterwards, in `settle`.
 //!
@@ -25,7 +26,6 @@
 //! for tools that say so. A timer that moves further away costs nothing, one that comes closer O(log n).
 //!
 //! # Not here
-//! SACK in the sender, RACK and pacing: their places are `recovery.rs` and `output.rs`.
 //! Source routes (RFC 9293 3.9.2.1) and what else is not done: specs/exceptions.tsv says why.
 
 mod ack;
@@ -48,12 +48,16 @@ mod isn;
 mod layer;
 mod listener;
 mod listening;
+mod loss;
+mod loss_probe;
 mod memory;
 mod negotiation;
 mod output;
 #[cfg_attr(not(test), expect(dead_code, reason = "what leaves is paced when loss recovery counts segments"))]
 mod pacing;
 mod passive;
+mod prr;
+mod rack;
 mod reason;
 mod reassembly;
 mod receiver;
@@ -62,9 +66,11 @@ mod reporting;
 mod reset;
 mod rtt;
 mod sack;
+mod scoreboard;
 mod segment;
 mod sender;
 mod sockets;
+mod spurious;
 mod state;
 mod syn_cache;
 mod syn_cookie;

@@ -34,6 +34,11 @@ impl SackBlocks {
     /// More do not fit beside nothing else; beside timestamps only three do.
     pub const CAPACITY: usize = 4;
 
+    /// None.
+    pub const fn new() -> Self {
+        Self { blocks: [(SeqNumber(0), SeqNumber(0)); Self::CAPACITY], len: 0 }
+    }
+
     /// Appends a block; one too many is ignored.
     pub fn push(&mut self, block: (SeqNumber, SeqNumber)) {
         if let Some(slot) = self.blocks.get_mut(usize::from(self.len)) {

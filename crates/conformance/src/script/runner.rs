@@ -424,7 +424,7 @@ impl<'s> Runner<'s> {
             InfoField::SndSsthresh => {
                 info.ssthresh.map_or(i64::from(i32::MAX), |ssthresh| i64::from(ssthresh) / mss)
             }
-            InfoField::Unacked => (i64::from(info.flight_len) + mss - 1) / mss,
+            InfoField::Unacked => (i64::from(info.outstanding_len) + mss - 1) / mss,
             InfoField::Rto => micros(info.rto),
             InfoField::Rtt => micros(info.srtt.unwrap_or_default()),
             InfoField::SndMss => mss,

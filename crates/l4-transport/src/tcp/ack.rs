@@ -5,11 +5,12 @@ use core::time::Duration;
 use netloom_base::DropReason;
 use netloom_wire::{SeqNumber, TcpFlags};
 
-use super::congestion::AckSample;
 use super::connection::{Advice, Connection, Context, Notices, Owner};
 use super::isn::timestamp;
+use super::loss::News;
+use super::rack::Delivery;
 use super::reason::{ChallengeCause, RetransmitCause};
-use super::recovery::Verdict;
+use super::recovery::RecoveryPhase;
 use super::segment::Segment;
 use super::state::State;
 use super::timers::Timer;
@@ -44,11 +45,7 @@ impl Connection {
         let was_shut = self.sender.snd_wnd == 0;
         let is_duplicate = self.is_duplicate_ack(segment);
         self.update_window(segment);
-        if acknowledgment.after(snd_una) {
-            self.on_new_ack(cx, segment);
-        } else if is_duplicate {
-            self.on_duplicate_ack(cx);
-        }
+        self.take_news(cx, segment, is_duplicate, !has_echo);
         if has_echo {
             self.follow_echo(cx, acknowledgment);
         }
@@ -57,7 +54,8 @@ impl Connection {
             self.dues.window_probe = false;
             self.timers.clear(Timer::Persist);
             if self.sender.is_outstanding() && self.sender.is_syn_acked() {
-                self.sender.lose_all(RetransmitCause::WindowReopened);
+                self.sender.stop_timing();
+                self.sender.scoreboard.lose_where(RetransmitCause::WindowReopened, |_| true);
             }
         }
         self.membership.wants_output = true;
@@ -101,54 +99,97 @@ impl Connection {
         self.sender.snd_wl2 = segment.header.acknowledgment;
     }
 
-    fn on_new_ack(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) {
+    /// What the acknowledgment and its SACK blocks tell.
+    fn take_news(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>, is_duplicate: bool, may_grow: bool) {
         let acknowledgment = segment.header.acknowledgment;
+        let has_advanced = acknowledgment.after(self.sender.snd_una);
         let flight_before = self.sender.flight_len();
         let was_syn_acked = self.sender.is_syn_acked();
-        let acked_len = self.sender.snd_una.distance_to(acknowledgment);
-        let rtt = self.sample_round_trip(cx, segment);
+        let echo = self.echo_of(segment);
+        let mut delivery = Delivery::default();
+        let sampled = if has_advanced { self.take_acknowledgment(cx, segment, &mut delivery) } else { None };
+        let dsack = self.take_sack_blocks(cx.now, segment, echo, &mut delivery);
+        if let Some(round_trip) = delivery.round_trip {
+            self.rtt.note_round_trip(cx.now, round_trip);
+        }
+        if delivery.round_trip.is_some() || sampled.is_some() {
+            self.loss_probe.on_sample();
+        }
+        let restarts_timer = !self.is_later_partial_ack(acknowledgment);
+        // [5681-05]: the handshake does not open the window.
+        if was_syn_acked {
+            let rtt = delivery.round_trip.or(sampled);
+            self.react(
+                cx,
+                News {
+                    acknowledgment,
+                    has_advanced,
+                    is_duplicate,
+                    delivery,
+                    dsack,
+                    echo,
+                    flight_before,
+                    rtt,
+                    may_grow,
+                },
+            );
+        }
+        if has_advanced {
+            self.follow_progress(cx, restarts_timer);
+        }
+    }
+
+    /// Everything before the acknowledgment has arrived.
+    fn take_acknowledgment(
+        &mut self,
+        cx: &Context<'_>,
+        segment: &Segment<'_>,
+        delivery: &mut Delivery,
+    ) -> Option<Duration> {
+        let acked_len = self.sender.snd_una.distance_to(segment.header.acknowledgment);
         self.attempts.timeout = 0;
         self.soft_error = None;
         self.totals.bytes_acked += u64::from(acked_len);
-        let mut restarts_timer = true;
-        // [5681-05]: the handshake does not open the window.
-        if was_syn_acked {
-            let sample = AckSample {
-                now: cx.now,
-                acked_len: self.growth_of(segment, acked_len),
-                flight_len: flight_before,
-                is_window_limited: self.sender.is_window_limited,
-                is_paced: false,
-                smss: self.sender.mss,
-                rtt,
-                srtt: self.rtt.srtt(),
-                min_rtt: self.rtt.min_rtt(),
-                rto: self.rtt.rto(),
-                snd_una: self.sender.snd_una,
-                snd_nxt: self.sender.snd_nxt,
-            };
-            self.sender.is_window_limited = false;
-            let flight = self.flight(cx.now);
-            let (verdict, restarts) = self.recovery.on_new_ack(&mut self.congestion, &sample, flight);
-            restarts_timer = restarts;
-            self.follow(verdict);
-        }
+        self.sample_round_trip(cx, segment, delivery)
+    }
+
+    /// Without SACK only the first acknowledgment that does not end a recovery restarts the timer. [6582-03]
+    fn is_later_partial_ack(&mut self, acknowledgment: SeqNumber) -> bool {
+        let recovery = &mut self.recovery;
+        let is_partial = !self.negotiated.sack
+            && recovery.phase == RecoveryPhase::FastRecovery
+            && acknowledgment.before(recovery.recover);
+        is_partial && core::mem::replace(&mut recovery.has_partial_ack, true)
+    }
+
+    fn follow_progress(&mut self, cx: &mut Context<'_>, restarts_timer: bool) {
         // [6298-12] [1122-T052]
         if !self.sender.is_outstanding() {
             self.timers.clear(Timer::Retransmit);
         } else if restarts_timer {
             self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());
         }
+        self.schedule_loss_probe(cx.now);
         self.restart_user_timeout(cx.now);
         self.note_progress(cx);
     }
 
     /// One sample a round trip by the clock, and by timestamp where something was sent again. [6298-09] [7323-28]
-    fn sample_round_trip(&mut self, cx: &Context<'_>, segment: &Segment<'_>) -> Option<Duration> {
+    fn sample_round_trip(
+        &mut self,
+        cx: &Context<'_>,
+        segment: &Segment<'_>,
+        delivery: &mut Delivery,
+    ) -> Option<Duration> {
         let was_timing = self.sender.is_timing();
-        if let Some(rtt) = self.sender.acknowledge(cx.now, segment.header.acknowledgment) {
-            self.rtt.sample(rtt);
-            return Some(rtt);
+        let echo = self.echo_of(segment);
+        let Self { sender, rack, rtt, .. } = self;
+        let timed = sender.acknowledge(cx.now, segment.header.acknowledgment, |segment| {
+            rack.on_delivered(cx.now, segment, echo, rtt, delivery);
+        });
+        if let Some(timed) = timed {
+            self.rtt.sample(timed);
+            return Some(timed);
         }
         if !was_timing
             && self.negotiated.timestamps
@@ -165,26 +206,6 @@ impl Connection {
             (millis <= LONGEST_ROUND_TRIP_MILLIS).then(|| Duration::from_millis(millis.max(1).into()))?;
         self.rtt.sample(rtt);
         Some(rtt)
-    }
-
-    fn on_duplicate_ack(&mut self, cx: &mut Context<'_>) {
-        cx.counters.duplicate_acks_received.increment();
-        let flight = self.flight(cx.now);
-        let verdict = self.recovery.on_duplicate_ack(&mut self.congestion, flight);
-        self.follow(verdict);
-    }
-
-    /// Does what loss detection says.
-    fn follow(&mut self, verdict: Verdict) {
-        match verdict {
-            Verdict::Nothing => {}
-            Verdict::Retransmit(cause) => {
-                if cause == RetransmitCause::FastRetransmit {
-                    self.ecn.note_reduction(self.sender.snd_nxt);
-                }
-                self.sender.lose_first(cause);
-            }
-        }
     }
 
     /// Tells whoever waits for it that the peer takes what we send.

@@ -41,7 +41,7 @@ mod validation;
 mod window;
 
 /// Congestion avoidance: how the window grows past ssthresh, and how far it falls.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Algorithm {
     NewReno(NewReno),
     Cubic(Cubic),
@@ -89,7 +89,7 @@ impl Algorithm {
 }
 
 /// What a reduction changed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Prior {
     window: Window,
     algorithm: Algorithm,
@@ -195,7 +195,7 @@ impl CongestionControl {
     }
 
     fn reduce(&mut self, sample: &LossSample) -> u32 {
-        let prior = Prior { window: self.window, algorithm: self.algorithm };
+        let prior = Prior { window: self.window, algorithm: self.algorithm.clone() };
         self.prior = Some(Box::new(prior));
         let reduced = self.algorithm.reduce(self.window.cwnd, self.used, sample);
         // [9406-04]: losses end every slow start.
@@ -224,7 +224,6 @@ impl CongestionControl {
 
     /// The last reduction was spurious: the window and ssthresh become what they were before it, and never smaller than
     /// they are. Once: a second call changes nothing. [9438-16]
-    #[cfg_attr(not(test), expect(dead_code, reason = "loss recovery by RACK calls it"))]
     pub(super) fn undo(&mut self) {
         let Some(prior) = self.prior.take() else { return };
         let Prior { window, algorithm } = *prior;

@@ -14,11 +14,13 @@ use super::counters::TcpCounters;
 use super::ecn::EcnState;
 use super::error::TcpError;
 use super::isn::timestamp;
+use super::loss_probe::LossProbe;
 use super::memory::Memory;
 use super::negotiation::{Negotiated, effective_mss};
+use super::rack::Rack;
 use super::reason::{ChallengeCause, EndReason, ResetCause, SendBlockedBy};
 use super::receiver::{AckDue, Receiver};
-use super::recovery::{Flight, Recovery};
+use super::recovery::Recovery;
 use super::rtt::RttEstimator;
 use super::segment::Reply;
 use super::sender::Sender;
@@ -82,6 +84,8 @@ pub(super) struct Dues {
     pub(super) reset: Option<ResetCause>,
     /// A probe of the peer's window.
     pub(super) window_probe: bool,
+    /// A tail loss probe.
+    pub(super) loss_probe: bool,
     /// A keep-alive probe.
     pub(super) keepalive: bool,
 }
@@ -191,6 +195,8 @@ pub(super) struct Connection {
     pub(super) sender: Sender,
     pub(super) receiver: Receiver,
     pub(super) recovery: Recovery,
+    pub(super) rack: Rack,
+    pub(super) loss_probe: LossProbe,
     pub(super) congestion: CongestionControl,
     pub(super) rtt: RttEstimator,
     pub(super) timers: Timers,
@@ -259,6 +265,8 @@ impl Connection {
             sender: Sender::new(iss, send_limit, options.send_buffer.is_some(), mss),
             receiver: Receiver::new(receive_limit, options.receive_buffer.is_some(), advertised_mss),
             recovery: Recovery::new(iss),
+            rack: Rack::new(iss),
+            loss_probe: LossProbe::new(),
             congestion: CongestionControl::new(options.congestion.unwrap_or(config.congestion), mss),
             rtt: RttEstimator::new(),
             timers: Timers::new(),
@@ -344,18 +352,7 @@ impl Connection {
 
     /// Bytes that may be in flight now.
     pub(super) fn congestion_window(&self) -> u32 {
-        self.recovery.window(&self.congestion, self.sender.mss)
-    }
-
-    /// Where the sender stands, for loss detection.
-    pub(super) fn flight(&self, now: Instant) -> Flight {
-        Flight {
-            now,
-            snd_una: self.sender.snd_una,
-            snd_nxt: self.sender.snd_nxt,
-            len: self.sender.flight_len(),
-            smss: self.sender.mss,
-        }
+        self.recovery.window(&self.congestion)
     }
 
     /// Full segments have another size from now on.
@@ -410,7 +407,10 @@ impl Connection {
 
     /// Bytes of memory beside the connection itself.
     pub(super) fn allocated(&self) -> usize {
-        self.sender.ring.allocated() + self.receiver.ring.allocated() + self.receiver.ranges.allocated()
+        self.sender.ring.allocated()
+            + self.sender.scoreboard.allocated()
+            + self.receiver.ring.allocated()
+            + self.receiver.ranges.allocated()
     }
 
     /// What must hold between any two calls.

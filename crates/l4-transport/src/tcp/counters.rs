@@ -59,6 +59,14 @@ pub struct TcpCounters {
     pub memory_shortages: Counter,
     /// Times that text, of a peer or a writer, was not taken because all buffers together were full.
     pub memory_refusals: Counter,
+    /// Duplicates that peers reported (D-SACK, RFC 2883).
+    pub dsacks_received: Counter,
+    /// Losses found by acknowledgments: fast recoveries begun.
+    pub fast_recoveries: Counter,
+    /// Fast recoveries that were for nothing, and undone (RFC 3522, RFC 2883).
+    pub spurious_recoveries: Counter,
+    /// Retransmission timeouts that were for nothing, and undone (RFC 5682).
+    pub spurious_timeouts: Counter,
     retransmits: Tally<{ RetransmitCause::ALL.len() }>,
     timeouts: Tally<{ RtoCause::ALL.len() }>,
     probes: Tally<{ ProbeCause::ALL.len() }>,

@@ -3,10 +3,8 @@
 use netloom_wire::{SeqNumber, TcpFlags, TcpHeader};
 
 use super::config::{EcnMode, TcpConfig};
-use super::congestion::LossSample;
 use super::connection::{Connection, Context};
 use super::ecn;
-use super::recovery::RecoveryPhase;
 use super::segment::Segment;
 use super::state::State;
 use super::timers::Timer;
@@ -75,7 +73,7 @@ impl Connection {
         has_cwr || had_mark != self.ecn.has_mark
     }
 
-    /// The sender's part: whether an acknowledgment tells of a mark.
+    /// The sender's part: whether an acknowledgment tells of a mark. Then it does not open the window. [3168-07]
     pub(super) fn note_echo(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) -> bool {
         let has_echo = self.has_echo(segment);
         if has_echo {
@@ -87,13 +85,6 @@ impl Connection {
 
     fn has_echo(&self, segment: &Segment<'_>) -> bool {
         self.negotiated.ecn && segment.has(TcpFlags::ECE) && !segment.has(TcpFlags::SYN)
-    }
-
-    /// How much of what a segment acknowledges may open the congestion window. In recovery it only says what has left
-    /// the network. [3168-07]
-    pub(super) fn growth_of(&self, segment: &Segment<'_>, acked_len: u32) -> u32 {
-        let is_recovering = self.recovery.phase() == RecoveryPhase::FastRecovery;
-        if self.has_echo(segment) && !is_recovering { 0 } else { acked_len }
     }
 
     /// Reacts to ECE on an acknowledgment up to `acknowledgment`, unless it is about a congestion that was reacted to:
@@ -111,7 +102,7 @@ impl Connection {
         cx.counters.ecn_reductions.increment();
         self.ecn.note_reduction(self.sender.snd_nxt);
         if cwnd > smss {
-            self.congestion.on_ecn_echo(&LossSample { now: cx.now, flight_len: cwnd, smss });
+            self.reduce_for_mark(cx.now);
             return;
         }
         // [3168-08]: less than one segment at a time is one segment a timeout.

@@ -110,7 +110,10 @@ impl Connection {
         self.mtu = mtu;
         self.update_mss();
         if self.state.is_synchronized() && self.sender.is_outstanding() {
-            self.sender.lose_all(RetransmitCause::PathMtu);
+            // What fitted before may be on its way; what is larger now was dropped.
+            let smss = self.sender.mss;
+            self.sender.stop_timing();
+            self.sender.scoreboard.lose_where(RetransmitCause::PathMtu, |segment| segment.len() > smss);
         }
         self.membership.wants_output = true;
         self.rearm_send_timers(cx.now);

@@ -79,8 +79,16 @@ pub struct TcpInfo {
     pub send_queue_len: usize,
     /// Of those, not even sent.
     pub unsent_len: u32,
-    /// In flight.
+    /// Sent and not acknowledged.
+    pub outstanding_len: u32,
+    /// Of those, in flight: not reported by SACK, and not taken for lost.
     pub flight_len: u32,
+    /// Of those, reported by SACK (RFC 2018).
+    pub sacked_len: u32,
+    /// Of those, taken for lost and not sent again yet.
+    pub lost_len: u32,
+    /// Whether the path is known to reorder (RFC 8985 6.2).
+    pub has_seen_reordering: bool,
     /// Received in order and not read.
     pub receive_queue_len: usize,
     /// Runs of data that wait for a hole before them.
@@ -218,8 +226,8 @@ impl Connection {
             cwnd: self.congestion_window(),
             ssthresh: Some(self.congestion.ssthresh()).filter(|&ssthresh| ssthresh != u32::MAX),
             delivery_rate: self.congestion.delivery_rate(),
-            recovery: self.recovery.phase(),
-            duplicate_acks: self.recovery.duplicate_acks(),
+            recovery: self.recovery.phase,
+            duplicate_acks: self.recovery.duplicate_acks,
             mss: self.sender.mss,
             path_mtu: self.mtu,
             snd_wnd: self.sender.snd_wnd,
@@ -232,7 +240,11 @@ impl Connection {
             ece_received: self.ecn.ece_received,
             send_queue_len: self.sender.ring.len(),
             unsent_len: self.sender.unsent_len(),
+            outstanding_len: self.sender.snd_una.distance_to(self.sender.snd_nxt),
             flight_len: self.sender.flight_len(),
+            sacked_len: self.sender.scoreboard.sacked_len(),
+            lost_len: self.sender.scoreboard.lost_len(),
+            has_seen_reordering: self.rack.has_seen_reordering(),
             receive_queue_len: self.receiver.ring.len(),
             out_of_order_ranges: self.receiver.ranges.len(),
             urgent_remaining: self.receiver.urgent_remaining(),

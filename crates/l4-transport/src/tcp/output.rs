@@ -13,6 +13,7 @@ use super::config::TcpConfig;
 use super::congestion::IdleSample;
 use super::connection::{Connection, Context};
 use super::ecn;
+use super::isn::timestamp;
 use super::negotiation::{syn_ack_options, syn_options};
 use super::reason::{ProbeCause, RetransmitCause, SendBlockedBy};
 use super::receiver::AckDue;
@@ -31,7 +32,18 @@ struct Decision {
     fin: bool,
     /// Why, if it was sent before.
     cause: Option<RetransmitCause>,
-    is_probe: bool,
+    kind: Kind,
+}
+
+/// What a segment is sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The stream.
+    Data,
+    /// To make a peer with a shut window speak (RFC 9293 3.8.6.1).
+    WindowProbe,
+    /// To ask for an acknowledgment that is overdue (RFC 8985 7.3).
+    LossProbe,
 }
 
 impl Connection {
@@ -161,6 +173,7 @@ impl Connection {
                 }
                 self.note_blocked(cx, blocked);
                 self.dues.window_probe = false;
+                self.dues.loss_probe = false;
                 self.rearm_send_timers(cx.now);
                 None
             }
@@ -204,7 +217,14 @@ impl Connection {
         {
             return Ok(probe);
         }
-        if let Some(again) = self.decide_again(config)? {
+        if self.dues.loss_probe
+            && let Some(probe) = self.decide_loss_probe()
+        {
+            return Ok(probe);
+        }
+        if !self.recovery.prefers_new_data()
+            && let Some(again) = self.decide_again(config)?
+        {
             return Ok(again);
         }
         self.decide_new(config)
@@ -222,41 +242,60 @@ impl Connection {
         let room = sender.window_from(start).clamp(1, sender.mss);
         let len = start.distance_to(sender.data_end()).min(room);
         let fin = len == 0 && sender.has_fin;
-        (len > 0 || fin).then_some(Decision { start, len, fin, cause, is_probe: true })
+        (len > 0 || fin).then_some(Decision { start, len, fin, cause, kind: Kind::WindowProbe })
+    }
+
+    /// A segment that was never sent, if the peer's window takes it; else the last that was. [8985-23] [8985-24]
+    fn decide_loss_probe(&self) -> Option<Decision> {
+        let sender = &self.sender;
+        let kind = Kind::LossProbe;
+        let start = sender.snd_nxt;
+        let len = sender.unsent_len().min(sender.mss);
+        if len > 0 && sender.window_from(start) >= len {
+            let fin = sender.has_fin && len == sender.unsent_len() && sender.window_from(start) > len;
+            return Some(Decision { start, len, fin, cause: None, kind });
+        }
+        let (start, end) = sender.scoreboard.last_part(sender.mss)?;
+        let len = start.distance_to(end.earlier_of(sender.data_end()));
+        Some(Decision {
+            start,
+            len,
+            fin: end.after(sender.data_end()),
+            cause: Some(RetransmitCause::LossProbe),
+            kind,
+        })
     }
 
     /// What was lost, and what is new behind it as far as the last segment has room. [9293 SHLD-16]: only as far as the
     /// window goes now. [5681-01]
     fn decide_again(&self, config: &TcpConfig) -> Result<Option<Decision>, SendBlockedBy> {
         let sender = &self.sender;
-        let Some(lost) = sender.lost else { return Ok(None) };
-        let window = sender.window_from(lost.next);
+        let limit = self.segment_limit(config);
+        let Some(lost) = sender.scoreboard.next_lost(limit) else { return Ok(None) };
+        let window = sender.window_from(lost.start);
         if window == 0 {
             return Err(SendBlockedBy::ReceiveWindow);
         }
         let flight_len = sender.flight_len();
-        let room = if lost.is_forced || flight_len == 0 {
+        let room = if self.recovery.is_forced || flight_len == 0 {
             sender.mss
         } else {
             self.congestion_window().saturating_sub(flight_len)
         };
-        let until = if lost.until == sender.snd_nxt {
-            lost.until.later_of(lost.next + sender.mss)
-        } else {
-            lost.until
-        };
-        let wanted = lost.next.distance_to(until.earlier_of(sender.data_end()));
-        let most = wanted.min(window).min(self.segment_limit(config));
+        let until =
+            if lost.end == sender.snd_nxt { lost.end.later_of(lost.start + sender.mss) } else { lost.end };
+        let wanted = lost.start.distance_to(until.earlier_of(sender.data_end()));
+        let most = wanted.min(window).min(limit);
         if room < most.min(sender.mss) {
             return Err(SendBlockedBy::CongestionWindow);
         }
         let len = most.min(room.max(sender.mss) / sender.mss * sender.mss);
-        let reaches_end = lost.next + len == sender.data_end();
+        let reaches_end = lost.start + len == sender.data_end();
         let fin = sender.has_fin && reaches_end && until.after(sender.data_end()) && window > len;
         if len == 0 && !fin {
             return Ok(None);
         }
-        Ok(Some(Decision { start: lost.next, len, fin, cause: Some(lost.cause), is_probe: false }))
+        Ok(Some(Decision { start: lost.start, len, fin, cause: Some(lost.cause), kind: Kind::Data }))
     }
 
     /// What was never sent. [5681-01] [7323-16] [9293 SHLD-15, SHLD-28]
@@ -297,7 +336,7 @@ impl Connection {
             let held = available <= usable && available > 0;
             return Err(if held { SendBlockedBy::Nagle } else { blocked });
         }
-        Ok(Decision { start: sender.snd_nxt, len, fin, cause: None, is_probe: false })
+        Ok(Decision { start: sender.snd_nxt, len, fin, cause: None, kind: Kind::Data })
     }
 
     /// Whether a small segment waits: another small one is in flight (RFC 9293 3.7.4, as Minshall's variant has it, which
@@ -311,23 +350,17 @@ impl Connection {
 
     /// Makes a decision true: numbers move, timers are armed.
     fn commit(&mut self, cx: &mut Context<'_>, decision: Decision) -> Draft {
-        let Decision { start, len, fin, cause, is_probe } = decision;
+        let Decision { start, len, fin, cause, kind } = decision;
         let end = start + len + u32::from(fin);
         let mss = self.sender.mss;
         let parts = len.div_ceil(mss).max(1);
-        match cause {
-            Some(cause) => self.count_retransmit(cx, cause, parts),
-            None => self.recovery.on_new_data_sent(len),
+        if let Some(cause) = cause {
+            self.count_retransmit(cx, cause, parts);
         }
-        let new_len = self.sender.snd_nxt.later_of(start).distance_to(start + len);
+        let old_nxt = self.sender.snd_nxt;
+        let new_len = old_nxt.later_of(start).distance_to(start + len);
         cx.counters.bytes_sent.add(new_len.into());
         self.totals.bytes_sent += u64::from(new_len);
-        if is_probe {
-            self.dues.window_probe = false;
-            let is_shut = self.sender.snd_wnd == 0;
-            let cause = if is_shut { ProbeCause::WindowShut } else { ProbeCause::WindowTooSmall };
-            self.count_probe(cx, cause);
-        }
         if !self.sender.is_outstanding() {
             self.restart_user_timeout_at_send(cx.now);
         }
@@ -339,26 +372,58 @@ impl Connection {
         if len % mss != 0 {
             self.sender.small_end = self.sender.small_end.later_of(end);
         }
-        self.advance_lost(end, is_probe);
+        self.record(cx.now, decision, old_nxt);
         self.rearm_send_timers(cx.now);
+        match kind {
+            Kind::Data => self.schedule_loss_probe(cx.now),
+            Kind::WindowProbe => {
+                self.dues.window_probe = false;
+                let is_shut = self.sender.snd_wnd == 0;
+                self.count_probe(
+                    cx,
+                    if is_shut { ProbeCause::WindowShut } else { ProbeCause::WindowTooSmall },
+                );
+            }
+            Kind::LossProbe => {
+                self.dues.loss_probe = false;
+                self.count_probe(cx, ProbeCause::Tail);
+                self.loss_probe.on_sent(self.sender.snd_nxt, cause.is_some());
+            }
+        }
         let mut header = self.data_header(cx, decision);
-        let is_ect = len > 0 && cause.is_none() && !is_probe && self.mark_capable(&mut header);
+        let is_new = len > 0 && cause.is_none() && kind == Kind::Data;
+        let is_ect = is_new && self.mark_capable(&mut header);
         self.note_ack_sent(cx.now, len > 0);
         let part_len = if len > mss { u16::try_from(mss).ok().and_then(NonZeroU16::new) } else { None };
         Draft { header, text: Text { offset: self.sender.offset_of(start), len }, part_len, is_ect }
     }
 
-    /// What was lost has been sent again up to `end`.
-    fn advance_lost(&mut self, end: SeqNumber, is_probe: bool) {
-        let Some(lost) = &mut self.sender.lost else { return };
-        if is_probe {
-            return;
+    /// Writes a transmission into the scoreboard and the account of the recovery; SND.NXT was `old_nxt` before it.
+    fn record(&mut self, now: Instant, decision: Decision, old_nxt: SeqNumber) {
+        let Decision { start, len, fin, cause, kind } = decision;
+        let end = start + len + u32::from(fin);
+        let old_end = end.earlier_of(old_nxt);
+        let scoreboard = &mut self.sender.scoreboard;
+        let is_disordered = scoreboard.sacked_len() > 0 || self.recovery.duplicate_acks > 0;
+        if start.before(old_end) {
+            match kind {
+                Kind::WindowProbe => scoreboard.on_probed(start, old_end),
+                Kind::Data | Kind::LossProbe => scoreboard.on_sent_again(now, start, old_end),
+            }
         }
-        lost.is_forced = false;
-        if end.before(lost.until) {
-            lost.next = end;
-        } else {
-            self.sender.lost = None;
+        if old_nxt.before(end) {
+            scoreboard.on_sent(now, old_nxt, end);
+        }
+        match kind {
+            Kind::Data => {
+                self.recovery.is_forced = false;
+                self.recovery.on_sent(end.0.wrapping_sub(start.0), cause.is_none(), is_disordered);
+                if cause.is_some() {
+                    let stamp = timestamp(now, self.ts_offset);
+                    self.recovery.undo.on_sent_again(len.div_ceil(self.sender.mss).max(1), stamp);
+                }
+            }
+            Kind::WindowProbe | Kind::LossProbe => {}
         }
     }
 

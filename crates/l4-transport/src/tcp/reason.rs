@@ -45,6 +45,10 @@ reasons! {
         Timeout = "timeout",
         /// The third duplicate acknowledgment (RFC 5681 3.2).
         FastRetransmit = "fast_retransmit",
+        /// Something sent later has arrived, and this has had its time (RACK, RFC 8985 6.2).
+        Rack = "rack",
+        /// An acknowledgment is overdue: the end of the flight goes again to ask for it (RFC 8985 7.3).
+        LossProbe = "loss_probe",
         /// An acknowledgment in fast recovery that did not cover everything (RFC 6582 3.2).
         PartialAck = "partial_ack",
         /// The path takes only smaller packets (RFC 1191 6.4).
@@ -139,6 +143,8 @@ reasons! {
         WindowTooSmall = "window_too_small",
         /// Nothing was heard of it for long (RFC 9293 3.8.4).
         Idle = "idle",
+        /// An acknowledgment is overdue (RFC 8985 7).
+        Tail = "tail",
     }
 }
 

@@ -15,6 +15,8 @@
 
 use core::time::Duration;
 
+use netloom_base::Instant;
+
 /// The least timeout.
 pub(super) const MIN_RTO: Duration = Duration::from_millis(200);
 /// The most, backed off or not.
@@ -25,44 +27,85 @@ pub(super) const INITIAL_RTO: Duration = Duration::from_secs(1);
 const RTO_AFTER_SYN_LOSS: Duration = Duration::from_secs(3);
 /// The clock granularity G: a millisecond, that of timestamps.
 const GRANULARITY: Duration = Duration::from_millis(1);
+/// Half of how long the shortest round trip is remembered.
+const MIN_RTT_WINDOW: Duration = Duration::from_secs(150);
 /// Doublings that are told apart: 200 ms doubled nine times passes the most.
 const MAX_BACKOFF: u8 = 16;
+
+/// A duration of at most 584 years in half the space of a [`Duration`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Nanos(u64);
+
+impl Nanos {
+    const MAX: Self = Self(u64::MAX);
+
+    fn of(duration: Duration) -> Self {
+        Self(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    const fn get(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+}
 
 /// The estimator of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RttEstimator {
-    srtt: Option<Duration>,
-    rttvar: Duration,
-    min_rtt: Duration,
-    base: Duration,
+    srtt: Nanos,
+    rttvar: Nanos,
+    min_rtt: Nanos,
+    /// The least since `min_since`: what `min_rtt` becomes when its window is over.
+    recent_min: Nanos,
+    min_since: Instant,
+    base: Nanos,
     backoff: u8,
+    has_sample: bool,
 }
 
 impl RttEstimator {
     pub(super) const fn new() -> Self {
-        Self { srtt: None, rttvar: Duration::ZERO, min_rtt: Duration::MAX, base: INITIAL_RTO, backoff: 0 }
+        Self {
+            srtt: Nanos(0),
+            rttvar: Nanos(0),
+            min_rtt: Nanos::MAX,
+            recent_min: Nanos::MAX,
+            min_since: Instant::ZERO,
+            base: Nanos(INITIAL_RTO.as_secs() * 1_000_000_000),
+            backoff: 0,
+            has_sample: false,
+        }
     }
 
     /// Takes a measurement of a segment that was sent only once, or that a timestamp told apart. [6298-08]
     /// It ends a backoff: that the timeout stays backed off until then is Karn's algorithm. [9293 MUST-18]
     pub(super) fn sample(&mut self, rtt: Duration) {
-        match self.srtt {
+        let (srtt, rttvar) = match self.srtt() {
             // [6298-02]
-            None => {
-                self.srtt = Some(rtt);
-                self.rttvar = rtt / 2;
-            }
+            None => (rtt, rtt / 2),
             // [6298-03] [6298-04]
-            Some(srtt) => {
-                self.rttvar = self.rttvar * 3 / 4 + srtt.abs_diff(rtt) / 4;
-                self.srtt = Some(srtt * 7 / 8 + rtt / 8);
-            }
-        }
-        self.min_rtt = self.min_rtt.min(rtt);
+            Some(srtt) => (srtt * 7 / 8 + rtt / 8, self.rttvar() * 3 / 4 + srtt.abs_diff(rtt) / 4),
+        };
+        self.srtt = Nanos::of(srtt);
+        self.rttvar = Nanos::of(rttvar);
+        self.has_sample = true;
+        self.min_rtt = self.min_rtt.min(Nanos::of(rtt));
         self.backoff = 0;
         // [6298-05] [6298-10]
-        let rto = self.srtt.unwrap_or(rtt) + (self.rttvar * 4).max(GRANULARITY);
-        self.base = rto.clamp(MIN_RTO, MAX_RTO);
+        let rto = srtt + (rttvar * 4).max(GRANULARITY);
+        self.base = Nanos::of(rto.clamp(MIN_RTO, MAX_RTO));
+    }
+
+    /// A segment's round trip: for the least one of the last minutes, which a path that has become longer outgrows.
+    /// [8985-10]
+    pub(super) fn note_round_trip(&mut self, now: Instant, rtt: Duration) {
+        let rtt = Nanos::of(rtt);
+        self.recent_min = self.recent_min.min(rtt);
+        self.min_rtt = self.min_rtt.min(rtt);
+        if now.saturating_since(self.min_since) >= MIN_RTT_WINDOW {
+            self.min_rtt = self.recent_min;
+            self.recent_min = rtt;
+            self.min_since = now;
+        }
     }
 
     /// The timer ran out. [6298-14]
@@ -73,8 +116,8 @@ impl RttEstimator {
     /// Data is about to flow, and the SYN had been lost; a sample, if there is one, overrides this. [6298-16]
     pub(super) fn after_syn_loss(&mut self) {
         self.backoff = 0;
-        if self.srtt.is_none() {
-            self.base = RTO_AFTER_SYN_LOSS;
+        if !self.has_sample {
+            self.base = Nanos::of(RTO_AFTER_SYN_LOSS);
         }
     }
 
@@ -85,19 +128,19 @@ impl RttEstimator {
 
     /// The timeout doubled `times` times, whatever the backoff is: for probes, which have their own.
     pub(super) fn backed_off(&self, times: u8) -> Duration {
-        self.base.saturating_mul(1 << times.min(MAX_BACKOFF)).min(MAX_RTO)
+        self.base.get().saturating_mul(1 << times.min(MAX_BACKOFF)).min(MAX_RTO)
     }
 
-    pub(super) const fn srtt(&self) -> Option<Duration> {
-        self.srtt
+    pub(super) fn srtt(&self) -> Option<Duration> {
+        self.has_sample.then(|| self.srtt.get())
     }
 
     pub(super) const fn rttvar(&self) -> Duration {
-        self.rttvar
+        self.rttvar.get()
     }
 
     pub(super) fn min_rtt(&self) -> Option<Duration> {
-        self.srtt.map(|_| self.min_rtt)
+        self.has_sample.then(|| self.min_rtt.get())
     }
 
     pub(super) const fn backoff(&self) -> u8 {

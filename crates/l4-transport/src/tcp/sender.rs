@@ -19,30 +19,18 @@
 //! | Eff.snd.MSS | `mss` |
 //!
 //! The ring holds what was written and not acknowledged; its first byte has the number `data_start`. A FIN has the
-//! number after the last byte. `lost` is the part of the flight that has to be sent again.
+//! number after the last byte. What became of each segment in flight stands in `scoreboard`.
 
 use netloom_base::{Instant, RingBuffer};
 use netloom_wire::SeqNumber;
 
-use super::reason::RetransmitCause;
+use super::scoreboard::{LazyScoreboard, SentSegment};
 
 /// Bytes that a socket takes for sending whatever the congestion window is: enough for a few super-segments.
 const LEAST_SEND_BUFFER: u32 = 256 * 1024;
 
 /// Room that a writer is always told of.
 const WORTHWHILE_ROOM: u32 = 1 << 20;
-
-/// A part of the flight that has to be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lost {
-    /// The next byte to send again.
-    pub(super) next: SeqNumber,
-    /// Where it ends.
-    pub(super) until: SeqNumber,
-    pub(super) cause: RetransmitCause,
-    /// Whether its first segment goes whatever the congestion window says.
-    pub(super) is_forced: bool,
-}
 
 /// The sending half.
 #[derive(Clone, Debug)]
@@ -58,7 +46,7 @@ pub(super) struct Sender {
     pub(super) urgent_end: Option<SeqNumber>,
     /// End of the last segment sent that was not full: Nagle holds the next such one until it is acknowledged.
     pub(super) small_end: SeqNumber,
-    pub(super) lost: Option<Lost>,
+    pub(super) scoreboard: LazyScoreboard,
     /// The end of a segment whose round trip is being measured, and when it left. [6298-09]
     timed: Option<(SeqNumber, Instant)>,
     pub(super) last_sent_at: Instant,
@@ -95,7 +83,7 @@ impl Sender {
             data_start: iss + 1,
             urgent_end: None,
             small_end: iss,
-            lost: None,
+            scoreboard: LazyScoreboard::default(),
             timed: None,
             last_sent_at: Instant::ZERO,
             ring: RingBuffer::new(limit as usize),
@@ -154,10 +142,9 @@ impl Sender {
         self.snd_nxt.earlier_of(self.snd_una + self.snd_wnd)
     }
 
-    /// Bytes in flight: sent, not acknowledged, not known to be lost.
+    /// Bytes in flight: sent, not acknowledged, by SACK neither, and not known to be lost.
     pub(super) fn flight_len(&self) -> u32 {
-        let lost_len = self.lost.map_or(0, |lost| lost.next.distance_to(lost.until));
-        self.snd_una.distance_to(self.snd_nxt).saturating_sub(lost_len)
+        self.scoreboard.pipe(self.snd_una.distance_to(self.snd_nxt))
     }
 
     /// How many numbers from `from` on the peer's window takes. It may have shrunk. [9293 MUST-34]
@@ -229,20 +216,21 @@ impl Sender {
         self.timed = None;
     }
 
-    /// Everything before `acknowledgment` has arrived. Says how long the round trip took, if one was being measured.
+    /// Everything before `acknowledgment` has arrived; `each` is told of what was not known to have. Says how long the round
+    /// trip took, if one was being measured.
     pub(super) fn acknowledge(
         &mut self,
         now: Instant,
         acknowledgment: SeqNumber,
+        each: impl FnMut(&SentSegment),
     ) -> Option<core::time::Duration> {
         let data_acked = self.data_start.distance_to(acknowledgment.earlier_of(self.data_end()));
         self.ring.consume(data_acked as usize);
         self.data_start += data_acked;
         self.snd_una = acknowledgment;
-        self.lost = self.lost.and_then(|lost| {
-            let next = lost.next.later_of(acknowledgment);
-            next.before(lost.until).then_some(Lost { next, ..lost })
-        });
+        if !self.scoreboard.is_empty() {
+            self.scoreboard.acknowledge(acknowledgment, each);
+        }
         if self.urgent_end.is_some_and(|end| end.at_or_before(acknowledgment)) {
             self.urgent_end = None;
         }
@@ -254,20 +242,6 @@ impl Sender {
         Some(now.saturating_since(sent_at))
     }
 
-    /// The whole flight has to be sent again.
-    pub(super) fn lose_all(&mut self, cause: RetransmitCause) {
-        self.lost = Some(Lost { next: self.snd_una, until: self.snd_nxt, cause, is_forced: false });
-        self.stop_timing();
-    }
-
-    /// The first segment of the flight has to be sent again, at once.
-    pub(super) fn lose_first(&mut self, cause: RetransmitCause) {
-        let segment_end = (self.snd_una + self.mss).earlier_of(self.snd_nxt);
-        let until = self.lost.map_or(segment_end, |lost| lost.until.later_of(segment_end));
-        self.lost = Some(Lost { next: self.snd_una, until, cause, is_forced: true });
-        self.stop_timing();
-    }
-
     /// Gives all memory back: nothing will be sent any more.
     pub(super) fn release(&mut self) {
         self.ring.clear();
@@ -275,7 +249,7 @@ impl Sender {
         self.snd_una = self.snd_nxt;
         self.urgent_end = None;
         self.has_fin = false;
-        self.lost = None;
+        self.scoreboard.clear();
         self.timed = None;
     }
 
@@ -288,10 +262,6 @@ impl Sender {
                 || (self.is_fin_acked() && self.data_start + 1 == self.snd_una),
             "the ring begins at SND.UNA"
         );
-        if let Some(lost) = self.lost {
-            debug_assert!(self.snd_una.at_or_before(lost.next), "what is lost was not acknowledged");
-            debug_assert!(lost.next.before(lost.until), "what is lost is not empty");
-            debug_assert!(lost.until.at_or_before(self.snd_nxt), "what is lost was sent");
-        }
+        self.scoreboard.assert_invariants(self.snd_una, self.snd_nxt);
     }
 }

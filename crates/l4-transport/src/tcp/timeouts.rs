@@ -7,7 +7,7 @@ use tracing::trace;
 
 use super::config::TcpConfig;
 use super::connection::{Advice, Connection, Context, Notices, Owner};
-use super::reason::{EndReason, ResetCause, RetransmitCause, RtoCause};
+use super::reason::{EndReason, ResetCause, RtoCause};
 use super::state::{Input, State};
 use super::timers::Timer;
 
@@ -19,6 +19,8 @@ impl Connection {
     pub(super) fn on_timeout(&mut self, cx: &mut Context<'_>) {
         while let Some(timer) = self.timers.pop_due(cx.now) {
             match timer {
+                Timer::LossProbe => self.on_loss_probe_timeout(cx),
+                Timer::Reorder => self.on_reorder_timeout(cx),
                 Timer::Retransmit => self.on_retransmit_timeout(cx),
                 Timer::Persist => self.on_persist_timeout(cx),
                 Timer::DelayedAck => {
@@ -51,11 +53,8 @@ impl Connection {
         let is_first = self.attempts.timeout == 0;
         self.attempts.timeout += 1;
         self.note_retries(cx.config, self.attempts.timeout);
-        let flight = self.flight(cx.now);
-        self.recovery.on_rto(&mut self.congestion, flight, is_first);
-        self.ecn.note_reduction(self.sender.snd_nxt);
         // [6298-13] [6298-14] [6298-15] [9293 MUST-19]
-        self.sender.lose_all(RetransmitCause::Timeout);
+        self.lose_on_timeout(cx.now, is_first);
         self.rtt.back_off();
         self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());
         self.membership.wants_output = true;
@@ -164,6 +163,7 @@ impl Connection {
         let last_used = self.last_heard.max(self.sender.last_sent_at);
         if now.saturating_since(last_used) >= RELEASE_DELAY {
             self.sender.ring.release_if_empty();
+            self.sender.scoreboard.release_if_empty();
             self.receiver.ring.release_if_empty();
         }
     }
@@ -172,7 +172,9 @@ impl Connection {
     /// is over or memory is short.
     pub(super) fn plan_release(&mut self, now: Instant, is_memory_short: bool) {
         let (sending, receiving) = (&self.sender.ring, &self.receiver.ring);
+        let scoreboard = &self.sender.scoreboard;
         let is_wasteful = (sending.is_empty() && sending.allocated() > 0)
+            || (scoreboard.is_empty() && scoreboard.allocated() > 0)
             || (receiving.is_empty() && receiving.allocated() > 0);
         if !is_wasteful {
             return;

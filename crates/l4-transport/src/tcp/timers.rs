@@ -6,6 +6,10 @@ use netloom_base::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Timer {
+    /// An acknowledgment is overdue, and the end of the flight may be lost (RFC 8985 7.2).
+    LossProbe,
+    /// Something may be late or lost (RFC 8985 6.2).
+    Reorder,
     /// Sent and not acknowledged (RFC 6298).
     Retransmit,
     /// The peer's window is shut, or too small (RFC 9293 3.8.6.1, 3.8.6.2.1).
@@ -23,7 +27,9 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 9] = [
+        Self::LossProbe,
+        Self::Reorder,
         Self::Retransmit,
         Self::Persist,
         Self::DelayedAck,

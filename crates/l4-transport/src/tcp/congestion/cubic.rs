@@ -50,11 +50,12 @@ const UNIT_BITS: u32 = 20;
 const LONGEST: u64 = 1 << 31;
 
 /// The state of one connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Cubic {
     w_max: u32,
     cwnd_prior: u32,
-    epoch: Option<Epoch>,
+    /// Exists from the first growth after a loss on: most connections never have one.
+    epoch: Option<Box<Epoch>>,
 }
 
 /// A stage of congestion avoidance.
@@ -139,7 +140,7 @@ impl Cubic {
     /// The window after an acknowledgment of `acked_len` bytes.
     pub(super) fn grow(&mut self, cwnd: u32, acked_len: u32, sample: &AckSample) -> u32 {
         let AckSample { now, smss, srtt, .. } = *sample;
-        let mut epoch = self.epoch.take().unwrap_or_else(|| self.begin(cwnd, now, smss));
+        let mut epoch = self.epoch.take().unwrap_or_else(|| Box::new(self.begin(cwnd, now, smss)));
         epoch.seen_at = now;
         let elapsed = units(now.saturating_since(epoch.start));
         epoch.grow_w_est(cwnd, self.cwnd_prior, acked_len, smss);

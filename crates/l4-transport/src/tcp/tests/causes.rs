@@ -209,9 +209,14 @@ fn a_syn_that_comes_again_and_a_timer_are_told_apart() {
 #[test]
 fn every_probe_has_its_cause() {
     for &cause in ProbeCause::ALL {
-        let mut lab = Lab::plain();
-        let flow = lab.accept();
+        let mut lab = Lab::new(TcpConfig { sack: true, ..plain_config() });
+        let options = TcpOptions { mss: Some(1460), sack_permitted: true, ..TcpOptions::default() };
+        let flow = lab.accept_with(options);
         match cause {
+            ProbeCause::Tail => {
+                lab.send(flow, &[1; 5000]);
+                lab.sent();
+            }
             ProbeCause::WindowShut | ProbeCause::WindowTooSmall => {
                 lab.window = if cause == ProbeCause::WindowShut { 0 } else { 10 };
                 lab.ack(flow, 0);

@@ -206,7 +206,7 @@ fn without_a_loss_to_remember_the_plateau_is_where_it_is() {
         flow.round();
     }
     flow.round();
-    let cubic = *flow.cubic();
+    let cubic = flow.cubic().clone();
     assert_eq!((cubic.w_max, cubic.epoch.map(|epoch| epoch.k)), (ssthresh, Some(0)));
 }
 
@@ -265,13 +265,13 @@ fn a_wrong_alarm_leaves_no_trace() {
     for _ in 0..30 {
         flow.round();
     }
-    let (before, window) = (*flow.cubic(), flow.control.window());
+    let (before, window) = (flow.cubic().clone(), flow.control.window());
     flow.lose();
     flow.control.undo();
     let after = flow.cubic();
     assert_eq!(flow.control.window(), window);
     assert_eq!((after.w_max, after.cwnd_prior), (before.w_max, before.cwnd_prior));
-    let epochs = [before, *after].map(|it| it.epoch.map(|epoch| (epoch.start, epoch.k, epoch.w_est)));
+    let epochs = [before, after.clone()].map(|it| it.epoch.map(|epoch| (epoch.start, epoch.k, epoch.w_est)));
     assert_eq!(epochs[0], epochs[1]);
 }
 
