@@ -53,7 +53,6 @@ mod loss_probe;
 mod memory;
 mod negotiation;
 mod output;
-#[cfg_attr(not(test), expect(dead_code, reason = "what leaves is paced when loss recovery counts segments"))]
 mod pacing;
 mod passive;
 mod prr;

@@ -134,6 +134,7 @@ impl Connection {
                 },
             );
         }
+        self.update_pace();
         if has_advanced {
             self.follow_progress(cx, restarts_timer);
         }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use tracing::{debug, error, trace};
 
 use super::config::{SocketOptions, TcpConfig};
-use super::congestion::CongestionControl;
+use super::congestion::{CongestionControl, initial_window};
 use super::counters::TcpCounters;
 use super::ecn::EcnState;
 use super::error::TcpError;
@@ -17,6 +17,7 @@ use super::isn::timestamp;
 use super::loss_probe::LossProbe;
 use super::memory::Memory;
 use super::negotiation::{Negotiated, effective_mss};
+use super::pacing::{PacedWindow, Pacer};
 use super::rack::Rack;
 use super::reason::{ChallengeCause, EndReason, ResetCause, SendBlockedBy};
 use super::receiver::{AckDue, Receiver};
@@ -198,6 +199,7 @@ pub(super) struct Connection {
     pub(super) rack: Rack,
     pub(super) loss_probe: LossProbe,
     pub(super) congestion: CongestionControl,
+    pub(super) pacer: Pacer,
     pub(super) rtt: RttEstimator,
     pub(super) timers: Timers,
     pub(super) ecn: EcnState,
@@ -268,6 +270,7 @@ impl Connection {
             rack: Rack::new(iss),
             loss_probe: LossProbe::new(),
             congestion: CongestionControl::new(options.congestion.unwrap_or(config.congestion), mss),
+            pacer: Pacer::new(initial_window(mss)),
             rtt: RttEstimator::new(),
             timers: Timers::new(),
             ecn: EcnState::new(iss),
@@ -355,6 +358,16 @@ impl Connection {
         self.recovery.window(&self.congestion)
     }
 
+    /// The pace follows the window and the round trip.
+    pub(super) fn update_pace(&mut self) {
+        self.pacer.set_window(PacedWindow {
+            // Not what a recovery allows at this moment, but where it leads.
+            cwnd: self.congestion.window(),
+            ssthresh: self.congestion.ssthresh(),
+            srtt: self.rtt.srtt(),
+        });
+    }
+
     /// Full segments have another size from now on.
     pub(super) fn update_mss(&mut self) {
         let old = self.sender.mss;
@@ -409,6 +422,7 @@ impl Connection {
     pub(super) fn allocated(&self) -> usize {
         self.sender.ring.allocated()
             + self.sender.scoreboard.allocated()
+            + self.recovery.allocated()
             + self.receiver.ring.allocated()
             + self.receiver.ranges.allocated()
     }

@@ -49,6 +49,8 @@ pub struct TcpInfo {
     pub cwnd: u32,
     /// Where slow start ends; `None`: nowhere yet.
     pub ssthresh: Option<u32>,
+    /// At which what leaves is spread over time, in bytes a second; `None`: as fast as it comes.
+    pub pacing_rate: Option<u64>,
     /// Bytes a second that arrived in the last whole round trip; `None` before the first.
     pub delivery_rate: Option<u64>,
     /// Where loss recovery stands.
@@ -225,6 +227,7 @@ impl Connection {
             congestion: self.congestion.which(),
             cwnd: self.congestion_window(),
             ssthresh: Some(self.congestion.ssthresh()).filter(|&ssthresh| ssthresh != u32::MAX),
+            pacing_rate: self.pacer.rate(),
             delivery_rate: self.congestion.delivery_rate(),
             recovery: self.recovery.phase,
             duplicate_acks: self.recovery.duplicate_acks,

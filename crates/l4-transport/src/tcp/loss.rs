@@ -135,7 +135,9 @@ impl Connection {
         cx.counters.dsacks_received.increment();
         if self.loss_probe.end() != Some(end) {
             self.rack.on_dsack(self.sender.snd_una, self.sender.snd_nxt);
-            self.recovery.undo.on_dsack(end, start.distance_to(end).div_ceil(smss));
+            if self.recovery.undo().is_some() {
+                self.recovery.episode().undo.on_dsack(end, start.distance_to(end).div_ceil(smss));
+            }
         }
     }
 
@@ -165,7 +167,7 @@ impl Connection {
 
     /// Whether the recovery that lasts, or has just ended, was for nothing.
     fn is_spurious(&self, news: &News) -> bool {
-        let undo = &self.recovery.undo;
+        let Some(undo) = self.recovery.undo() else { return false };
         let is_of_original = self.recovery.is_recovering()
             && news.has_advanced
             && news.echo.is_some_and(|echo| undo.is_of_original(echo.value));
@@ -184,7 +186,7 @@ impl Connection {
         }
         self.congestion.undo();
         self.sender.scoreboard.restore();
-        self.recovery.undo.give_up();
+        self.recovery.forget_undo();
         self.recovery.finish();
     }
 
@@ -235,7 +237,7 @@ impl Connection {
     fn enter_recovery(&mut self, cx: &mut Context<'_>, news: &News) {
         cx.counters.fast_recoveries.increment();
         let sample = self.loss_sample(cx.now, news.flight_before);
-        self.recovery.undo.begin(self.sender.snd_una);
+        self.recovery.episode().undo.begin(self.sender.snd_una);
         self.congestion.on_congestion_event(&sample);
         debug!(tuple = %self.tuple, ssthresh = self.congestion.ssthresh(), flight = sample.flight_len, "fast recovery");
         self.begin_reduction(cx.now, RecoveryPhase::FastRecovery, news.delivery.len);
@@ -262,7 +264,7 @@ impl Connection {
     /// What was delivered pays for what may leave.
     fn account(&mut self, delivered_len: u32, makes_progress: bool) {
         let (pipe, ssthresh) = (self.sender.flight_len(), self.congestion.ssthresh());
-        self.recovery.prr.on_ack(delivered_len, pipe, ssthresh, self.sender.mss, makes_progress);
+        self.recovery.episode().prr.on_ack(delivered_len, pipe, ssthresh, self.sender.mss, makes_progress);
     }
 
     /// The peer echoes a router's mark, for the first time in this window (RFC 3168 6.1.2): the flight is reduced as if
@@ -272,7 +274,7 @@ impl Connection {
             return;
         }
         let sample = LossSample { now, flight_len: self.congestion.window(), smss: self.sender.mss };
-        self.recovery.undo.give_up();
+        self.recovery.forget_undo();
         self.congestion.on_ecn_echo(&sample);
         if self.sender.is_outstanding() {
             self.begin_reduction(now, RecoveryPhase::Reduction, 0);
@@ -289,7 +291,7 @@ impl Connection {
         let mut delivered_len = news.delivery.len;
         if self.recovery.phase == RecoveryPhase::Reduction && scan.lost_len > 0 {
             // It is the same window: it was reduced already.
-            self.recovery.undo.begin(self.sender.snd_una);
+            self.recovery.episode().undo.begin(self.sender.snd_una);
             self.recovery.phase = RecoveryPhase::FastRecovery;
         }
         if self.recovery.phase == RecoveryPhase::FastRecovery && !self.negotiated.sack && news.has_advanced {
@@ -301,7 +303,7 @@ impl Connection {
         if scan.lost_retransmission.is_some_and(|sent_at| sent_at >= self.recovery.reduced_at) {
             let sample = self.loss_sample(cx.now, news.flight_before);
             self.congestion.on_congestion_event(&sample);
-            self.recovery.undo.give_up();
+            self.recovery.forget_undo();
             return self.begin_reduction(cx.now, RecoveryPhase::FastRecovery, delivered_len);
         }
         self.account(delivered_len, news.has_advanced && scan.lost_len == 0);
@@ -373,7 +375,7 @@ impl Connection {
             acked_len: news.delivery.len,
             flight_len: news.flight_before,
             is_window_limited: self.sender.is_window_limited,
-            is_paced: false,
+            is_paced: self.pacer.rate().is_some(),
             smss: self.sender.mss,
             rtt: news.rtt,
             srtt: self.rtt.srtt(),
@@ -407,7 +409,7 @@ impl Connection {
         match self.recovery.phase {
             RecoveryPhase::Open => self.enter_recovery(cx, &news),
             RecoveryPhase::Reduction => {
-                self.recovery.undo.begin(self.sender.snd_una);
+                self.recovery.episode().undo.begin(self.sender.snd_una);
                 self.recovery.phase = RecoveryPhase::FastRecovery;
                 self.account(0, false);
             }
@@ -425,7 +427,7 @@ impl Connection {
         self.ecn.note_reduction(self.sender.snd_nxt);
         let was_in_loss = self.recovery.phase == RecoveryPhase::Loss;
         if !was_in_loss {
-            self.recovery.undo.begin(self.sender.snd_una);
+            self.recovery.episode().undo.begin(self.sender.snd_una);
         }
         self.recovery.begin(now, RecoveryPhase::Loss, self.sender.snd_nxt, Prr::default());
         self.recovery.duplicate_acks = 0;
@@ -436,6 +438,7 @@ impl Connection {
         self.loss_probe.reset();
         self.timers.clear(Timer::LossProbe);
         self.timers.clear(Timer::Reorder);
+        self.update_pace();
         let has_sack = self.negotiated.sack;
         let Self { sender, rack, rtt, .. } = self;
         let snd_una = sender.snd_una;

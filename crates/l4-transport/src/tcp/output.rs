@@ -10,7 +10,7 @@ use netloom_wire::{SeqNumber, TcpFlags, TcpHeader, TcpOptions, ip_header_len};
 use tracing::trace;
 
 use super::config::TcpConfig;
-use super::congestion::IdleSample;
+use super::congestion::{IdleSample, initial_window};
 use super::connection::{Connection, Context};
 use super::ecn;
 use super::isn::timestamp;
@@ -44,6 +44,13 @@ enum Kind {
     WindowProbe,
     /// To ask for an acknowledgment that is overdue (RFC 8985 7.3).
     LossProbe,
+}
+
+impl Decision {
+    /// Whether it waits for its time: text does, probes do not.
+    fn is_paced(&self) -> bool {
+        self.kind == Kind::Data && self.len > 0
+    }
 }
 
 impl Connection {
@@ -162,8 +169,16 @@ impl Connection {
     /// Data, new or again, and the FIN.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Option<Draft> {
         self.restart_after_idle(cx.now);
-        match self.decide(cx.config) {
+        let pace = self.pacer.poll(cx.now, self.sender.mss);
+        match self.decide(cx.config, pace.unwrap_or(u32::MAX)) {
             Ok(decision) => {
+                if decision.is_paced()
+                    && let Err(at) = pace
+                {
+                    self.timers.set(Timer::Pacing, at);
+                    self.note_blocked(cx, SendBlockedBy::Pacing);
+                    return None;
+                }
                 self.note_blocked(cx, SendBlockedBy::Nothing);
                 Some(self.commit(cx, decision))
             }
@@ -191,6 +206,9 @@ impl Connection {
     /// [5681-28]
     fn restart_after_idle(&mut self, now: Instant) {
         if !self.sender.is_outstanding() && self.sender.unsent_len() > 0 {
+            if now.saturating_since(self.sender.last_sent_at) > self.rtt.rto() {
+                self.pacer.on_idle(initial_window(self.sender.mss));
+            }
             self.congestion.on_idle(&IdleSample {
                 now,
                 last_sent_at: self.sender.last_sent_at,
@@ -210,8 +228,8 @@ impl Connection {
         if self.sender.urgent_end.is_some() { mss } else { (room / mss).max(1) * mss }
     }
 
-    /// What to send now, or why nothing.
-    fn decide(&self, config: &TcpConfig) -> Result<Decision, SendBlockedBy> {
+    /// What to send now, at most `allowed` bytes, or why nothing.
+    fn decide(&self, config: &TcpConfig, allowed: u32) -> Result<Decision, SendBlockedBy> {
         if self.dues.window_probe
             && let Some(probe) = self.decide_probe()
         {
@@ -223,11 +241,11 @@ impl Connection {
             return Ok(probe);
         }
         if !self.recovery.prefers_new_data()
-            && let Some(again) = self.decide_again(config)?
+            && let Some(again) = self.decide_again(config, allowed)?
         {
             return Ok(again);
         }
-        self.decide_new(config)
+        self.decide_new(config, allowed)
     }
 
     /// One byte, or the FIN, into a window that is shut; what the window takes, if it is only too small. It is sent
@@ -268,9 +286,9 @@ impl Connection {
 
     /// What was lost, and what is new behind it as far as the last segment has room. [9293 SHLD-16]: only as far as the
     /// window goes now. [5681-01]
-    fn decide_again(&self, config: &TcpConfig) -> Result<Option<Decision>, SendBlockedBy> {
+    fn decide_again(&self, config: &TcpConfig, allowed: u32) -> Result<Option<Decision>, SendBlockedBy> {
         let sender = &self.sender;
-        let limit = self.segment_limit(config);
+        let limit = self.segment_limit(config).min(allowed);
         let Some(lost) = sender.scoreboard.next_lost(limit) else { return Ok(None) };
         let window = sender.window_from(lost.start);
         if window == 0 {
@@ -299,7 +317,7 @@ impl Connection {
     }
 
     /// What was never sent. [5681-01] [7323-16] [9293 SHLD-15, SHLD-28]
-    fn decide_new(&self, config: &TcpConfig) -> Result<Decision, SendBlockedBy> {
+    fn decide_new(&self, config: &TcpConfig, allowed: u32) -> Result<Decision, SendBlockedBy> {
         if self.ecn.is_paused {
             return Err(SendBlockedBy::CongestionWindow);
         }
@@ -317,7 +335,7 @@ impl Connection {
             (room, SendBlockedBy::CongestionWindow)
         };
         let mss = sender.mss;
-        let most = available.min(usable).min(self.segment_limit(config));
+        let most = available.min(usable).min(self.segment_limit(config)).min(allowed);
         let full = most / mss * mss;
         let len = if most == available {
             // The small part at the end, if there is one, is the last that there is to send.
@@ -417,10 +435,11 @@ impl Connection {
         match kind {
             Kind::Data => {
                 self.recovery.is_forced = false;
+                self.pacer.on_sent(now, len);
                 self.recovery.on_sent(end.0.wrapping_sub(start.0), cause.is_none(), is_disordered);
-                if cause.is_some() {
+                if cause.is_some() && self.recovery.undo().is_some() {
                     let stamp = timestamp(now, self.ts_offset);
-                    self.recovery.undo.on_sent_again(len.div_ceil(self.sender.mss).max(1), stamp);
+                    self.recovery.episode().undo.on_sent_again(len.div_ceil(self.sender.mss).max(1), stamp);
                 }
             }
             Kind::WindowProbe | Kind::LossProbe => {}

@@ -5,7 +5,8 @@
 //! times that afterwards, so that pacing never is what holds the window back. What leaves moves the time of the next
 //! departure by its length at that rate. [`Pacer::poll`] says how much may go now, a quantum of about a millisecond, or
 //! when to ask again; [`Pacer::on_sent`] is told what went. A departure that comes late, because the timer did or because
-//! there was nothing to send, leaves a credit of at most [`CREDIT`].
+//! there was nothing to send, leaves a credit of at most [`CREDIT`] or [`BURST_LEN`], whichever is more: what an
+//! acknowledgment lets go in a small window goes at once.
 //!
 //! # Limits
 //! Round trips below [`LEAST_ROUND_TRIP`] are not paced: the gaps would be finer than timers are, and the queues of a LAN
@@ -23,6 +24,8 @@ use netloom_base::Instant;
 const LEAST_ROUND_TRIP: Duration = Duration::from_millis(1);
 /// How much time a departure that is late may make up for: timers are a millisecond or two late.
 const CREDIT: Duration = Duration::from_millis(2);
+/// Bytes that may go in a burst whatever the rate: an initial window, which no path minds (RFC 9002 7.7).
+const BURST_LEN: u64 = 14_600;
 /// Quanta a second.
 const QUANTA: u64 = 1000;
 /// The most bytes of a quantum: what one super-segment can be.
@@ -113,7 +116,9 @@ impl Pacer {
             return;
         }
         let nanos = u64::from(len).saturating_mul(1_000_000_000) / self.rate;
-        self.next_at = self.next_at.max(now - CREDIT) + Duration::from_nanos(nanos);
+        let burst_nanos = BURST_LEN.saturating_mul(1_000_000_000) / self.rate;
+        let credit = CREDIT.max(Duration::from_nanos(burst_nanos));
+        self.next_at = self.next_at.max(now - credit) + Duration::from_nanos(nanos);
     }
 }
 
@@ -176,8 +181,11 @@ mod tests {
                 // The credit at the beginning, and what the last quantum goes beyond the end.
                 let quantum = (rate / 1000).max(2 * u64::from(SMSS));
                 let error = total.abs_diff(rate);
-                assert!(error <= rate / 400 + quantum * 2, "{total} of {rate}, {late} us late");
-                assert!(burst <= rate / 500 + 2 * quantum, "{burst} at once, {rate} a second");
+                assert!(error <= rate / 400 + quantum * 2 + BURST_LEN, "{total} of {rate}, {late} us late");
+                assert!(
+                    burst <= (rate / 500).max(BURST_LEN) + 2 * quantum,
+                    "{burst} at once, {rate} a second"
+                );
             }
         }
     }

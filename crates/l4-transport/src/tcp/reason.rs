@@ -73,6 +73,8 @@ reasons! {
         ReceiveWindow = "receive_window",
         /// The congestion window is full (RFC 5681).
         CongestionWindow = "congestion_window",
+        /// The window is spread over the round trip, and it is not yet time for more.
+        Pacing = "pacing",
         /// A small segment waits for the one before it (RFC 9293 3.7.4).
         Nagle = "nagle",
         /// All is sent, FIN included.

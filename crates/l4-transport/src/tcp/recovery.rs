@@ -43,14 +43,21 @@ pub enum RecoveryPhase {
     Loss,
 }
 
+/// What belongs to one recovery, and to its aftermath.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Episode {
+    pub(super) prr: Prr,
+    pub(super) undo: Undo,
+}
+
 /// The state of one connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Recovery {
     pub(super) phase: RecoveryPhase,
     pub(super) duplicate_acks: u32,
     pub(super) recover: SeqNumber,
-    pub(super) prr: Prr,
-    pub(super) undo: Undo,
+    /// Exists from a loss on until the connection has been idle: most never have one.
+    episode: Option<Box<Episode>>,
     pub(super) forward_rto: ForwardRto,
     limited_len: u32,
     /// When the window was last reduced: what was sent later and is lost reduces it again.
@@ -67,8 +74,7 @@ impl Recovery {
             phase: RecoveryPhase::Open,
             duplicate_acks: 0,
             recover: iss,
-            prr: Prr::default(),
-            undo: Undo::default(),
+            episode: None,
             forward_rto: ForwardRto::Off,
             limited_len: 0,
             reduced_at: Instant::ZERO,
@@ -77,11 +83,42 @@ impl Recovery {
         }
     }
 
+    /// The account of the recovery, and what would undo it.
+    pub(super) fn episode(&mut self) -> &mut Episode {
+        self.episode.get_or_insert_default()
+    }
+
+    /// What would undo the last recovery, if there was one.
+    pub(super) fn undo(&self) -> Option<&Undo> {
+        self.episode.as_ref().map(|episode| &episode.undo)
+    }
+
+    /// Nothing can be undone any more.
+    pub(super) fn forget_undo(&mut self) {
+        if let Some(episode) = &mut self.episode {
+            episode.undo.give_up();
+        }
+    }
+
+    /// Gives memory back, outside of a recovery.
+    pub(super) fn release(&mut self) {
+        if self.phase == RecoveryPhase::Open {
+            self.episode = None;
+        }
+    }
+
+    /// Bytes of memory.
+    pub(super) fn allocated(&self) -> usize {
+        self.episode.as_ref().map_or(0, |_| size_of::<Episode>())
+    }
+
     /// Bytes that may be in flight now.
     pub(super) fn window(&self, congestion: &CongestionControl) -> u32 {
         match self.phase {
             RecoveryPhase::Open | RecoveryPhase::Loss => congestion.window(),
-            RecoveryPhase::Reduction | RecoveryPhase::FastRecovery => self.prr.window(),
+            RecoveryPhase::Reduction | RecoveryPhase::FastRecovery => {
+                self.episode.as_ref().map_or(0, |episode| episode.prr.window())
+            }
         }
     }
 
@@ -107,7 +144,9 @@ impl Recovery {
 
     /// `len` bytes were sent, `is_new`: for the first time; `is_disordered`: while duplicates tell that something is missing.
     pub(super) fn on_sent(&mut self, len: u32, is_new: bool, is_disordered: bool) {
-        self.prr.on_sent(len);
+        if let Some(episode) = &mut self.episode {
+            episode.prr.on_sent(len);
+        }
         if self.phase == RecoveryPhase::Open && is_new && is_disordered {
             self.limited_len = self.limited_len.saturating_add(len);
         }
@@ -123,7 +162,7 @@ impl Recovery {
     pub(super) fn begin(&mut self, now: Instant, phase: RecoveryPhase, recover: SeqNumber, prr: Prr) {
         self.phase = phase;
         self.recover = recover;
-        self.prr = prr;
+        self.episode().prr = prr;
         self.reduced_at = now;
         self.limited_len = 0;
         self.has_partial_ack = false;

@@ -22,6 +22,7 @@ impl Connection {
                 Timer::LossProbe => self.on_loss_probe_timeout(cx),
                 Timer::Reorder => self.on_reorder_timeout(cx),
                 Timer::Retransmit => self.on_retransmit_timeout(cx),
+                Timer::Pacing => self.membership.wants_output = true,
                 Timer::Persist => self.on_persist_timeout(cx),
                 Timer::DelayedAck => {
                     self.receiver.stop_delaying();
@@ -164,6 +165,7 @@ impl Connection {
         if now.saturating_since(last_used) >= RELEASE_DELAY {
             self.sender.ring.release_if_empty();
             self.sender.scoreboard.release_if_empty();
+            self.recovery.release();
             self.receiver.ring.release_if_empty();
         }
     }
@@ -174,7 +176,7 @@ impl Connection {
         let (sending, receiving) = (&self.sender.ring, &self.receiver.ring);
         let scoreboard = &self.sender.scoreboard;
         let is_wasteful = (sending.is_empty() && sending.allocated() > 0)
-            || (scoreboard.is_empty() && scoreboard.allocated() > 0)
+            || (scoreboard.is_empty() && scoreboard.allocated() + self.recovery.allocated() > 0)
             || (receiving.is_empty() && receiving.allocated() > 0);
         if !is_wasteful {
             return;

@@ -12,6 +12,8 @@ pub(super) enum Timer {
     Reorder,
     /// Sent and not acknowledged (RFC 6298).
     Retransmit,
+    /// What may go is spread over time.
+    Pacing,
     /// The peer's window is shut, or too small (RFC 9293 3.8.6.1, 3.8.6.2.1).
     Persist,
     /// An acknowledgment is held back (RFC 9293 3.8.6.3).
@@ -27,10 +29,11 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::LossProbe,
         Self::Reorder,
         Self::Retransmit,
+        Self::Pacing,
         Self::Persist,
         Self::DelayedAck,
         Self::Keepalive,

@@ -93,27 +93,26 @@ fn sizes_that_were_asked_for_are_not_tuned() {
     assert_eq!(lab.send(flow, &vec![1; 5 << 20]), 3 << 20);
 }
 
-/// Both ends send as fast as they may over 1 Gbit/s with a round trip of 100 ms: no buffer may be what limits them.
+/// One end sends as fast as it may over 1 Gbit/s with a round trip of 100 ms: no buffer may be what limits it.
 #[test]
-fn a_long_fat_path_is_filled_both_ways_by_default() {
+fn a_long_fat_path_is_filled_either_way_by_default() {
     const RATE: u64 = 125_000_000;
-    let script = || Script::sending(pattern(200_000_000, 3));
     let config = || with_segmentation(TcpConfig::default());
-    let mut pair = Pair::new(1, [config(), config()], [script(), script()]);
-    pair.faults.delay = ms(50);
-    pair.faults.rate = RATE;
-    pair.open();
-    let begin = pair.now;
-    let run_until = |pair: &mut Pair, at: Duration| {
-        while pair.now < begin + at && pair.step() {}
-        pair.sides.each_ref().map(|side| side.received.len())
-    };
-    // Ten segments double in each of about ten round trips, and the bursts of that time have to even out.
-    let before = run_until(&mut pair, Duration::from_millis(1700));
-    let after = run_until(&mut pair, Duration::from_millis(2200));
-    for side in 0..2 {
-        let goodput = (after[side] - before[side]) as u64 * 2;
-        assert!(goodput >= RATE / 10 * 9, "side {side}: {goodput} bytes a second of {RATE}");
+    for from in 0..2 {
+        let script = |side| Script::sending(if side == from { pattern(300_000_000, 3) } else { Vec::new() });
+        let mut pair = Pair::new(1, [config(), config()], [script(0), script(1)]);
+        pair.faults.delay = ms(50);
+        pair.faults.rate = RATE;
+        pair.open();
+        let begin = pair.now;
+        let mut run_until = |at: u64| {
+            while pair.now < begin + ms(at) && pair.step() {}
+            pair.sides[1 - from].received.len()
+        };
+        // Ten segments double in each of about ten round trips.
+        let before = run_until(1700);
+        let goodput = (run_until(2200) - before) as u64 * 2;
+        assert!(goodput >= RATE / 10 * 9, "from {from}: {goodput} bytes a second of {RATE}");
     }
 }
 
