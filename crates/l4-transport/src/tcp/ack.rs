@@ -134,7 +134,7 @@ impl Connection {
                 },
             );
         }
-        self.update_pace();
+        self.update_pace(cx.config);
         if has_advanced {
             self.follow_progress(cx, restarts_timer);
         }

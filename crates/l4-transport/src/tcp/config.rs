@@ -48,6 +48,8 @@ pub struct TcpConfig {
     pub time_wait: Duration,
     /// Which congestion control new connections use, unless their sockets are told otherwise.
     pub congestion: Congestion,
+    /// Whether what leaves is spread over the round trip, where that is a millisecond or more.
+    pub pacing: bool,
     /// How long an acknowledgment is held back; up to a round trip and 200 ms, where segments come more slowly
     /// (RFC 9293 3.8.6.3 allows 500 ms).
     pub delayed_ack: Duration,
@@ -101,6 +103,7 @@ impl Default for TcpConfig {
             max_buffer_bytes: 512 << 20,
             time_wait: Duration::from_secs(60),
             congestion: Congestion::Cubic,
+            pacing: true,
             delayed_ack: Duration::from_millis(40),
             window_scaling: true,
             timestamps: true,

@@ -359,7 +359,10 @@ impl Connection {
     }
 
     /// The pace follows the window and the round trip.
-    pub(super) fn update_pace(&mut self) {
+    pub(super) fn update_pace(&mut self, config: &TcpConfig) {
+        if !config.pacing {
+            return;
+        }
         self.pacer.set_window(PacedWindow {
             // Not what a recovery allows at this moment, but where it leads.
             cwnd: self.congestion.window(),

@@ -126,7 +126,7 @@ impl Connection {
         } else if news.is_duplicate {
             cx.counters.duplicate_acks_received.increment();
             self.recovery.duplicate_acks = self.recovery.duplicate_acks.saturating_add(1);
-            if !self.negotiated.sack && self.recovery.phase != RecoveryPhase::Loss {
+            if !self.negotiated.sack {
                 let outstanding = self.sender.snd_una.distance_to(self.sender.snd_nxt);
                 news.delivery.len += self.sender.scoreboard.assume_delivered(smss, outstanding);
             }
@@ -420,25 +420,28 @@ impl Connection {
     }
 
     /// The retransmission timer ran out: what had its time is lost. [6298-13] [2018-10] [2018-11] [8985-16] [6675-11]
-    pub(super) fn lose_on_timeout(&mut self, now: Instant, is_first: bool) {
+    pub(super) fn lose_on_timeout(&mut self, cx: &Context<'_>, is_first: bool) {
+        let now = cx.now;
         // [5681-36]: a loss in recovery halves again.
         let sample = self.loss_sample(now, self.sender.flight_len() + self.sender.scoreboard.lost_len());
         self.congestion.on_rto(&sample, is_first);
         self.ecn.note_reduction(self.sender.snd_nxt);
         let was_in_loss = self.recovery.phase == RecoveryPhase::Loss;
+        // [5682-01]: anew at each timeout, until an acknowledgment has shown a loss.
+        let may_be_late = !was_in_loss || self.recovery.forward_rto == ForwardRto::Waiting;
         if !was_in_loss {
             self.recovery.episode().undo.begin(self.sender.snd_una);
         }
         self.recovery.begin(now, RecoveryPhase::Loss, self.sender.snd_nxt, Prr::default());
         self.recovery.duplicate_acks = 0;
         self.recovery.is_forced = true;
-        if is_first && !was_in_loss {
+        if may_be_late {
             self.recovery.forward_rto = ForwardRto::Waiting;
         }
         self.loss_probe.reset();
         self.timers.clear(Timer::LossProbe);
         self.timers.clear(Timer::Reorder);
-        self.update_pace();
+        self.update_pace(cx.config);
         let has_sack = self.negotiated.sack;
         let Self { sender, rack, rtt, .. } = self;
         let snd_una = sender.snd_una;

@@ -391,6 +391,10 @@ impl Connection {
             self.sender.small_end = self.sender.small_end.later_of(end);
         }
         self.record(cx.now, decision, old_nxt);
+        if cause.is_some() && start == self.sender.snd_una && kind != Kind::WindowProbe {
+            // [6298-11]: never again earlier than a timeout from now.
+            self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());
+        }
         self.rearm_send_timers(cx.now);
         match kind {
             Kind::Data => self.schedule_loss_probe(cx.now),

@@ -55,7 +55,7 @@ impl Connection {
         self.attempts.timeout += 1;
         self.note_retries(cx.config, self.attempts.timeout);
         // [6298-13] [6298-14] [6298-15] [9293 MUST-19]
-        self.lose_on_timeout(cx.now, is_first);
+        self.lose_on_timeout(cx, is_first);
         self.rtt.back_off();
         self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());
         self.membership.wants_output = true;
