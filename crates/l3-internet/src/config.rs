@@ -26,7 +26,7 @@ pub struct InternetConfig {
     /// How long a path MTU or a redirect is believed (RFC 1191 6.3, RFC 8201 4): at least five minutes.
     pub destination_lifetime: Duration,
     /// The smallest path MTU over IPv4 that an ICMP message can make us believe, in bytes; never taken below 68.
-    /// 576 is what every host accepts: smaller claims are far more often forged than true.
+    /// Links with less than 552 are not known, and smaller claims are far more often forged than true.
     pub min_path_mtu4: u16,
     /// Whether redirects are followed. A router never follows them (RFC 1812 5.2.7.2).
     pub accept_redirects: bool,
@@ -61,7 +61,7 @@ impl Default for InternetConfig {
             max_groups: 256,
             max_destinations: 4096,
             destination_lifetime: Duration::from_secs(600),
-            min_path_mtu4: 576,
+            min_path_mtu4: 552,
             accept_redirects: true,
             reassembly: ReassemblyConfig::default(),
             icmp_errors_per_second: 1000,

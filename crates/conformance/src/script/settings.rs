@@ -40,7 +40,8 @@ impl Default for Settings {
             tolerance: Duration::from_millis(4),
             has_strict_segments: false,
             scales_echoes: false,
-            tcp: TcpConfig { receive_buffer: LINUX_RECEIVE_BUFFER, ..TcpConfig::default() },
+            // Linux paces only where its queueing discipline does, and that of packetdrill's interface does not.
+            tcp: TcpConfig { receive_buffer: LINUX_RECEIVE_BUFFER, pacing: false, ..TcpConfig::default() },
         }
     }
 }

@@ -126,7 +126,9 @@ impl Connection {
         } else if news.is_duplicate {
             cx.counters.duplicate_acks_received.increment();
             self.recovery.duplicate_acks = self.recovery.duplicate_acks.saturating_add(1);
-            if !self.negotiated.sack {
+            // RFC 5682 2.1, 3a: a duplicate of the new segments shows that one has left.
+            let tells = self.recovery.phase != RecoveryPhase::Loss || self.recovery.prefers_new_data();
+            if !self.negotiated.sack && tells {
                 let outstanding = self.sender.snd_una.distance_to(self.sender.snd_nxt);
                 news.delivery.len += self.sender.scoreboard.assume_delivered(smss, outstanding);
             }
@@ -331,7 +333,7 @@ impl Connection {
             return self.react_in_open(cx, news);
         }
         self.detect_losses(cx.now);
-        if news.delivery.len > 0 {
+        if news.has_advanced || news.delivery.sacked_len > 0 {
             self.grow(cx.now, news);
         }
     }
