@@ -207,7 +207,7 @@ impl Connection {
         }
     }
 
-    /// What counts as lost now. Without SACK the third duplicate tells. [5681-18] [6582-01] [6582-04] [6675-08]
+    /// What counts as lost now. Without SACK the third duplicate tells. [8985-05] [5681-18] [6582-01] [6582-04] [6675-08]
     fn detect_losses(&mut self, now: Instant) -> LossScan {
         if self.negotiated.sack {
             let is_recovering = self.recovery.is_recovering();
@@ -235,7 +235,7 @@ impl Connection {
         LossScan { lost_len, ..LossScan::default() }
     }
 
-    /// A loss was found. [5681-22] [5681-33] [8985-32]
+    /// A loss was found. [2018-12] [5681-22] [5681-33] [8985-32]
     fn enter_recovery(&mut self, cx: &mut Context<'_>, news: &News) {
         cx.counters.fast_recoveries.increment();
         let sample = self.loss_sample(cx.now, news.flight_before);

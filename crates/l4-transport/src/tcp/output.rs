@@ -304,6 +304,7 @@ impl Connection {
             if lost.end == sender.snd_nxt { lost.end.later_of(lost.start + sender.mss) } else { lost.end };
         let wanted = lost.start.distance_to(until.earlier_of(sender.data_end()));
         let most = wanted.min(window).min(limit);
+        // [8985-31]
         if room < most.min(sender.mss) {
             return Err(SendBlockedBy::CongestionWindow);
         }

@@ -142,6 +142,9 @@ impl Recovery {
         }
     }
 
+    /// Limited transmit (RFC 3042) needs no more than this: what has arrived leaves the pipe, and as much goes after it, while
+    /// the window stays as it is. A duplicate that tells nothing new lets nothing go. [5681-20] [5681-21]
+    ///
     /// `len` bytes were sent, `is_new`: for the first time; `is_disordered`: while duplicates tell that something is missing.
     pub(super) fn on_sent(&mut self, len: u32, is_new: bool, is_disordered: bool) {
         if let Some(episode) = &mut self.episode {

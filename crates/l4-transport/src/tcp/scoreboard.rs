@@ -47,7 +47,7 @@ pub(super) enum Fate {
 pub(super) struct SentSegment {
     pub(super) start: SeqNumber,
     pub(super) end: SeqNumber,
-    /// When it was last sent.
+    /// When it was last sent, in nanoseconds. [8985-06]
     pub(super) sent_at: Instant,
     pub(super) fate: Fate,
     /// Why it has to be sent again, if it is lost.
@@ -166,7 +166,8 @@ impl Scoreboard {
         }
     }
 
-    /// Bytes that are neither acknowledged nor taken for lost nor known to have arrived, of `outstanding`.
+    /// Bytes that are neither acknowledged nor taken for lost nor known to have arrived, of `outstanding`. What is lost RACK
+    /// says, and not how much was SACKed above it as in RFC 6675. [8985-30]
     pub(super) const fn pipe(&self, outstanding: u32) -> u32 {
         outstanding
             .saturating_sub(self.sacked_len)

@@ -224,6 +224,7 @@ impl Sender {
         acknowledgment: SeqNumber,
         each: impl FnMut(&SentSegment),
     ) -> Option<core::time::Duration> {
+        // [2018-16]
         let data_acked = self.data_start.distance_to(acknowledgment.earlier_of(self.data_end()));
         self.ring.consume(data_acked as usize);
         self.data_start += data_acked;

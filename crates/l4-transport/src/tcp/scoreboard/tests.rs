@@ -74,7 +74,7 @@ fn a_super_segment_is_split_at_its_segments() {
 
 #[test]
 fn what_was_sent_long_enough_ago_is_lost_in_order_of_time() {
-    // [8985-14] [8985-15]
+    // [8985-06] [8985-14] [8985-15]
     let mut board = flight(5);
     delivered(&mut board, &[(40, 50)]);
     let newest = (at(4), SeqNumber(50));

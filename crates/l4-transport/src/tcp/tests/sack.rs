@@ -73,7 +73,7 @@ fn sack_is_permitted_by_the_two_syns_only() {
 
 #[test]
 fn each_segment_beyond_a_hole_is_reported_first() {
-    // [2018-02] [2018-04] [2018-05] [2018-06] [2018-07] [2018-08] [5681-16]
+    // [2018-14] [2018-02] [2018-04] [2018-05] [2018-06] [2018-07] [2018-08] [5681-16]
     let (mut lab, flow) = sacking();
     lab.text(flow, 500, 500);
     assert_eq!(lab.report(flow), (0, vec![(500, 1000)]));
