@@ -115,9 +115,9 @@ fn run_stack_here<F: Future<Output = ()>>(setup: &Setup, stack: &StackConfig, te
     ip(&format!("link set nl0 mtu {} txqueuelen 4000", setup.mtu));
     if setup.has_ipv6() {
         ip("addr add fd00::1/64 dev nl0 nodad");
+        // In the moment in which a link-local address becomes usable, the kernel forgets what waits for a neighbour.
+        ip("link set nl0 addrgenmode none");
     }
-    // In the moment in which a link-local address becomes usable, the kernel forgets what waits for a neighbour.
-    ip("link set nl0 addrgenmode none");
     ip("link set nl0 up");
     let (_cable, device) = match &setup.faults {
         None => (None, device),
