@@ -1,0 +1,139 @@
+//! Two stacks in one process: runtimes of one thread and of many, devices with and without offloads, and the end.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use netloom::device::{MemoryQueue, Offload, Queue, RECEIVE_BUFFER_LEN};
+use netloom::stack::Medium;
+use netloom::{AddressDetection, InterfaceConfig, Net, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+/// Bytes each way.
+const LEN: usize = 3_000_000;
+/// No test takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn runtimes() -> [Runtime; 2] {
+    [Builder::new_current_thread(), Builder::new_multi_thread()]
+        .map(|mut builder| builder.worker_threads(2).enable_all().build().unwrap())
+}
+
+fn within_limit<T>(runtime: &Runtime, test: impl Future<Output = T>) -> T {
+    runtime.block_on(async { timeout(LIMIT, test).await.unwrap() })
+}
+
+fn start(device: impl Queue + 'static, address: &str, spin: Duration) -> Net {
+    let config = InterfaceConfig {
+        addresses: vec![address.parse().unwrap()],
+        detection: AddressDetection::Off,
+        ..InterfaceConfig::default()
+    };
+    Net::builder().interface(Box::new(device), config).spin(spin).start().unwrap()
+}
+
+async fn connect(server: &Net, client: &Net, address: &str) -> (TcpStream, TcpStream) {
+    let listener = server.tcp_listen(address.parse().unwrap()).await.unwrap();
+    let outgoing = client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();
+    (listener.accept().await.unwrap().0, outgoing)
+}
+
+fn pattern(seed: usize) -> Vec<u8> {
+    (0..LEN).map(|index| ((index + seed) % 251).to_le_bytes()[0]).collect()
+}
+
+async fn send_all(mut to: impl AsyncWrite + Unpin, bytes: &[u8]) {
+    to.write_all(bytes).await.unwrap();
+    to.shutdown().await.unwrap();
+}
+
+async fn read_all(mut from: impl AsyncRead + Unpin) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    from.read_to_end(&mut bytes).await.unwrap();
+    bytes
+}
+
+/// Sends both ways at once; how many frames the server got.
+async fn exchange(offload: Offload, medium: Medium, spin: Duration, networks: [&str; 3]) -> u64 {
+    let [server_address, client_address, listen] = networks;
+    let (left, right) = MemoryQueue::pair_offloading(medium, 1500, offload).unwrap();
+    let server = start(left, server_address, spin);
+    let client = start(right, client_address, spin);
+    let (incoming, outgoing) = connect(&server, &client, listen).await;
+    let (incoming_read, incoming_write) = tokio::io::split(incoming);
+    let (outgoing_read, outgoing_write) = tokio::io::split(outgoing);
+    let (down, up) = (pattern(1), pattern(2));
+    let ((), (), at_server, at_client) = tokio::join!(
+        send_all(incoming_write, &down),
+        send_all(outgoing_write, &up),
+        read_all(incoming_read),
+        read_all(outgoing_read),
+    );
+    assert!(at_client == down && at_server == up, "{offload} over {medium:?}");
+    server.inspect(|stack| stack.counters().frames_received.get())
+}
+
+#[test]
+fn every_byte_arrives_on_each_runtime_with_each_offload() {
+    const V4: [&str; 3] = ["10.0.0.1/24", "10.0.0.2/24", "10.0.0.1:80"];
+    const V6: [&str; 3] = ["fd00::1/64", "fd00::2/64", "[fd00::1]:80"];
+    for runtime in runtimes() {
+        for offload in [Offload::Plain, Offload::Checksum, Offload::Full] {
+            for (medium, spin, networks) in
+                [(Medium::Ethernet, Duration::from_micros(50), V4), (Medium::Ip, Duration::ZERO, V6)]
+            {
+                let frames = within_limit(&runtime, exchange(offload, medium, spin, networks));
+                let segments = u64::try_from(LEN / 1460).unwrap();
+                if offload == Offload::Full {
+                    assert!(frames < segments / 2, "{frames} frames are no super-segments");
+                } else {
+                    assert!(frames >= segments, "{frames} frames of at most 1500 bytes");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_device_is_closed_when_shutdown_returns() {
+    for runtime in runtimes() {
+        within_limit(&runtime, async {
+            let (ours, mut theirs) = MemoryQueue::pair(Medium::Ip, 1500).unwrap();
+            let net = start(ours, "10.0.0.1/24", Duration::ZERO);
+            net.shutdown(Duration::ZERO).await;
+            // Whatever it sent can still be read; then there is nobody.
+            let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
+            let end = loop {
+                if let Err(error) = theirs.recv(&mut buffer) {
+                    break error.kind();
+                }
+            };
+            assert_eq!(end, ErrorKind::NotConnected);
+        });
+    }
+}
+
+#[test]
+fn abort_resets_more_connections_than_a_burst_has_frames() {
+    const COUNT: u64 = 50;
+    for runtime in runtimes() {
+        within_limit(&runtime, async {
+            let (left, right) = MemoryQueue::pair(Medium::Ip, 1500).unwrap();
+            let server = start(left, "10.0.0.1/24", Duration::ZERO);
+            let client = start(right, "10.0.0.2/24", Duration::ZERO);
+            let listener = server.tcp_listen("10.0.0.1:80".parse().unwrap()).await.unwrap();
+            let mut ends = Vec::new();
+            for _ in 0..COUNT {
+                let outgoing = client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();
+                ends.push((outgoing, listener.accept().await.unwrap().0));
+            }
+            let sent = || server.inspect(|stack| stack.counters().frames_sent.get());
+            let before = sent();
+            server.abort();
+            assert!(sent() - before >= COUNT, "a reset for each");
+        });
+    }
+}
