@@ -27,7 +27,8 @@ pub struct TcpConfig {
     /// Answers without a connection (resets, challenges) that may wait to be sent; about 200 bytes each. Beyond that
     /// they are not sent.
     pub max_replies: usize,
-    /// Separate runs of data that wait for a hole before them to fill, a connection; 8 bytes each. Beyond that new
+    /// Separate runs of data that wait for a hole before them to fill, a connection; 8 bytes each while they wait. A peer
+    /// whose slow start overruns a queue of a thousand packets leaves a hole before every second one. Beyond that new
     /// ones are dropped, and the peer sends them again.
     pub max_out_of_order_ranges: usize,
     /// Bytes that a socket holds for sending at most, unless it is told otherwise. A bound: memory is taken as it is
@@ -97,7 +98,7 @@ impl Default for TcpConfig {
             syn_cookies: SynCookieMode::WhenFull,
             max_listeners: 1024,
             max_replies: 1024,
-            max_out_of_order_ranges: 256,
+            max_out_of_order_ranges: 4096,
             send_buffer: 32 << 20,
             receive_buffer: 65_535 << 9,
             max_buffer_bytes: 512 << 20,

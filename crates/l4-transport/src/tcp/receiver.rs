@@ -40,7 +40,7 @@ const SHORT_WINDOW_SEGMENTS: u32 = 4;
 
 /// Acknowledgments that may wait at once: one for each segment that came out of order, up to what a peer's fast
 /// retransmit can use.
-const MAX_PENDING_ACKS: u8 = 32;
+const MAX_PENDING_ACKS: u8 = 64;
 
 /// After this long without a segment TS.Recent says nothing any more. [7323-44]
 const TS_RECENT_LIFETIME: Duration = Duration::from_secs(24 * 24 * 3600);
@@ -286,6 +286,8 @@ impl Receiver {
             }
             if !self.has_blocks() {
                 self.report = None;
+            } else if let Some(report) = &mut self.report {
+                report.forget_before(self.rcv_nxt);
             }
             return TextOutcome::InOrder(advance);
         }

@@ -14,7 +14,7 @@
 //! [2018-15]
 //!
 //! # Limits
-//! Eight starts of ranges and eight duplicates are remembered; duplicates that touch are reported as one. Beyond that
+//! 64 starts of ranges, as many as acknowledgments may wait at once, and eight duplicates are remembered; duplicates that touch are reported as one. Beyond that
 //! the order is lost, and the oldest duplicate.
 //!
 //! # Not here
@@ -28,7 +28,7 @@ use super::reassembly::Ranges;
 pub(super) type Block = (SeqNumber, SeqNumber);
 
 /// Ranges whose order is remembered.
-const MAX_RECENT: usize = 8;
+const MAX_RECENT: usize = 64;
 /// Duplicates that wait for an acknowledgment.
 const MAX_DUPLICATES: usize = 8;
 
@@ -47,6 +47,11 @@ impl SackReport {
         self.recent.retain(|&known| !is_in(range, known));
         self.recent.insert(0, range.0);
         self.recent.truncate(MAX_RECENT);
+    }
+
+    /// RCV.NXT has moved to `rcv_nxt`: what lies before it needs no report.
+    pub(super) fn forget_before(&mut self, rcv_nxt: SeqNumber) {
+        self.recent.retain(|known| known.after(rcv_nxt));
     }
 
     /// The bytes of `block` came again. [2883-01] [2883-04]
@@ -79,7 +84,6 @@ impl SackReport {
     ) -> (SackBlocks, bool) {
         let mut blocks = SackBlocks::default();
         let mut known: Vec<Block> = Vec::with_capacity(SackBlocks::CAPACITY);
-        self.recent.retain(|&sequence| ranges.containing(sequence).is_some());
         if capacity == 0 {
             return (blocks, false);
         }
@@ -166,11 +170,11 @@ mod tests {
     #[test]
     fn ranges_whose_order_is_forgotten_fill_what_is_left() {
         // [2018-07]
-        let segments: Vec<Block> = (1..=12).map(|n| block(n * 100, n * 100 + 10)).collect();
+        let segments: Vec<Block> = (1..=80).map(|n| block(n * 100, n * 100 + 10)).collect();
         let (mut report, mut ranges) = report(&segments);
         assert_eq!(report.recent.len(), MAX_RECENT);
-        report.note_range(ranges.insert(SeqNumber(510), SeqNumber(1300), 100).unwrap());
-        let expected = [block(500, 1300), block(100, 110), block(200, 210), block(300, 310)];
+        report.note_range(ranges.insert(SeqNumber(1710), SeqNumber(8000), 100).unwrap());
+        let expected = [block(1700, 8010), block(100, 110), block(200, 210), block(300, 310)];
         check(&mut report, &ranges, 4, &expected);
     }
 
