@@ -3,7 +3,7 @@
 //! # Theory of operation
 //! - *At first*, and after a silence longer than the retransmission timeout, everything is acknowledged at once: the peer
 //!   is in slow start and lives on acknowledgments, or holds a small segment back until the one before it is
-//!   acknowledged.
+//!   acknowledged. So is what comes while, and for a while after, segments are missing.
 //! - *In a conversation* acknowledgments ride on the answers. It is one from the first answer on that left within the
 //!   delay that an acknowledgment would have had; until an acknowledgment had to leave without an answer after all.
 //! - Otherwise an acknowledgment waits for a second full segment, or for the delay to pass. The delay follows the time
@@ -18,6 +18,9 @@ use netloom_base::Instant;
 
 /// Segments that are acknowledged at once at first.
 const QUICK_ACKS: u8 = 16;
+
+/// Segments that are acknowledged at once after one was missing.
+const QUICK_ACKS_AFTER_DISORDER: u8 = 64;
 
 /// The longest that an acknowledgment waits, unless more is configured: what peers' retransmission timers allow for.
 const LONGEST_DELAY: Duration = Duration::from_millis(200);
@@ -66,6 +69,11 @@ impl AckPolicy {
     pub(super) const fn be_quick(&mut self) {
         self.quick_acks = QUICK_ACKS;
         self.is_conversation = false;
+    }
+
+    /// A segment is missing, or was: the peer's window is small, and every acknowledgment that waits costs it time.
+    pub(super) fn on_disorder(&mut self) {
+        self.quick_acks = self.quick_acks.max(QUICK_ACKS_AFTER_DISORDER);
     }
 
     /// Whether the next segment is acknowledged at once, whatever its size.

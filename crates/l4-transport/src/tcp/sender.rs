@@ -29,8 +29,11 @@ use super::scoreboard::{LazyScoreboard, SentSegment};
 /// Bytes that a socket takes for sending whatever the congestion window is: enough for a few super-segments.
 const LEAST_SEND_BUFFER: u32 = 256 * 1024;
 
+/// Bytes that a socket takes at most beyond what is in flight.
+const MOST_AHEAD: u32 = 2 << 20;
+
 /// Room that a writer is always told of.
-const WORTHWHILE_ROOM: u32 = 1 << 20;
+const WORTHWHILE_ROOM: u32 = 256 << 10;
 
 /// The sending half.
 #[derive(Clone, Debug)]
@@ -158,13 +161,14 @@ impl Sender {
         self.data_start.distance_to(sequence)
     }
 
-    /// Bytes that the socket takes while the congestion window is `window`: what fills it twice is enough to keep it
-    /// full, more would only lie in memory.
+    /// Bytes that the socket takes while the congestion window is `window`: what is in flight, and as much more as the window
+    /// can let go before the writer comes again. More would only lie in memory, and push what is in flight out of caches.
     fn capacity(&self, window: u32) -> u32 {
         if self.is_fixed {
             return self.limit;
         }
-        window.saturating_mul(2).max(LEAST_SEND_BUFFER).min(self.limit)
+        let ahead = window.clamp(LEAST_SEND_BUFFER, MOST_AHEAD);
+        self.snd_una.distance_to(self.snd_nxt).saturating_add(ahead).min(self.limit)
     }
 
     /// Bytes that may still be written.
@@ -172,8 +176,7 @@ impl Sender {
         self.capacity(window).saturating_sub(length(self.ring.len()))
     }
 
-    /// Whether a writer that waits should be told of the room there is: a third is worth it, and so is a megabyte, or
-    /// what is in flight would shrink by a third of a large buffer between two writes.
+    /// Whether a writer that waits should be told of the room there is: a third is worth it, and so are a few super-segments.
     pub(super) fn is_writable(&self, window: u32) -> bool {
         self.room(window) >= (self.capacity(window) / 3).min(WORTHWHILE_ROOM)
     }

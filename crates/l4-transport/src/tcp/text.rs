@@ -67,6 +67,7 @@ impl Connection {
             TextOutcome::OutOfOrder => {
                 // [9293 MAY-13, SHLD-31] [5681-16]
                 cx.counters.out_of_order_segments.add(segment.count.into());
+                self.receiver.ack_policy.on_disorder();
                 self.owe_now();
                 Ok(())
             }
@@ -86,6 +87,9 @@ impl Connection {
         self.notices.add(Notices::READABLE);
         self.tune_window_on_text(cx.now, segment);
         self.receiver.ack_policy.on_text(cx.now, cx.config.delayed_ack, self.rtt.rto());
+        if had_gap {
+            self.receiver.ack_policy.on_disorder();
+        }
         self.receiver.owe_ack_for_text(segment.part_len, had_gap);
         match self.receiver.ack_due() {
             // [9293 MUST-40] [5681-30]
