@@ -46,7 +46,8 @@ impl Default for Settings {
     }
 }
 
-/// What Linux has and netloom has not; a script turns it off, so that both do the same.
+/// What a script turns off in Linux, so that both do the same: netloom has it not, or has no switch for it, or not without
+/// SACK.
 const ABSENT: [&str; 5] = [
     "net.ipv4.tcp_autocorking",
     "net.ipv4.tcp_early_retrans",
