@@ -196,7 +196,12 @@ impl Connection {
                 cx.refuse(ResetCause::BadAckInHandshake, self.reset_at(segment.header.acknowledgment));
                 return Err(DropReason::TcpBadAck);
             }
+            // Their SYN may still wait for its answer: both came in one turn.
+            let is_answer_due = self.dues.syn;
             self.establish(cx, segment, Input::AckOfSyn);
+            if is_answer_due {
+                self.receiver.owe_ack_now(1);
+            }
         }
         self.process_ack(cx, segment)?;
         self.follow_fin_ack(cx);

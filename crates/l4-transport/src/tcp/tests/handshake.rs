@@ -73,6 +73,19 @@ fn both_ends_may_open_at_once() {
 }
 
 #[test]
+fn a_syn_and_its_answer_in_one_turn_are_acknowledged() {
+    // [9293 MUST-10]: the peer's SYN waited for a neighbour, and its answer to ours came with it.
+    let mut lab = Lab::plain();
+    let id = lab.begin_connect();
+    let syn = lab.one();
+    lab.inject(S, IRS, 0, &[]).unwrap();
+    lab.inject(S | A, IRS, syn.sequence().wrapping_add(1), &[]).unwrap();
+    assert_eq!(lab.tcp.info(id).unwrap().state, TcpState::Established);
+    let ack = lab.one();
+    assert_eq!((ack.flags(), ack.acknowledgment()), (A, IRS.wrapping_add(1)), "the peer waits for it");
+}
+
+#[test]
 fn a_refused_connection_says_so() {
     let mut lab = Lab::plain();
     let id = lab.begin_connect();
