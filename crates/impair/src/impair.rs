@@ -101,8 +101,9 @@ fn settings(config: &LinkConfig) -> Vec<String> {
         duplicate,
         corrupt,
         mtu,
-        // Not for a person to type: `loss=100%` says the first.
+        // Not for a person to type: `loss=100%` says the first, and the second is the simulator's.
         is_partitioned: _,
+        mark_from: _,
         max_in_flight: _,
     } = config;
     let mut settings = Vec::new();

@@ -1,7 +1,7 @@
 //! One direction of a link: what becomes of each frame between two devices.
 //!
 //! *Theory of operation.* [`Link::offer`] takes a frame and decides its whole fate there and then: in this order the
-//! partition, the MTU, the queue, the time at the transmitter, loss, a flipped bit, a second copy, delay. The frame waits
+//! partition, the MTU, the queue and its mark, the time at the transmitter, loss, a flipped bit, a second copy, delay. The frame waits
 //! in the link until [`Link::poll`] is called at or after its time of arrival; [`Link::poll_timeout`] says when that is.
 //! Time is an argument and must not run backwards. Everything random comes from one generator, so the same seed and the
 //! same calls give the same fates.
@@ -24,6 +24,7 @@
 mod config;
 mod counters;
 mod loss;
+mod mark;
 #[cfg(test)]
 mod tests;
 
@@ -100,6 +101,7 @@ impl Link {
             self.counters.count_drop(reason);
             return Err(reason);
         }
+        self.maybe_mark(&mut frame);
         let departure = self.transmit(now, frame.len());
         let copy = self.config.duplicate.happens(&mut self.rng).then(|| frame.clone());
         let outcome = if self.is_lost() {
@@ -180,6 +182,14 @@ impl Link {
             return Err(LinkDrop::InFlightFull);
         }
         Ok(())
+    }
+
+    /// Marks a frame that can be, if enough others wait.
+    fn maybe_mark(&mut self, frame: &mut [u8]) {
+        let is_long = self.config.mark_from.is_some_and(|from| self.departures.len() >= from);
+        if self.config.rate.is_some() && is_long && mark::mark(self.medium, frame) {
+            self.counters.marked.increment();
+        }
     }
 
     /// Puts a frame in the transmitter's queue; when it has left.

@@ -80,6 +80,34 @@ pub enum FailureKind {
         /// What it was said to come from.
         remote: core::net::SocketAddr,
     },
+    /// A datagram came back that was not sent so.
+    WrongDatagram {
+        /// Of which flow.
+        flow: usize,
+    },
+    /// A datagram did not come back, or more than once, though nothing was lost or copied.
+    DatagramCount {
+        /// Of which flow.
+        flow: usize,
+        /// How many came back other than once.
+        count: usize,
+    },
+    /// A transfer took much longer than its cable and windows explain.
+    Slow {
+        /// Which conversation.
+        conversation: usize,
+        /// How long it took.
+        took: Duration,
+        /// How long it may take.
+        explained: Duration,
+    },
+    /// More was sent again than what was lost, late or out of order explains.
+    TooManyRetransmissions {
+        /// Segments that were sent again.
+        count: u64,
+        /// How many would be explained.
+        explained: u64,
+    },
     /// Time does not go on: hosts keep each other, or themselves, busy at one instant.
     Livelock {
         /// The host that was last to want something.
@@ -164,6 +192,21 @@ impl fmt::Display for FailureKind {
             Self::TooLong { open_count } => write!(f, "{open_count} conversations are not over in time"),
             Self::UnknownPeer { host, remote } => {
                 write!(f, "host {host} accepted a connection from {remote}, which nobody has begun")
+            }
+            Self::WrongDatagram { flow } => {
+                write!(f, "flow {flow}: a datagram came back that was not sent so")
+            }
+            Self::DatagramCount { flow, count } => {
+                write!(f, "flow {flow}: {count} datagrams came back not just once, and nothing was lost")
+            }
+            Self::Slow { conversation, took, explained } => {
+                write!(
+                    f,
+                    "conversation {conversation} took {took:?}, and no more than {explained:?} is explained"
+                )
+            }
+            Self::TooManyRetransmissions { count, explained } => {
+                write!(f, "{count} segments were sent again, and no more than {explained} are explained")
             }
             Self::Livelock { host } => write!(f, "time stands still: host {host} always has more to do"),
             Self::Leak { host, usage } => write!(f, "host {host} still holds {usage:?}"),

@@ -8,6 +8,7 @@ mod capture;
 mod conversation;
 mod failure;
 mod frame_check;
+mod offload;
 mod pattern;
 mod run;
 mod scenario;
@@ -21,5 +22,6 @@ pub use failure::{Failure, FailureKind};
 pub use frame_check::{FrameFault, check_frame};
 pub use run::{Report, run};
 pub use scenario::{
-    CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Opening, Restart, Scenario, Weather,
+    CablePlan, Change, ConversationPlan, DatagramPlan, HostPlan, ListenerPlan, OffloadPlan, Opening, Restart,
+    Scenario, Weather,
 };

@@ -5,5 +5,6 @@ mod draw;
 mod model;
 
 pub use model::{
-    CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Opening, Restart, Scenario, Weather,
+    CablePlan, Change, ConversationPlan, DatagramPlan, HostPlan, ListenerPlan, OffloadPlan, Opening, Restart,
+    Scenario, Weather,
 };

@@ -5,25 +5,29 @@
 //! quiet; a frame always takes at least a moment, so it becomes quiet. Applications act only when their stack tells them
 //! to by an event, or their own plan by the clock, so an event that is missing shows as a conversation that is stuck.
 
+mod datagrams;
+mod flow;
 mod host;
+mod opening;
+mod wire;
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use netloom_base::{Instant, Rng, RxMeta};
+use netloom_base::{DropReason, Instant, InterfaceId, ReasonCounters, Rng};
 use netloom_stack::Event;
 use netloom_stack::transport::{
-    Accepted, ListenOptions, TcpBind, TcpCounters, TcpEvent, TcpListenerId, TcpSocketId,
+    ListenOptions, TcpBind, TcpCounters, TcpEvent, TcpListenerId, TcpSocketId, UdpEvent,
 };
 
-use crate::capture::{Capture, Way};
-use crate::conversation::end::{End, Outcome};
+use crate::capture::Capture;
+use crate::conversation::end::Outcome;
 use crate::conversation::{Conversation, Side};
 use crate::failure::{Failure, FailureKind};
-use crate::frame_check::check_frame;
-use crate::pattern::{MAX_RUN, Stream};
-use crate::scenario::{ConversationPlan, ListenerPlan, Opening, Scenario};
+use crate::pattern::MAX_RUN;
+use crate::scenario::{ConversationPlan, ListenerPlan, Scenario};
+use flow::Flow;
 use host::{Cable, Host, address};
 use netloom_impair::{Link, LinkCounters};
 
@@ -43,6 +47,8 @@ enum Due {
     Change(usize),
     /// A host loses its memory.
     Restart(usize),
+    /// The next datagram of a flow.
+    Datagram(usize),
 }
 
 /// What a run is counted by.
@@ -75,6 +81,7 @@ pub(crate) struct World<'a> {
     /// Which conversation a connection belongs to, by its client's address and what that connects to.
     expected: BTreeMap<(SocketAddr, SocketAddr), usize>,
     buffer: Vec<u8>,
+    flows: Vec<Flow>,
     /// When an application last got on.
     progress_at: Instant,
     /// The longest time in which none got on though one had something to do.
@@ -128,6 +135,7 @@ impl<'a> World<'a> {
             sockets: BTreeMap::new(),
             expected: BTreeMap::new(),
             buffer: vec![0; MAX_RUN],
+            flows: Vec::new(),
             progress_at: Instant::ZERO,
             longest_pause: Duration::ZERO,
             traffic: Traffic::default(),
@@ -137,6 +145,7 @@ impl<'a> World<'a> {
             world.listen(number)?;
         }
         world.set_up_conversations()?;
+        world.set_up_datagrams()?;
         Ok(world)
     }
 
@@ -151,33 +160,6 @@ impl<'a> World<'a> {
                 let opened = host.stack.tcp().listen(bind, options);
                 *listener = Some(opened.map_err(|error| failure(*now, FailureKind::NoListener(error)))?);
             }
-        }
-        Ok(())
-    }
-
-    fn set_up_conversations(&mut self) -> Result<(), Failure> {
-        for (number, plan) in self.scenario.conversations.iter().enumerate() {
-            let (up, down) = (Stream::new(2 * number), Stream::new(2 * number + 1));
-            let target = self.address_of(plan, plan.server)?;
-            let listens =
-                |listener: &ListenerPlan| listener.host == plan.server && listener.port == plan.port;
-            let (port, is_awaited) = match plan.opening {
-                Opening::Listener => (plan.port, self.scenario.listeners.iter().any(listens)),
-                Opening::Simultaneous => (own_port(number, Side::Server), true),
-            };
-            self.conversations.push(Conversation {
-                client: End::new(plan.client, plan.client_plan.clone(), up, down),
-                server: End::new(plan.server, plan.server_plan.clone(), down, up),
-                target: SocketAddr::new(target, port),
-                is_awaited,
-            });
-            self.agenda.insert((Instant::ZERO + plan.at, Due::Connect(number)));
-        }
-        for (number, change) in self.scenario.changes.iter().enumerate() {
-            self.agenda.insert((Instant::ZERO + change.at, Due::Change(number)));
-        }
-        for (number, restart) in self.scenario.restarts.iter().enumerate() {
-            self.agenda.insert((Instant::ZERO + restart.at, Due::Restart(number)));
         }
         Ok(())
     }
@@ -221,14 +203,23 @@ impl<'a> World<'a> {
         self.conversations.iter().any(|it| it.client.socket.is_some() && !it.is_over())
     }
 
-    /// Whether every conversation is over.
+    /// Whether every conversation and flow is over.
     pub(crate) fn is_over(&self) -> bool {
-        self.conversations.iter().all(Conversation::is_over)
+        self.conversations.iter().all(Conversation::is_over) && self.flows.iter().all(Flow::is_over)
     }
 
     /// The stack of a host.
     pub(crate) fn stack(&mut self, host: usize) -> Option<&mut netloom_stack::Stack> {
         self.hosts.get_mut(host).map(|host| &mut host.stack)
+    }
+
+    /// How much a host has dropped for one of `reasons`, in its stack and at its links.
+    pub(crate) fn dropped(&self, host: usize, reasons: &[DropReason]) -> u64 {
+        let Some(host) = self.hosts.get(host) else { return 0 };
+        let interfaces = (0..host.ports.len()).filter_map(|index| u8::try_from(index).ok());
+        let links = interfaces.filter_map(|index| host.stack.link(InterfaceId::new(index)));
+        let counts = |drops: &ReasonCounters| reasons.iter().map(|&reason| drops.get(reason)).sum::<u64>();
+        counts(&host.stack.counters().drops) + links.map(|link| counts(&link.counters().drops)).sum::<u64>()
     }
 
     /// What a host's TCP has counted.
@@ -290,13 +281,6 @@ impl<'a> World<'a> {
         }
     }
 
-    fn next(&self) -> Option<Instant> {
-        let ways = self.cables.iter().flat_map(|cable| &cable.ways).filter_map(Link::poll_timeout);
-        let stacks = self.hosts.iter().filter_map(|host| host.stack.poll_timeout());
-        let agenda = self.agenda.first().map(|(at, _)| *at);
-        ways.chain(stacks).chain(agenda).min()
-    }
-
     /// Does all that is due now, and all that follows from it now.
     fn settle(&mut self) -> Result<(), Failure> {
         for _ in 0..MAX_ROUNDS {
@@ -317,24 +301,6 @@ impl<'a> World<'a> {
         Err(self.failure(FailureKind::Livelock { host }))
     }
 
-    /// Hands over the frames that have arrived.
-    fn deliver(&mut self) {
-        let Self { cables, hosts, capture, now, .. } = self;
-        for cable in cables {
-            let Cable { hosts: ends, interfaces, ways, captured_as, medium } = cable;
-            for (way, (to, side)) in ways.iter_mut().zip([(ends[1], 1), (ends[0], 0)]) {
-                let Some(host) = hosts.get_mut(to) else { continue };
-                while let Some(frame) = way.poll(*now) {
-                    if let Some(capture) = capture {
-                        capture.record(captured_as[side], *now, Way::In, *medium, &frame);
-                    }
-                    host.stack.handle_frame(*now, interfaces[side], &frame, RxMeta::default());
-                    host.is_touched = true;
-                }
-            }
-        }
-    }
-
     fn run_timers(&mut self) {
         for host in &mut self.hosts {
             if host.stack.poll_timeout().is_some_and(|at| at <= self.now) {
@@ -353,6 +319,7 @@ impl<'a> World<'a> {
                 Due::Accept(listener) => self.accept(listener)?,
                 Due::Change(change) => self.change(change),
                 Due::Restart(restart) => self.restart(restart)?,
+                Due::Datagram(flow) => self.send_datagram(flow)?,
             }
         }
         Ok(())
@@ -364,53 +331,6 @@ impl<'a> World<'a> {
         for (way, config) in cable.ways.iter_mut().zip(&change.ways) {
             way.set_config(config.clone());
         }
-    }
-
-    fn connect(&mut self, number: usize) -> Result<(), Failure> {
-        let was_open = self.is_any_open();
-        self.note_progress(was_open);
-        let Some(plan) = self.scenario.conversations.get(number) else { return Ok(()) };
-        let Some(target) = self.conversations.get(number).map(|it| it.target) else { return Ok(()) };
-        match plan.opening {
-            Opening::Listener => {
-                if let Some(local) = self.open(number, Side::Client, 0, target)? {
-                    self.expected.insert((local, target), number);
-                }
-            }
-            Opening::Simultaneous => {
-                let port = own_port(number, Side::Client);
-                let client = SocketAddr::new(self.address_of(plan, plan.client)?, port);
-                self.open(number, Side::Client, port, target)?;
-                self.open(number, Side::Server, target.port(), client)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets an end connect to `target`, from `port` or any; the local address.
-    fn open(
-        &mut self,
-        number: usize,
-        side: Side,
-        port: u16,
-        target: SocketAddr,
-    ) -> Result<Option<SocketAddr>, Failure> {
-        let (Some(plan), Some(conversation)) =
-            (self.scenario.conversations.get(number), self.conversations.get_mut(number))
-        else {
-            return Ok(None);
-        };
-        let (end, _) = conversation.ends(side);
-        let Some(host) = self.hosts.get_mut(end.host) else { return Ok(None) };
-        host.is_touched = true;
-        let mut tcp = host.stack.tcp();
-        let socket = tcp
-            .connect(self.now, TcpBind { address: None, port }, target, &plan.options)
-            .map_err(|error| failure(self.now, FailureKind::NoConnection(error)))?;
-        end.begin(self.now, socket);
-        self.sockets.insert((end.host, socket), (number, side));
-        self.called.push_back((number, side));
-        Ok(tcp.local_addr(socket))
     }
 
     /// A host begins again, and knows of nothing.
@@ -432,44 +352,8 @@ impl<'a> World<'a> {
             }
         }
         self.progress_at = self.now;
+        self.bind_datagrams(host)?;
         if self.is_closing { Ok(()) } else { self.listen(host) }
-    }
-
-    /// Accepts what waits at a listener: all of it, or one if its application is slow.
-    fn accept(&mut self, number: usize) -> Result<(), Failure> {
-        let (Some(plan), Some(&Some(listener))) =
-            (self.scenario.listeners.get(number), self.listeners.get(number))
-        else {
-            return Ok(());
-        };
-        if self.busy_until.get(number).is_some_and(|until| *until > self.now) {
-            return Ok(());
-        }
-        loop {
-            let Some(host) = self.hosts.get_mut(plan.host) else { return Ok(()) };
-            let Some(Accepted { id, remote, local }) = host.stack.tcp().accept(listener) else {
-                return Ok(());
-            };
-            host.is_touched = true;
-            let known = self.expected.remove(&(remote, local));
-            let Some(conversation) = known else {
-                return Err(self.failure(FailureKind::UnknownPeer { host: plan.host, remote }));
-            };
-            self.sockets.insert((plan.host, id), (conversation, Side::Server));
-            if let Some(talk) = self.conversations.get_mut(conversation) {
-                talk.server.begin(self.now, id);
-            }
-            self.note_progress(true);
-            self.called.push_back((conversation, Side::Server));
-            if !plan.accept_every.is_zero() {
-                let until = self.now + plan.accept_every;
-                self.agenda.insert((until, Due::Accept(number)));
-                if let Some(busy_until) = self.busy_until.get_mut(number) {
-                    *busy_until = until;
-                }
-                return Ok(());
-            }
-        }
     }
 
     /// Lets the applications act that were called.
@@ -513,37 +397,6 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    fn transmit(&mut self, number: usize) -> Result<(), Failure> {
-        // A router hands on what a cable has damaged, and must not look.
-        let is_router = self.scenario.hosts.get(number).is_some_and(|host| host.is_router);
-        let cables_are_clean = !is_router || self.link_counters().all(|it| it.corrupted.get() == 0);
-        let Self { hosts, cables, capture, now, traffic, check_every, .. } = self;
-        let Some(host) = hosts.get_mut(number) else { return Ok(()) };
-        host.is_touched = false;
-        let Host { stack, head, ports, .. } = host;
-        while let Some(transmit) = stack.poll_transmit(*now, head) {
-            let Some(&(cable, side)) = ports.get(transmit.interface.index()) else { continue };
-            let Some(cable) = cables.get_mut(cable) else { continue };
-            let frame = transmit.to_vec();
-            traffic.frames += 1;
-            traffic.bytes += frame.len() as u64;
-            if cables_are_clean
-                && traffic.frames.is_multiple_of(*check_every)
-                && let Err(fault) = check_frame(cable.medium, &frame)
-            {
-                return Err(failure(*now, FailureKind::BadFrame { host: number, fault, frame }));
-            }
-            let Some(way) = cable.ways.get_mut(side) else { continue };
-            if let Some(capture) = capture {
-                capture.record(cable.captured_as[side], *now, Way::Out, cable.medium, &frame);
-            }
-            if let (Err(reason), Some(capture)) = (way.offer(*now, frame), capture.as_mut()) {
-                capture.comment(format!("dropped: {reason}"));
-            }
-        }
-        Ok(())
-    }
-
     fn take_events(&mut self, number: usize) -> Result<(), Failure> {
         while let Some(event) = self.hosts.get_mut(number).and_then(|host| host.stack.poll_event()) {
             match event {
@@ -565,7 +418,10 @@ impl<'a> World<'a> {
                         self.accept(listener)?;
                     }
                 }
-                Event::Udp(_) | Event::AddressReady { .. } | Event::AddressConflict { .. } => {}
+                Event::Udp(UdpEvent::Readable(id)) => self.read_datagrams(number, id)?,
+                Event::Udp(UdpEvent::Writable(_) | UdpEvent::Error(_))
+                | Event::AddressReady { .. }
+                | Event::AddressConflict { .. } => {}
             }
         }
         Ok(())

@@ -14,6 +14,9 @@ pub struct LinkConfig {
     /// Frames that wait for the transmitter, the one on its way out included; the next is dropped (tail drop). Without a
     /// rate nothing ever waits.
     pub queue: usize,
+    /// Frames that wait from which on one that says it can be marked (ECN, RFC 3168) is marked instead of waiting to be
+    /// dropped; `None`: none is.
+    pub mark_from: Option<usize>,
     /// How long a frame is under way once it has left the transmitter.
     pub delay: Duration,
     /// How far the delay swings to both sides, evenly distributed. It does not reorder: a frame that would overtake the
@@ -52,6 +55,7 @@ impl Default for LinkConfig {
         Self {
             rate: None,
             queue: Self::DEFAULT_QUEUE,
+            mark_from: None,
             delay: Duration::ZERO,
             jitter: Duration::ZERO,
             loss: Share::NONE,

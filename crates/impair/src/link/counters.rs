@@ -54,6 +54,8 @@ pub struct LinkCounters {
     pub frames_delivered: Counter,
     /// Bytes of those.
     pub bytes_delivered: Counter,
+    /// Frames that were marked as having met congestion.
+    pub marked: Counter,
     /// Frames that got a second copy.
     pub duplicated: Counter,
     /// Frames, or copies, that were made late.

@@ -280,3 +280,31 @@ fn the_same_seed_gives_the_same_fates() {
     assert_eq!(fates(1), fates(1));
     assert_ne!(fates(1), fates(2));
 }
+
+/// An IPv4 header with ECT(0) and a good checksum.
+const CAPABLE: [u8; 20] = [0x45, 2, 0, 20, 0, 1, 0, 0, 64, 6, 0x66, 0xdf, 10, 0, 0, 1, 10, 0, 0, 2];
+
+#[test]
+fn a_long_queue_marks_what_can_be_marked() {
+    let config = LinkConfig { rate: NonZeroU64::new(8_000_000), mark_from: Some(2), ..LinkConfig::default() };
+    let mut link = Link::new(Medium::Ip, config, Rng::from_number(1));
+    let mut incapable = CAPABLE;
+    incapable[1] = 0;
+    let mut six = [0; 40];
+    six[..2].copy_from_slice(&[0x60, 0x10]);
+    for frame in [&CAPABLE[..], &CAPABLE, &CAPABLE, &incapable, &six] {
+        link.offer(Instant::ZERO, frame.to_vec()).unwrap();
+    }
+    let late = Instant::ZERO + millis(1_000);
+    let mut classes = Vec::new();
+    while let Some(frame) = link.poll(late) {
+        if frame[0] == 0x45 && frame[1] != 0 {
+            let words = frame.chunks(2).map(|it| u32::from(u16::from_be_bytes([it[0], it[1]])));
+            let sum: u32 = words.sum();
+            assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "the checksum stays right");
+        }
+        classes.push(frame[1]);
+    }
+    assert_eq!(classes, [2, 2, 3, 0, 0x30]);
+    assert_eq!(link.counters().marked.get(), 2);
+}

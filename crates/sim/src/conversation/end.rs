@@ -96,6 +96,8 @@ pub(crate) struct End {
     reads_at: Option<Instant>,
     /// The connection broke: what has come is still read.
     error: Option<TcpError>,
+    /// When it got its outcome.
+    pub(crate) over_at: Option<Instant>,
 }
 
 impl End {
@@ -113,6 +115,7 @@ impl End {
             has_peer_ended: false,
             reads_at: None,
             error: None,
+            over_at: None,
         }
     }
 
@@ -182,6 +185,7 @@ impl End {
             tcp.close(now, socket);
             self.outcome = Some(Outcome::Failed(error));
         }
+        self.over_at = self.outcome.map(|_| now);
         Ok(self.outcome.is_some() || before != (self.sent, self.received, self.ended_at, self.has_peer_ended))
     }
 

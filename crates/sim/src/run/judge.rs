@@ -5,10 +5,11 @@ use core::time::Duration;
 use netloom_base::DropReason;
 use netloom_stack::transport::{RetransmitCause, TcpError, TcpUsage};
 
+use super::measure::has_dropped;
 use super::report::Report;
-use crate::conversation::Side;
 use crate::conversation::end::{End, Outcome};
 use crate::conversation::plan::{Plan, Reading};
+use crate::conversation::{Conversation, Side};
 use crate::failure::{Failure, FailureKind};
 use crate::scenario::{Opening, Scenario, Weather};
 use crate::world::World;
@@ -22,6 +23,8 @@ struct Losses {
     /// Frames that did not arrive, or not whole.
     lost: u64,
     corrupted: u64,
+    /// Whether anything came late or twice.
+    is_disordered: bool,
     /// Whether so much was lost, and meant to be, that connections may time out.
     is_harsh: bool,
     /// Whether anything was lost where much is meant to be: a closed connection whose last bytes nobody takes is given up
@@ -31,6 +34,9 @@ struct Losses {
     evicted: Vec<bool>,
     /// For each host whether its listeners' queues were full at some time.
     overrun: Vec<bool>,
+    /// For each host whether it has answered SYNs with cookies: it has kept nothing of those handshakes, and asks for
+    /// nothing.
+    has_baked: Vec<bool>,
 }
 
 impl Losses {
@@ -59,7 +65,23 @@ impl Losses {
                 drops.is_some_and(|drops| full.iter().any(|&reason| drops.get(reason) > 0))
             })
             .collect();
-        Self { lost, corrupted, is_harsh, is_rough, evicted, overrun }
+        let has_baked = (0..world.host_count())
+            .map(|host| world.tcp_counters(host).is_some_and(|it| it.syn_cookies_sent.get() > 0))
+            .collect();
+        let is_disordered = world.link_counters().any(|it| it.reordered.get() + it.duplicated.get() > 0);
+        Self { lost, corrupted, is_disordered, is_harsh, is_rough, evicted, overrun, has_baked }
+    }
+
+    /// Whether the last segment of a handshake by cookie can have come to nothing at a host: lost, late, or without room.
+    fn may_miss_cookie(&self, host: usize) -> bool {
+        let is_disturbed = self.lost > 0 || self.is_disordered || self.was_overrun(host);
+        self.has_baked.get(host).copied().unwrap_or(false) && is_disturbed
+    }
+
+    /// Whether a connection can have been reset because its host knew nothing of a handshake by cookie: something else
+    /// came before the segment that brings the cookie back. Then the client has heard nothing yet.
+    fn may_break_cookie(&self, conversation: &Conversation) -> bool {
+        self.may_miss_cookie(conversation.server.host) && conversation.client.received == 0
     }
 
     fn has_evicted(&self, host: usize) -> bool {
@@ -114,7 +136,12 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
 /// Whether the server may never have seen a connection of this client.
 fn may_be_absent(scenario: &Scenario, client: &End, server: usize, losses: &Losses) -> bool {
     match client.outcome {
-        None => losses.has_evicted(server),
+        // Who has said something says it again until it is heard; who only waits may have shaken hands with a cookie, of
+        // which nothing was left when the last segment got lost.
+        None => {
+            let only_waits = client.sent == 0 && client.ended_at.is_none();
+            losses.has_evicted(server) || only_waits && losses.may_miss_cookie(server)
+        }
         // It may have closed and then forgotten what it had still to send.
         Some(Outcome::Closed { has_read_all: true }) => {
             losses.is_harsh || losses.has_evicted(server) || has_restarted(scenario, client.host)
@@ -179,7 +206,9 @@ pub(super) fn check_outcomes(scenario: &Scenario, world: &mut World<'_>) -> Resu
             };
             let Some(outcome) = end.outcome else { continue };
             let is_explained = match outcome {
-                Outcome::Failed(error) => explains(error, peer, &losses),
+                Outcome::Failed(error) => {
+                    explains(error, peer, losses.may_break_cookie(conversation), &losses)
+                }
                 Outcome::Closed { .. }
                 | Outcome::Aborted
                 | Outcome::Forgotten
@@ -201,7 +230,7 @@ pub(super) fn check_outcomes(scenario: &Scenario, world: &mut World<'_>) -> Resu
 }
 
 /// Whether an error follows from what the peer did and the links lost.
-fn explains(error: TcpError, peer: &End, losses: &Losses) -> bool {
+fn explains(error: TcpError, peer: &End, breaks_cookie: bool, losses: &Losses) -> bool {
     // A reset that was lost leaves the other end to its timers.
     let has_timed_out = peer.outcome == Some(Outcome::Failed(TcpError::TimedOut));
     let has_vanished = losses.lost > 0 && peer.has_left_rudely() && !has_timed_out;
@@ -211,6 +240,7 @@ fn explains(error: TcpError, peer: &End, losses: &Losses) -> bool {
         TcpError::ConnectionReset => {
             peer.has_left_rudely()
                 || losses.has_evicted(peer.host)
+                || breaks_cookie
                 || losses.is_rough && matches!(peer.outcome, Some(Outcome::Closed { .. }))
         }
         TcpError::TimedOut => losses.is_harsh || has_vanished || was_kept_out,
@@ -218,7 +248,9 @@ fn explains(error: TcpError, peer: &End, losses: &Losses) -> bool {
         // believes that.
         TcpError::HostUnreachable | TcpError::NetworkUnreachable => losses.is_harsh || losses.corrupted > 0,
         // Who gave up, or forgot, before the other's SYN came refuses it.
-        TcpError::ConnectionRefused => losses.corrupted > 0 || peer.has_left_rudely(),
+        TcpError::ConnectionRefused => {
+            losses.corrupted > 0 || peer.has_left_rudely() || losses.has_evicted(peer.host)
+        }
         TcpError::ConnectionAborted | _ => false,
     }
 }
@@ -272,6 +304,8 @@ const NEEDS_LOSS: &[RetransmitCause] = &[
     RetransmitCause::SynTimeout,
     RetransmitCause::Timeout,
     RetransmitCause::FastRetransmit,
+    RetransmitCause::Rack,
+    RetransmitCause::LossProbe,
     RetransmitCause::PartialAck,
 ];
 
@@ -286,12 +320,7 @@ pub(super) fn check_counters(scenario: &Scenario, world: &mut World<'_>) -> Resu
             return Err(world.failure(FailureKind::Nonsense { host, reason }));
         }
     }
-    let is_overrun = (0..world.host_count()).any(|host| {
-        let has_dropped_text = world
-            .stack(host)
-            .is_some_and(|stack| stack.counters().drops.get(DropReason::TcpReceiveBufferFull) > 0);
-        losses.has_evicted(host) || losses.was_overrun(host) || has_dropped_text
-    });
+    let is_overrun = has_dropped(world) || (0..world.host_count()).any(|host| losses.has_evicted(host));
     if !is_undisturbed || is_overrun {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use super::*;
 use crate::conversation::Side;
 use crate::conversation::end::{Outcome, Untruth};
 use crate::conversation::plan::{Finish, Order, Plan, Reading};
-use crate::scenario::{Change, Opening, Restart, Weather};
+use crate::scenario::{Change, DatagramPlan, OffloadPlan, Opening, Restart, Weather};
 use netloom_impair::LinkConfig;
 use netloom_impair::Share;
 
@@ -191,4 +191,95 @@ fn a_pause_that_nothing_explains_fails() {
     scenario.changes.push(Change { at: millis(30), cable: 0, ways: [far.clone(), far] });
     let kind = failure_of(&scenario);
     assert!(matches!(kind, FailureKind::Stall { pause, .. } if pause >= millis(2_900)), "{kind}");
+}
+
+/// Two hosts on a cable of 10 Mb/s and 10 ms whose queue never overflows.
+fn queue(bytes: u64) -> Scenario {
+    let way = LinkConfig { rate: core::num::NonZeroU64::new(10_000_000), queue: 100_000, ..way() };
+    let mut scenario = Scenario::pair(1, Weather::Clear, way, Plan::bulk(bytes), Plan::bulk(0));
+    for host in &mut scenario.hosts {
+        (host.tcp.send_buffer, host.tcp.receive_buffer) = (1 << 19, 1 << 19);
+    }
+    scenario
+}
+
+#[test]
+fn a_transfer_that_crawls_fails() {
+    let mut scenario = queue(2_000_000);
+    assert!(run(&scenario, None, 1).unwrap().duration < Duration::from_secs(3));
+    // The plan of the cable still says 10 Mb/s.
+    let mut slow = scenario.cables[0].ways.clone();
+    slow[0].rate = core::num::NonZeroU64::new(1_000_000);
+    scenario.changes.push(Change { at: millis(30), cable: 0, ways: slow });
+    let kind = failure_of(&scenario);
+    assert!(matches!(kind, FailureKind::Slow { conversation: 0, .. }), "{kind}");
+}
+
+#[test]
+fn devices_that_cut_and_join_change_nothing_but_the_count_of_inputs() {
+    let mut scenario = queue(1_000_000);
+    scenario.cables[0].ways.iter_mut().for_each(|way| way.rate = core::num::NonZeroU64::new(1_000_000_000));
+    let plain = run(&scenario, None, 1).unwrap();
+    for host in &mut scenario.hosts {
+        host.offload =
+            OffloadPlan { segmentation: Some(65_535), moderation: Some(Duration::from_micros(200)) };
+    }
+    let offloaded = run(&scenario, None, 1).unwrap();
+    assert_eq!(offloaded.delivered_bytes, plain.delivered_bytes);
+    assert!(offloaded.frame_count < plain.frame_count, "fewer acknowledgments");
+}
+
+#[test]
+fn a_marking_queue_slows_down_and_loses_nothing() {
+    let mut scenario = queue(3_000_000);
+    for host in &mut scenario.hosts {
+        host.tcp.ecn = netloom_stack::transport::EcnMode::Request;
+    }
+    for way in &mut scenario.cables[0].ways {
+        (way.queue, way.mark_from) = (60, Some(20));
+    }
+    let report = run(&scenario, None, 1).unwrap();
+    assert_eq!((report.delivered_bytes, report.dropped_count), (3_000_000, 0));
+    scenario.cables[0].ways[0].mark_from = None;
+    assert!(run(&scenario, None, 1).unwrap().dropped_count > 0, "what the marks are for");
+}
+
+#[test]
+fn datagrams_come_back_once() {
+    let mut scenario = clear(Plan::bulk(10), Plan::bulk(10));
+    let flow = DatagramPlan {
+        client: 0,
+        server: 1,
+        is_ipv6: false,
+        at: millis(5),
+        every: millis(1),
+        count: 20,
+        len: 500,
+    };
+    scenario.datagrams.push(flow);
+    run(&scenario, None, 1).unwrap();
+    // Copied, and said to be clear.
+    for way in &mut scenario.cables[0].ways {
+        way.duplicate = Share::ALL;
+    }
+    let kind = failure_of(&scenario);
+    assert!(matches!(kind, FailureKind::DatagramCount { flow: 0, count: 20 }), "{kind}");
+}
+
+#[test]
+fn a_cookie_that_is_lost_leaves_a_client_waiting_and_is_explained() {
+    // The client says nothing of itself, and the first acknowledgment meets a pulled cable.
+    let mut scenario = clear(Plan::bulk(0), Plan::bulk(1_000));
+    scenario.conversations[0].client_plan.order = Order::Turns { sends: 1, awaits: 1_000, begins: false };
+    scenario.conversations[0].client_plan.outgoing = 1;
+    scenario.cables[0].medium = netloom_base::Medium::Ip;
+    scenario.hosts[1].tcp.syn_cookies = netloom_stack::transport::SynCookieMode::Always;
+    let ways = scenario.cables[0].ways.clone();
+    let cut = LinkConfig { is_partitioned: true, ..way() };
+    scenario.changes.push(Change { at: millis(8), cable: 0, ways: [cut, way()] });
+    scenario.changes.push(Change { at: millis(50), cable: 0, ways });
+    assert_eq!(run(&scenario, None, 1).unwrap().broken_count, 1);
+    // Where the handshake is kept, the server asks again.
+    scenario.hosts[1].tcp.syn_cookies = netloom_stack::transport::SynCookieMode::Off;
+    assert_eq!(run(&scenario, None, 1).unwrap().broken_count, 0);
 }

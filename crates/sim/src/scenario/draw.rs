@@ -11,7 +11,8 @@ use netloom_stack::transport::{Congestion, EcnMode, Keepalive, SocketOptions, Sy
 
 use super::dice::Dice;
 use super::model::{
-    CablePlan, Change, ConversationPlan, HostPlan, ListenerPlan, Opening, Restart, Scenario, Weather,
+    CablePlan, Change, ConversationPlan, DatagramPlan, HostPlan, ListenerPlan, OffloadPlan, Opening, Restart,
+    Scenario, Weather,
 };
 use crate::conversation::plan::{Finish, Order, Plan, Reading};
 use netloom_impair::LinkConfig;
@@ -54,7 +55,19 @@ fn draw(seed: u64) -> Scenario {
     let conversations = conversations(&mut dice, weather, &leaves, server, has_ipv6);
     let changes = changes(&mut dice, weather, &cables);
     let restarts = restarts(&mut dice, weather, &leaves);
-    Scenario { seed, weather, hosts, cables, has_ipv6, listeners, conversations, changes, restarts }
+    let datagrams = datagrams(&mut dice, &leaves, &cables, has_ipv6);
+    Scenario {
+        seed,
+        weather,
+        hosts,
+        cables,
+        has_ipv6,
+        listeners,
+        conversations,
+        changes,
+        datagrams,
+        restarts,
+    }
 }
 
 /// Hosts, cables, and which hosts talk.
@@ -96,14 +109,49 @@ fn host(dice: &mut Dice, is_router: bool) -> HostPlan {
         delayed_ack: Duration::from_millis(dice.spread(1, 500)),
         window_scaling: !dice.chance(15),
         timestamps: !dice.chance(25),
+        sack: !dice.chance(20),
+        pacing: !dice.chance(25),
         congestion: dice.pick(Congestion::ALL, defaults.congestion),
         ecn: dice.pick(&[EcnMode::Off, EcnMode::Accept, EcnMode::Request], defaults.ecn),
-        // A cookie keeps nothing: an acknowledgment that is lost is not asked for, and a copy that comes late opens a
-        // connection that nobody has begun. The judge could excuse both only by excusing too much.
-        syn_cookies: SynCookieMode::Off,
+        syn_cookies: dice.pick(
+            &[SynCookieMode::Off, SynCookieMode::WhenFull, SynCookieMode::WhenFull, SynCookieMode::Always],
+            defaults.syn_cookies,
+        ),
         ..defaults
     };
-    HostPlan { tcp, is_router }
+    HostPlan { tcp, is_router, offload: offload(dice, is_router) }
+}
+
+/// What the devices of half of all hosts do. A router's hand on what they get, segment by segment.
+fn offload(dice: &mut Dice, is_router: bool) -> OffloadPlan {
+    if is_router || dice.chance(50) {
+        return OffloadPlan::default();
+    }
+    OffloadPlan {
+        segmentation: dice.chance(75).then(|| dice.pick(&[8_000, 32_000, 65_535], 65_535)),
+        moderation: dice
+            .chance(75)
+            .then(|| if dice.chance(40) { Duration::ZERO } else { dice.micros(5, 500) }),
+    }
+}
+
+/// Datagrams beside the conversations of some runs.
+fn datagrams(dice: &mut Dice, leaves: &[usize], cables: &[CablePlan], has_ipv6: bool) -> Vec<DatagramPlan> {
+    let count = if dice.chance(20) { dice.between(1, 3) } else { 0 };
+    // Two flipped bits in the fragments of one datagram can pass its checksum.
+    let corrupts = cables.iter().flat_map(|it| &it.ways).any(|way| !way.corrupt.is_none());
+    let smallest = cables.iter().map(|cable| usize::from(cable.mtu)).min().unwrap_or(576);
+    let largest = if corrupts || dice.chance(60) { smallest - 60 } else { 12_000 };
+    let flow = |_| DatagramPlan {
+        client: dice.pick(leaves, 0),
+        server: dice.pick(leaves, 0),
+        is_ipv6: has_ipv6 && dice.chance(50),
+        at: dice.micros(1, 2_000_000),
+        every: dice.micros(100, 200_000),
+        count: u32::try_from(dice.spread(1, 60)).unwrap_or(1),
+        len: dice.size(8, largest),
+    };
+    (0..count).map(flow).collect()
 }
 
 fn cable(dice: &mut Dice, weather: Weather, ends: [usize; 2], mtu: u16) -> CablePlan {
@@ -119,6 +167,9 @@ fn way(dice: &mut Dice, weather: Weather) -> LinkConfig {
     if dice.chance(50) {
         way.rate = NonZeroU64::new(dice.spread(500_000, 1_000_000_000));
         way.queue = dice.size(8, 1_000);
+        if dice.chance(30) {
+            way.mark_from = Some(dice.size(2, way.queue));
+        }
     }
     if dice.chance(30) {
         way.jitter = way.delay / u32::try_from(dice.between(1, 10)).unwrap_or(1);

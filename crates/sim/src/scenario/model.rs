@@ -40,6 +40,8 @@ pub struct Scenario {
     pub conversations: Vec<ConversationPlan>,
     /// What happens to cables on the way.
     pub changes: Vec<Change>,
+    /// Who sends datagrams to whom, and has them sent back.
+    pub datagrams: Vec<DatagramPlan>,
     /// Which hosts lose all their memory on the way.
     pub restarts: Vec<Restart>,
 }
@@ -51,6 +53,37 @@ pub struct HostPlan {
     pub tcp: TcpConfig,
     /// Whether it is a router. A host that is none sends everything beyond its cable to the router there.
     pub is_router: bool,
+    /// What its devices do.
+    pub offload: OffloadPlan,
+}
+
+/// What the devices of a host take off its stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OffloadPlan {
+    /// The largest super-segment that they cut, in bytes of IP packet; they finish checksums then, too. `None`: neither.
+    pub segmentation: Option<u32>,
+    /// How long they collect frames before they hand them over, those that follow on each other joined. `None`: each
+    /// frame by itself, when it comes.
+    pub moderation: Option<Duration>,
+}
+
+/// Datagrams that are sent back: a flow of UDP beside the conversations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatagramPlan {
+    /// Who sends them.
+    pub client: usize,
+    /// Who sends them back.
+    pub server: usize,
+    /// Over which family.
+    pub is_ipv6: bool,
+    /// When the first is sent, after the beginning.
+    pub at: Duration,
+    /// Between two.
+    pub every: Duration,
+    /// How many.
+    pub count: u32,
+    /// Bytes in each; at least eight.
+    pub len: usize,
 }
 
 /// One cable between two hosts.
@@ -136,7 +169,8 @@ pub struct Change {
 impl Scenario {
     /// The smallest: two hosts, a cable that does the same both ways, and one conversation over IPv4.
     pub fn pair(seed: u64, weather: Weather, way: LinkConfig, client_plan: Plan, server_plan: Plan) -> Self {
-        let host = || HostPlan { tcp: TcpConfig::default(), is_router: false };
+        let host =
+            || HostPlan { tcp: TcpConfig::default(), is_router: false, offload: OffloadPlan::default() };
         let (port, options) = (80, SocketOptions::default());
         Self {
             seed,
@@ -168,6 +202,7 @@ impl Scenario {
                 server_plan,
             }],
             changes: Vec::new(),
+            datagrams: Vec::new(),
             restarts: Vec::new(),
         }
     }

@@ -1,8 +1,11 @@
 //! One host of a world: a stack and its place on the cables.
 
+use core::time::Duration;
+
 use netloom_base::{DeviceCaps, Instant, InterfaceId, Medium, Rng};
 use netloom_stack::internet::{AddressError, Route, RouteError};
 use netloom_stack::link::AddressDetection;
+use netloom_stack::transport::UdpSocketId;
 use netloom_stack::{Cidr, EthernetAddress, HeadBuf, InterfaceSetup, Stack, StackConfig};
 use netloom_wire::CidrError;
 
@@ -15,6 +18,10 @@ pub(super) struct Host {
     pub(super) head: HeadBuf,
     /// For each interface the cable and which of its ends this is.
     pub(super) ports: Vec<(usize, usize)>,
+    /// How long its devices collect frames; `None`: they do not.
+    pub(super) moderation: Option<Duration>,
+    /// The socket that sends datagrams back.
+    pub(super) echo: Option<UdpSocketId>,
     /// Whether something was done to it after which it may have frames or events.
     pub(super) is_touched: bool,
 }
@@ -57,6 +64,8 @@ impl Host {
             stack: Stack::new(config, rng.fork()),
             head: HeadBuf::new(),
             ports: Vec::new(),
+            moderation: plan.offload.moderation,
+            echo: None,
             is_touched: true,
         };
         for (cable, plan) in scenario.cables.iter().enumerate() {
@@ -77,11 +86,17 @@ impl Host {
         cable: usize,
         side: usize,
     ) -> Result<(), SetupError> {
+        let offload = scenario.hosts.get(number).map(|host| host.offload).unwrap_or_default();
         let CablePlan { medium, mtu, ends, ways: _ } =
             scenario.cables.get(cable).ok_or(SetupError::TooMany)?;
         let byte = |number: usize| u8::try_from(number).map_err(|_| SetupError::TooMany);
         let interface = self.stack.add_interface(InterfaceSetup {
-            caps: DeviceCaps::plain(*medium, *mtu),
+            caps: DeviceCaps {
+                transmit_checksum: offload.segmentation.is_some(),
+                tcp4_segmentation: offload.segmentation,
+                tcp6_segmentation: offload.segmentation,
+                ..DeviceCaps::plain(*medium, *mtu)
+            },
             link_address: EthernetAddress([2, 0, 0, 0, byte(cable)?, byte(number)?]),
         });
         self.ports.push((cable, side));
@@ -124,4 +139,15 @@ pub(super) struct Cable {
     pub(super) ways: [netloom_impair::Link; 2],
     /// Numbers of both ends in the capture.
     pub(super) captured_as: [u32; 2],
+}
+
+impl Cable {
+    /// When the device at the end of each way hands over what has arrived there.
+    pub(super) fn due(&self, hosts: &[Host]) -> [Option<Instant>; 2] {
+        let due = |way: usize| {
+            let moderation = hosts.get(self.hosts[1 - way]).and_then(|host| host.moderation);
+            self.ways[way].poll_timeout().map(|first| first + moderation.unwrap_or_default())
+        };
+        [due(0), due(1)]
+    }
 }

@@ -1,0 +1,132 @@
+//! How conversations begin.
+
+use core::net::SocketAddr;
+
+use netloom_base::Instant;
+use netloom_stack::transport::{Accepted, TcpBind};
+
+use super::{Due, World, failure, own_port};
+use crate::conversation::end::End;
+use crate::conversation::{Conversation, Side};
+use crate::failure::{Failure, FailureKind};
+use crate::pattern::Stream;
+use crate::scenario::{ListenerPlan, Opening};
+
+impl World<'_> {
+    pub(super) fn set_up_conversations(&mut self) -> Result<(), Failure> {
+        for (number, plan) in self.scenario.conversations.iter().enumerate() {
+            let (up, down) = (Stream::new(2 * number), Stream::new(2 * number + 1));
+            let target = self.address_of(plan, plan.server)?;
+            let listens =
+                |listener: &ListenerPlan| listener.host == plan.server && listener.port == plan.port;
+            let (port, is_awaited) = match plan.opening {
+                Opening::Listener => (plan.port, self.scenario.listeners.iter().any(listens)),
+                Opening::Simultaneous => (own_port(number, Side::Server), true),
+            };
+            self.conversations.push(Conversation {
+                client: End::new(plan.client, plan.client_plan.clone(), up, down),
+                server: End::new(plan.server, plan.server_plan.clone(), down, up),
+                target: SocketAddr::new(target, port),
+                is_awaited,
+            });
+            self.agenda.insert((Instant::ZERO + plan.at, Due::Connect(number)));
+        }
+        for (number, change) in self.scenario.changes.iter().enumerate() {
+            self.agenda.insert((Instant::ZERO + change.at, Due::Change(number)));
+        }
+        for (number, restart) in self.scenario.restarts.iter().enumerate() {
+            self.agenda.insert((Instant::ZERO + restart.at, Due::Restart(number)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn connect(&mut self, number: usize) -> Result<(), Failure> {
+        let was_open = self.is_any_open();
+        self.note_progress(was_open);
+        let Some(plan) = self.scenario.conversations.get(number) else { return Ok(()) };
+        let Some(target) = self.conversations.get(number).map(|it| it.target) else { return Ok(()) };
+        match plan.opening {
+            Opening::Listener => {
+                if let Some(local) = self.open(number, Side::Client, 0, target)? {
+                    self.expected.insert((local, target), number);
+                }
+            }
+            Opening::Simultaneous => {
+                let port = own_port(number, Side::Client);
+                let client = SocketAddr::new(self.address_of(plan, plan.client)?, port);
+                self.open(number, Side::Client, port, target)?;
+                self.open(number, Side::Server, target.port(), client)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets an end connect to `target`, from `port` or any; the local address.
+    fn open(
+        &mut self,
+        number: usize,
+        side: Side,
+        port: u16,
+        target: SocketAddr,
+    ) -> Result<Option<SocketAddr>, Failure> {
+        let (Some(plan), Some(conversation)) =
+            (self.scenario.conversations.get(number), self.conversations.get_mut(number))
+        else {
+            return Ok(None);
+        };
+        let (end, _) = conversation.ends(side);
+        let Some(host) = self.hosts.get_mut(end.host) else { return Ok(None) };
+        host.is_touched = true;
+        let mut tcp = host.stack.tcp();
+        let socket = tcp
+            .connect(self.now, TcpBind { address: None, port }, target, &plan.options)
+            .map_err(|error| failure(self.now, FailureKind::NoConnection(error)))?;
+        end.begin(self.now, socket);
+        self.sockets.insert((end.host, socket), (number, side));
+        self.called.push_back((number, side));
+        Ok(tcp.local_addr(socket))
+    }
+
+    /// Accepts what waits at a listener: all of it, or one if its application is slow.
+    pub(super) fn accept(&mut self, number: usize) -> Result<(), Failure> {
+        let (Some(plan), Some(&Some(listener))) =
+            (self.scenario.listeners.get(number), self.listeners.get(number))
+        else {
+            return Ok(());
+        };
+        if self.busy_until.get(number).is_some_and(|until| *until > self.now) {
+            return Ok(());
+        }
+        loop {
+            let Some(host) = self.hosts.get_mut(plan.host) else { return Ok(()) };
+            let Some(Accepted { id, remote, local }) = host.stack.tcp().accept(listener) else {
+                return Ok(());
+            };
+            host.is_touched = true;
+            let known = self.expected.remove(&(remote, local));
+            let may_be_ghost = host.stack.tcp().counters().syn_cookies_sent.get() > 0;
+            let Some(conversation) = known else {
+                // A late copy of a segment that brings a cookie back opens the connection again: that is what they cost.
+                if may_be_ghost {
+                    host.stack.tcp().abort(self.now, id);
+                    continue;
+                }
+                return Err(self.failure(FailureKind::UnknownPeer { host: plan.host, remote }));
+            };
+            self.sockets.insert((plan.host, id), (conversation, Side::Server));
+            if let Some(talk) = self.conversations.get_mut(conversation) {
+                talk.server.begin(self.now, id);
+            }
+            self.note_progress(true);
+            self.called.push_back((conversation, Side::Server));
+            if !plan.accept_every.is_zero() {
+                let until = self.now + plan.accept_every;
+                self.agenda.insert((until, Due::Accept(number)));
+                if let Some(busy_until) = self.busy_until.get_mut(number) {
+                    *busy_until = until;
+                }
+                return Ok(());
+            }
+        }
+    }
+}
