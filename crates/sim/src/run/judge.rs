@@ -299,13 +299,13 @@ const NONSENSE: &[DropReason] = &[
     DropReason::TcpMalformed,
 ];
 
-/// Causes that need a loss, or something that looks like one.
+/// Causes that need a loss, or something that looks like one. A loss probe needs none: an acknowledgment that is held
+/// back for a second full segment is overdue to it (RFC 8985 7.2 allows for that only behind a single segment).
 const NEEDS_LOSS: &[RetransmitCause] = &[
     RetransmitCause::SynTimeout,
     RetransmitCause::Timeout,
     RetransmitCause::FastRetransmit,
     RetransmitCause::Rack,
-    RetransmitCause::LossProbe,
     RetransmitCause::PartialAck,
 ];
 
