@@ -8,11 +8,11 @@ mod udp;
 pub use ports::{EphemeralPorts, PortRange, PortsExhausted};
 pub use tcp::{
     Accepted, ChallengeCause, Congestion, ConnectError, EcnMode, EndReason, FourTuple, InvalidTransition,
-    Keepalive, ListenError, ListenOptions, NoSuchSocket, Origin, PathAdvice, PayloadRef, ProbeCause,
-    RecoveryPhase, Recv, RecvError, ResetCause, RetransmitCause, RtoCause, SegmentPlan, SendBlockedBy,
-    SendError, SocketOptions, SynCookieMode, Tcp, TcpBind, TcpConfig, TcpCounters, TcpError, TcpEvent,
-    TcpInfo, TcpInput, TcpListenerId, TcpListenerInfo, TcpSocketId, TcpState, TcpUsage, TxSegmentation,
-    UnknownCongestion, next_state,
+    Keepalive, ListenError, ListenOptions, NoSuchSocket, Origin, PathAdvice, PathMtuSearch, PayloadRef,
+    ProbeCause, RecoveryPhase, Recv, RecvError, ResetCause, RetransmitCause, RtoCause, SegmentPlan,
+    SendBlockedBy, SendError, SocketOptions, SynCookieMode, Tcp, TcpBind, TcpConfig, TcpCounters, TcpError,
+    TcpEvent, TcpInfo, TcpInput, TcpListenerId, TcpListenerInfo, TcpSocketId, TcpState, TcpUsage,
+    TxSegmentation, UnknownCongestion, next_state,
 };
 pub use udp::{
     Udp, UdpBind, UdpBindError, UdpConfig, UdpConnectError, UdpCounters, UdpEvent, UdpGroupChange,

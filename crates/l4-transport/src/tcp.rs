@@ -55,6 +55,8 @@ mod negotiation;
 mod output;
 mod pacing;
 mod passive;
+mod path_mtu;
+mod path_search;
 mod prr;
 mod rack;
 mod reason;
@@ -95,6 +97,7 @@ pub use error::{ConnectError, ListenError, NoSuchSocket, RecvError, SendError, T
 pub use id::{Accepted, PathAdvice, Recv, TcpEvent, TcpListenerId, TcpSocketId};
 pub use info::{TcpInfo, TcpListenerInfo, TcpUsage};
 pub use layer::Tcp;
+pub use path_search::PathMtuSearch;
 pub use reason::{
     ChallengeCause, EndReason, ProbeCause, ResetCause, RetransmitCause, RtoCause, SendBlockedBy,
 };

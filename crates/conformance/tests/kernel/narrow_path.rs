@@ -16,7 +16,7 @@ use netloom::{Cidr, Net};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::gettid;
 
-use crate::lab::{self, Setup, exchange, from_kernel, ip, pattern, read_all, write_and_finish};
+use crate::lab::{self, Setup, exchange, from_kernel, ip, pattern, read_all, to_kernel, write_and_finish};
 
 /// What each end sends to the other, in each role.
 const LEN: usize = 10_000_000;
@@ -227,6 +227,36 @@ fn the_kernel_finds_its_way_to_us_through_a_black_hole() {
                     assert!(received == bytes);
                 });
             });
+        }
+    });
+}
+
+#[test]
+fn we_find_our_way_to_the_kernel_through_a_black_hole() {
+    // [4821-01] [4821-10]
+    std::thread::scope(|scope| {
+        for family in lab::FAMILIES {
+            for kind in [Medium::Ethernet, Medium::Ip] {
+                scope.spawn(move || {
+                    let faults = "out:mtu=1400".parse().expect("faults");
+                    let setup = Setup { kind, mtu: 1500, faults: Some(faults) };
+                    lab::run_here(&setup, &async |net: Net| {
+                        for is_client in [true, false] {
+                            let (mut theirs, ours) = if is_client {
+                                to_kernel(&net, family).await
+                            } else {
+                                from_kernel(&net, family).await
+                            };
+                            let bytes = pattern(INTO_BLACK_HOLE, 6);
+                            let ((), received) =
+                                tokio::join!(write_and_finish(ours, &bytes), read_all(&mut theirs));
+                            assert!(received == bytes);
+                        }
+                        let found = net.inspect(|stack| stack.tcp().counters().black_holes.get());
+                        assert_eq!(found, 2, "each connection finds it once");
+                    });
+                });
+            }
         }
     });
 }

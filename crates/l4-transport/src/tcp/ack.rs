@@ -136,6 +136,7 @@ impl Connection {
         }
         self.update_pace(cx.config);
         if has_advanced {
+            self.follow_path_search(cx);
             self.follow_progress(cx, restarts_timer);
         }
     }

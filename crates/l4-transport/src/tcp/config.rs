@@ -60,6 +60,12 @@ pub struct TcpConfig {
     pub timestamps: bool,
     /// Whether SACK is offered and accepted (RFC 2018), with duplicates reported as RFC 2883 has it.
     pub sack: bool,
+    /// Whether a path that swallows large packets is noticed, and larger packets are tried from time to time (RFC 4821).
+    /// Without it, only routers say what a path takes.
+    pub mtu_probing: bool,
+    /// The packet, in bytes, that is taken to pass everywhere: where large ones vanish it is tried first (BASE_PLPMTU of
+    /// RFC 8899 5.1.2). At least what every host takes is used. [8899-01] [4821-11]
+    pub base_path_mtu: u16,
     /// Whether connections use explicit congestion notification (RFC 3168).
     pub ecn: EcnMode,
     /// How often a SYN or SYN-ACK is sent again. 7 make 183 seconds; RFC 9293 3.8.3 asks for three minutes.
@@ -109,6 +115,8 @@ impl Default for TcpConfig {
             window_scaling: true,
             timestamps: true,
             sack: true,
+            mtu_probing: true,
+            base_path_mtu: 1200,
             ecn: EcnMode::Accept,
             syn_retries: 7,
             retries1: 3,

@@ -258,6 +258,16 @@ impl CongestionControl {
         }
     }
 
+    /// Where slow start ended before the last reduction, while that can be taken back.
+    pub(super) fn ssthresh_before_reduction(&self) -> Option<u32> {
+        self.prior.as_ref().map(|prior| prior.window.ssthresh)
+    }
+
+    /// Slow start goes on up to `ssthresh` at least: what reduced it was no congestion.
+    pub(super) fn raise_ssthresh(&mut self, ssthresh: u32) {
+        self.window.ssthresh = self.window.ssthresh.max(ssthresh);
+    }
+
     /// Bytes that may be in flight.
     pub(super) const fn window(&self) -> u32 {
         self.window.cwnd

@@ -18,6 +18,7 @@ use super::loss_probe::LossProbe;
 use super::memory::Memory;
 use super::negotiation::{Negotiated, effective_mss};
 use super::pacing::{PacedWindow, Pacer};
+use super::path_search::PathSearch;
 use super::rack::Rack;
 use super::reason::{ChallengeCause, EndReason, ResetCause, SendBlockedBy};
 use super::receiver::{AckDue, Receiver};
@@ -192,6 +193,8 @@ pub(super) struct Connection {
     pub(super) negotiated: Negotiated,
     pub(super) mtu: u16,
     pub(super) peer_mss: u16,
+    /// Exists once the path takes less than the interface.
+    pub(super) path_search: Option<Box<PathSearch>>,
     pub(super) ts_offset: u32,
     pub(super) sender: Sender,
     pub(super) receiver: Receiver,
@@ -263,6 +266,7 @@ impl Connection {
             negotiated,
             mtu,
             peer_mss: u16::MAX,
+            path_search: None,
             ts_offset,
             sender: Sender::new(iss, send_limit, options.send_buffer.is_some(), mss),
             receiver: Receiver::new(receive_limit, options.receive_buffer.is_some(), advertised_mss),
@@ -320,6 +324,7 @@ impl Connection {
         self.end_reason = Some(reason);
         self.timers.clear_all();
         self.sender.release();
+        self.path_search = None;
         self.receiver.ranges.clear();
         self.dues = Dues { reset: self.dues.reset, ..Dues::default() };
         self.notices.add(Notices::CLOSED);

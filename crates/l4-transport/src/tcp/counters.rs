@@ -67,6 +67,10 @@ pub struct TcpCounters {
     pub spurious_recoveries: Counter,
     /// Retransmission timeouts that were for nothing, and undone (RFC 5682).
     pub spurious_timeouts: Counter,
+    /// Black holes found: large packets vanished, and the path MTU was taken for smaller (RFC 4821 7.7).
+    pub black_holes: Counter,
+    /// Times that a probe found that the path takes larger packets than were sent (RFC 4821 7.6.1).
+    pub path_mtu_raised: Counter,
     retransmits: Tally<{ RetransmitCause::ALL.len() }>,
     timeouts: Tally<{ RtoCause::ALL.len() }>,
     probes: Tally<{ ProbeCause::ALL.len() }>,

@@ -4,21 +4,19 @@
 //! does not see the traffic cannot guess that. Even then it ends a connection only before it is established.
 
 use netloom_base::Instant;
-use netloom_wire::{IcmpError, IcmpErrorKind, Protocol, SeqNumber, every_hosts_mtu};
+use netloom_wire::{IcmpError, IcmpErrorKind, Protocol, SeqNumber};
 use tracing::debug;
 
 use super::connection::{Connection, Context, Notices};
 use super::error::TcpError;
 use super::layer::{Slot, Tcp};
+use super::path_search::RAISE_INTERVAL;
 use super::reason::{EndReason, RetransmitCause};
 use super::state::{Input, State};
 use super::tuple::FourTuple;
 
 /// MTUs that links have (RFC 1191 7.1), for routers that do not tell theirs.
 const PLATEAUS: [u16; 8] = [32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 576];
-
-/// The least MTU that an error can talk us down to, where the version of IP does not ask for more: Linux's, too.
-const LEAST_MTU: u16 = 552;
 
 /// What an error means to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +65,7 @@ impl Tcp {
             self.with_connection(now, id, |connection, cx| {
                 if connection.is_in_flight(sequence) {
                     debug!(%tuple, kind = ?error.kind, reporter = %error.reporter, "ICMP error");
-                    connection.on_icmp(cx, meaning(error.kind));
+                    connection.on_icmp(cx, meaning(error.kind), sequence);
                 }
             });
         }
@@ -75,7 +73,7 @@ impl Tcp {
 }
 
 impl Connection {
-    fn on_icmp(&mut self, cx: &mut Context<'_>, meaning: Meaning) {
+    fn on_icmp(&mut self, cx: &mut Context<'_>, meaning: Meaning, sequence: SeqNumber) {
         match meaning {
             Meaning::Hard(error) => {
                 self.soft_error = Some(error);
@@ -90,25 +88,27 @@ impl Connection {
                 self.soft_error = Some(error);
                 self.notices.add(Notices::REPORT);
             }
-            Meaning::TooBig(mtu) => self.on_packet_too_big(cx, mtu),
+            Meaning::TooBig(mtu) => self.on_packet_too_big(cx, mtu, sequence),
         }
     }
 
     /// Segments become smaller, and what is in flight is sent again at once: it was not congestion (RFC 1191 6.4).
     /// Path MTU discovery is always on, so PAWS never meets a datagram of ours that was reassembled wrongly. [7323-45]
-    fn on_packet_too_big(&mut self, cx: &Context<'_>, mtu: Option<u16>) {
-        let least = every_hosts_mtu(self.tuple.remote_address);
-        let least = if least > LEAST_MTU && least < 1280 { LEAST_MTU } else { least };
+    fn on_packet_too_big(&mut self, cx: &Context<'_>, mtu: Option<u16>, sequence: SeqNumber) {
+        let least = self.least_mtu();
         let told = mtu.filter(|&mtu| mtu > 0);
         let mtu = told
             .or_else(|| PLATEAUS.into_iter().find(|&plateau| plateau < self.mtu))
             .unwrap_or(least)
             .max(least);
+        if self.is_probe_too_big(cx.now, sequence, told) {
+            return;
+        }
         if mtu >= self.mtu {
             return;
         }
-        self.mtu = mtu;
-        self.update_mss();
+        // [1191-02] [8201-02]: no attempt to send more for ten minutes.
+        self.lower_mtu(mtu, cx.now + RAISE_INTERVAL);
         if self.state.is_synchronized() && self.sender.is_outstanding() {
             // What fitted before may be on its way; what is larger now was dropped.
             let smss = self.sender.mss;

@@ -11,6 +11,7 @@ use super::connection::{Connection, Origin, Owner};
 use super::error::TcpError;
 use super::id::{TcpListenerId, TcpSocketId};
 use super::layer::Tcp;
+use super::path_search::PathMtuSearch;
 use super::reason::{EndReason, SendBlockedBy};
 use super::recovery::RecoveryPhase;
 use super::state::State;
@@ -61,6 +62,8 @@ pub struct TcpInfo {
     pub mss: u32,
     /// Largest packet that the path takes.
     pub path_mtu: u16,
+    /// Whether larger ones are tried, and when (RFC 4821); `None`: it takes what the interface takes.
+    pub path_mtu_search: Option<PathMtuSearch>,
     /// The window that the peer offers.
     pub snd_wnd: u32,
     /// The window that is offered to the peer.
@@ -233,6 +236,7 @@ impl Connection {
             duplicate_acks: self.recovery.duplicate_acks,
             mss: self.sender.mss,
             path_mtu: self.mtu,
+            path_mtu_search: self.mtu_search(),
             snd_wnd: self.sender.snd_wnd,
             rcv_wnd: self.receiver.window(),
             window_scales: (self.negotiated.snd_shift, self.negotiated.rcv_shift),

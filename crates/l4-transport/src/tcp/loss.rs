@@ -200,7 +200,7 @@ impl Connection {
             }
         }
         let scan = self.detect_losses(cx.now);
-        if scan.lost_len > 0 {
+        if scan.lost_len > 0 && !self.excuse_lost_probe(cx) {
             self.enter_recovery(cx, news);
         } else if news.has_advanced || (self.rack.has_seen_reordering() && news.delivery.len > 0) {
             self.grow(cx.now, news);
@@ -394,7 +394,7 @@ impl Connection {
     pub(super) fn on_reorder_timeout(&mut self, cx: &mut Context<'_>) {
         let flight_before = self.sender.flight_len();
         let scan = self.detect_losses(cx.now);
-        if scan.lost_len == 0 {
+        if scan.lost_len == 0 || self.excuse_lost_probe(cx) {
             return;
         }
         let news = News {

@@ -40,6 +40,11 @@ pub(super) fn mss_of_mtu(mtu: u16, remote: IpAddr) -> u16 {
     mtu.saturating_sub(ip_header_len(remote)).saturating_sub(FIXED_HEADER_LEN).max(LEAST_MSS)
 }
 
+/// The packet, in bytes, that holds `mss` bytes of text from or to `remote`, IP and TCP options not counted.
+pub(super) fn mtu_of_mss(mss: u16, remote: IpAddr) -> u16 {
+    mss.saturating_add(FIXED_HEADER_LEN).saturating_add(ip_header_len(remote))
+}
+
 /// What a peer takes that says nothing: 536 or 1220 bytes. [9293 MUST-15]
 fn default_mss(remote: IpAddr) -> u16 {
     mss_of_mtu(every_hosts_mtu(remote), remote)

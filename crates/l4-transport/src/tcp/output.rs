@@ -44,12 +44,14 @@ enum Kind {
     WindowProbe,
     /// To ask for an acknowledgment that is overdue (RFC 8985 7.3).
     LossProbe,
+    /// The stream, in a larger packet than the path is known to take (RFC 4821 7.5).
+    MtuProbe,
 }
 
 impl Decision {
-    /// Whether it waits for its time: text does, probes do not.
+    /// Whether it waits for its time: what is of the stream does, what asks for a sign does not.
     fn is_paced(&self) -> bool {
-        self.kind == Kind::Data && self.len > 0
+        matches!(self.kind, Kind::Data | Kind::MtuProbe) && self.len > 0
     }
 }
 
@@ -170,7 +172,7 @@ impl Connection {
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Option<Draft> {
         self.restart_after_idle(cx.now);
         let pace = self.pacer.poll(cx.now, self.sender.mss);
-        match self.decide(cx.config, pace.unwrap_or(u32::MAX)) {
+        match self.decide(cx, pace.unwrap_or(u32::MAX)) {
             Ok(decision) => {
                 if decision.is_paced()
                     && let Err(at) = pace
@@ -229,7 +231,8 @@ impl Connection {
     }
 
     /// What to send now, at most `allowed` bytes, or why nothing.
-    fn decide(&self, config: &TcpConfig, allowed: u32) -> Result<Decision, SendBlockedBy> {
+    fn decide(&self, cx: &Context<'_>, allowed: u32) -> Result<Decision, SendBlockedBy> {
+        let config = cx.config;
         if self.dues.window_probe
             && let Some(probe) = self.decide_probe()
         {
@@ -245,7 +248,20 @@ impl Connection {
         {
             return Ok(again);
         }
+        if let Some(len) = self.mtu_probe_len(cx) {
+            return self.decide_mtu_probe(len);
+        }
         self.decide_new(config, allowed)
+    }
+
+    /// A larger packet of what is new, of `len` bytes. It waits for a window to fit into, and the rest behind it.
+    /// [4821-03]
+    fn decide_mtu_probe(&self, len: u32) -> Result<Decision, SendBlockedBy> {
+        let room = self.congestion_window().saturating_sub(self.sender.flight_len());
+        if room < len || self.ecn.is_paused {
+            return Err(SendBlockedBy::CongestionWindow);
+        }
+        Ok(Decision { start: self.sender.snd_nxt, len, fin: false, cause: None, kind: Kind::MtuProbe })
     }
 
     /// One byte, or the FIN, into a window that is shut; what the window takes, if it is only too small. It is sent
@@ -388,7 +404,7 @@ impl Connection {
         } else {
             self.sender.repeat(cx.now, end);
         }
-        if len % mss != 0 {
+        if len % mss != 0 && kind != Kind::MtuProbe {
             self.sender.small_end = self.sender.small_end.later_of(end);
         }
         self.record(cx.now, decision, old_nxt);
@@ -399,6 +415,11 @@ impl Connection {
         self.rearm_send_timers(cx.now);
         match kind {
             Kind::Data => self.schedule_loss_probe(cx.now),
+            Kind::MtuProbe => {
+                self.note_mtu_probe_sent(cx.now, start, end);
+                self.count_probe(cx, ProbeCause::PathMtu);
+                self.schedule_loss_probe(cx.now);
+            }
             Kind::WindowProbe => {
                 self.dues.window_probe = false;
                 let is_shut = self.sender.snd_wnd == 0;
@@ -414,10 +435,11 @@ impl Connection {
             }
         }
         let mut header = self.data_header(cx, decision);
-        let is_new = len > 0 && cause.is_none() && kind == Kind::Data;
+        let is_new = cause.is_none() && decision.is_paced();
         let is_ect = is_new && self.mark_capable(&mut header);
         self.note_ack_sent(cx.now, len > 0);
-        let part_len = if len > mss { u16::try_from(mss).ok().and_then(NonZeroU16::new) } else { None };
+        let is_cut = len > mss && kind != Kind::MtuProbe;
+        let part_len = if is_cut { u16::try_from(mss).ok().and_then(NonZeroU16::new) } else { None };
         Draft { header, text: Text { offset: self.sender.offset_of(start), len }, part_len, is_ect }
     }
 
@@ -431,14 +453,17 @@ impl Connection {
         if start.before(old_end) {
             match kind {
                 Kind::WindowProbe => scoreboard.on_probed(start, old_end),
-                Kind::Data | Kind::LossProbe => scoreboard.on_sent_again(now, start, old_end),
+                Kind::Data | Kind::LossProbe | Kind::MtuProbe => {
+                    scoreboard.on_sent_again(now, start, old_end);
+                }
             }
+            self.note_sent_again(start, old_end);
         }
         if old_nxt.before(end) {
-            scoreboard.on_sent(now, old_nxt, end);
+            self.sender.scoreboard.on_sent(now, old_nxt, end);
         }
         match kind {
-            Kind::Data => {
+            Kind::Data | Kind::MtuProbe => {
                 self.recovery.is_forced = false;
                 self.pacer.on_sent(now, len);
                 self.recovery.on_sent(end.0.wrapping_sub(start.0), cause.is_none(), is_disordered);

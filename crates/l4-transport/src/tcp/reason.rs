@@ -53,6 +53,8 @@ reasons! {
         PartialAck = "partial_ack",
         /// The path takes only smaller packets (RFC 1191 6.4).
         PathMtu = "path_mtu",
+        /// A probe of the path MTU was too large for it: its text goes again in smaller segments (RFC 4821 7.6.2).
+        MtuProbe = "mtu_probe",
         /// A probe of a window that is shut, with a byte that was sent before (RFC 9293 3.8.6.1).
         WindowProbe = "window_probe",
         /// The window opened again, and what was sent into the shut one was not taken.
@@ -147,6 +149,8 @@ reasons! {
         Idle = "idle",
         /// An acknowledgment is overdue (RFC 8985 7).
         Tail = "tail",
+        /// Whether the path takes larger packets: of the path rather than of the peer (RFC 4821 7.5).
+        PathMtu = "path_mtu",
     }
 }
 

@@ -31,6 +31,8 @@ use netloom_wire::{SackBlocks, SeqNumber};
 
 use super::reason::RetransmitCause;
 
+mod ranges;
+
 /// What became of a segment's last transmission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -538,13 +540,6 @@ impl Scoreboard {
             run.end = segment.end;
         }
         Some(run)
-    }
-
-    /// The last part of at most `smss` bytes of what was sent.
-    pub(super) fn last_part(&self, smss: u32) -> Option<(SeqNumber, SeqNumber)> {
-        let last = self.segments.back()?;
-        let parts_before = last.len().saturating_sub(1) / smss;
-        Some((last.start + parts_before * smss, last.end))
     }
 
     /// Bytes of memory that the queues take.

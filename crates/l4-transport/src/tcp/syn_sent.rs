@@ -79,6 +79,7 @@ impl Connection {
         let ecn = self.is_ecn_granted(cx.config, segment);
         self.negotiated = Negotiated { ecn, ..negotiate(cx.config, self.receiver.limit(), options) };
         self.peer_mss = peer_mss(options, self.tuple.remote_address);
+        self.note_interface_mtu(cx.now, segment.mtu);
         self.sender.shift = self.negotiated.snd_shift;
         self.receiver.synchronize(segment.header.sequence, self.negotiated.rcv_shift, self.negotiated.sack);
         if let Some(theirs) = options.timestamps

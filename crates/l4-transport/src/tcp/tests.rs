@@ -18,6 +18,7 @@ mod listening;
 mod loss;
 mod options;
 mod pair;
+mod path_mtu;
 mod rack;
 mod reductions;
 mod robustness;

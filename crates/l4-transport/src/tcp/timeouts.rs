@@ -56,6 +56,7 @@ impl Connection {
         self.note_retries(cx.config, self.attempts.timeout);
         // [6298-13] [6298-14] [6298-15] [9293 MUST-19]
         self.lose_on_timeout(cx, is_first);
+        self.suspect_black_hole(cx, self.attempts.timeout);
         self.rtt.back_off();
         self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());
         self.membership.wants_output = true;
@@ -166,6 +167,7 @@ impl Connection {
             self.sender.ring.release_if_empty();
             self.sender.scoreboard.release_if_empty();
             self.recovery.release();
+            self.release_path_search();
             self.receiver.ring.release_if_empty();
         }
     }

@@ -26,7 +26,7 @@ fn options() -> TcpOptions {
 fn inject(lab: &mut Lab, codepoint: u8, header: &TcpHeader, text: &[u8]) -> Result<(), DropReason> {
     let bytes = bytes_of(lab.remote, lab.local, header, text);
     let ends = (lab.remote, lab.local);
-    deliver_marked(&mut lab.tcp, lab.now, ends, codepoint, &bytes, RxMeta::default())
+    deliver_marked(&mut lab.tcp, lab.now, ends, (codepoint, 1500), &bytes, RxMeta::default())
 }
 
 /// A connection that a peer with these SYN flags began.

@@ -16,6 +16,11 @@ fn report(lab: &mut Lab, kind: IcmpErrorKind, sequence: u32) {
     lab.tcp.handle_icmp(lab.now, &error);
 }
 
+/// A router says about it that the path takes `mtu` bytes.
+pub(super) fn report_too_big(lab: &mut Lab, mtu: u16, sequence: u32) {
+    report(lab, IcmpErrorKind::PacketTooBig { mtu: Some(mtu) }, sequence);
+}
+
 const SOFT: [IcmpErrorKind; 6] = [
     IcmpErrorKind::NetworkUnreachable,
     IcmpErrorKind::HostUnreachable,

@@ -89,15 +89,15 @@ pub(super) fn deliver(
     bytes: &[u8],
     meta: RxMeta,
 ) -> Result<(), DropReason> {
-    deliver_marked(tcp, now, (source, destination), 0, bytes, meta)
+    deliver_marked(tcp, now, (source, destination), (0, 1500), bytes, meta)
 }
 
-/// The same with a traffic class.
+/// The same with a traffic class, over an interface of another MTU.
 pub(super) fn deliver_marked(
     tcp: &mut Tcp,
     now: Instant,
     (source, destination): (IpAddr, IpAddr),
-    traffic_class: u8,
+    (traffic_class, mtu): (u8, u16),
     bytes: &[u8],
     meta: RxMeta,
 ) -> Result<(), DropReason> {
@@ -111,7 +111,7 @@ pub(super) fn deliver_marked(
             protocol: Protocol::TCP,
             hop_limit: 64,
             traffic_class,
-            mtu: 1500,
+            mtu,
             payload: bytes,
             packet: bytes,
             meta,

@@ -20,7 +20,7 @@ fn offsets(flow: Flow, sent: &[Sent]) -> Vec<u32> {
 #[test]
 fn the_timer_backs_off_and_gives_up_at_r2() {
     // [9293 MUST-19, MUST-20, SHLD-11] [6298-11] [6298-13] [6298-14] [6298-15] [1122-T052] [1122-T067] [1122-T070]
-    let mut lab = Lab::plain();
+    let mut lab = Lab::new(TcpConfig { mtu_probing: false, ..plain_config() });
     let flow = in_flight(&mut lab, 1);
     let start = lab.now;
     let mut at = Vec::new();

@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use netloom_base::{DropReason, Instant, InterfaceId, NextHop, PathInfo, Rng, RxChecksum, RxMeta};
+use netloom_wire::ip_header_len;
 
 use super::lab::{Sent, bytes_of, deliver_marked, ms, transmit};
 use crate::tcp::*;
@@ -23,11 +24,23 @@ pub(super) struct Faults {
     pub(super) late: Duration,
     /// Bytes a second that each direction carries, with a queue without end; 0: any number.
     pub(super) rate: u64,
+    /// The largest IP packet that it carries; larger ones vanish.
+    pub(super) path_mtu: u16,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { loss: 0, duplicate: 0, reorder: 0, corrupt: 0, mark: 0, delay: ms(10), late: ms(30), rate: 0 }
+        Self {
+            loss: 0,
+            duplicate: 0,
+            reorder: 0,
+            corrupt: 0,
+            mark: 0,
+            delay: ms(10),
+            late: ms(30),
+            rate: 0,
+            path_mtu: u16::MAX,
+        }
     }
 }
 
@@ -197,6 +210,14 @@ impl Pair {
         }
     }
 
+    /// The same over IPv6.
+    pub(super) fn over_six(mut self) -> Self {
+        for (side, address) in self.sides.iter_mut().zip(["fd00::1", "fd00::2"]) {
+            side.address = address.parse().unwrap();
+        }
+        self
+    }
+
     pub(super) fn path(&self, from: usize) -> PathInfo {
         let next_hop =
             NextHop::Neighbor { interface: InterfaceId::new(0), address: self.sides[1 - from].address };
@@ -245,9 +266,13 @@ impl Pair {
     }
 
     fn carry_packet(&mut self, to: usize, mut bytes: Vec<u8>, meta: RxMeta, traffic_class: u8) {
-        assert!(meta.gso.is_some() || bytes.len() + 20 <= usize::from(self.mtu), "a packet fits its link");
-        let Faults { loss, duplicate, reorder, corrupt, mark, delay, late, rate } = self.faults;
-        if self.chance(loss) {
+        let text_len = bytes.len() - usize::from(bytes[12] >> 4) * 4;
+        let part_len = meta.gso.map_or(text_len, |gso| text_len.min(gso.segment_size.get().into()));
+        let packet_len =
+            bytes.len() - text_len + part_len + usize::from(ip_header_len(self.sides[to].address));
+        assert!(packet_len <= usize::from(self.mtu), "a packet fits its link");
+        let Faults { loss, duplicate, reorder, corrupt, mark, delay, late, rate, path_mtu } = self.faults;
+        if self.chance(loss) || packet_len > usize::from(path_mtu) {
             return;
         }
         let is_marked = traffic_class & 3 != 0 && self.chance(mark);
@@ -306,7 +331,8 @@ impl Pair {
         while let Some(entry) = self.wire.first_entry().filter(|entry| entry.key().0 <= self.now) {
             let (to, bytes, meta, traffic_class) = entry.remove();
             let ends = (self.sides[1 - to].address, self.sides[to].address);
-            let result = deliver_marked(&mut self.sides[to].tcp, self.now, ends, traffic_class, &bytes, meta);
+            let marks = (traffic_class, self.mtu);
+            let result = deliver_marked(&mut self.sides[to].tcp, self.now, ends, marks, &bytes, meta);
             self.drops.extend(result.err());
         }
         for side in &mut self.sides {

@@ -59,6 +59,7 @@ fn world(seed: u64) -> Pair {
         delay: Duration::from_micros(50 + below(40_000)),
         late: ms(1 + below(60)),
         rate: 0,
+        path_mtu: [u16::MAX, u16::MAX, 1400, 600][usize::try_from(below(4)).unwrap()],
     };
     pair.mtu = [1500, 1280, 9000][usize::try_from(below(3)).unwrap()];
     pair
