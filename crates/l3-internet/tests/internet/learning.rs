@@ -47,7 +47,7 @@ both_families! {
     fn a_path_mtu_never_falls_below_the_floor(family) {
         let mut host = Host::tun();
         let (claim, result, mtu) = match family {
-            Family::V4 => (100, Ok(Outcome::Consumed), 576),
+            Family::V4 => (100, Ok(Outcome::Consumed), 552),
             Family::V6 => (1279, Err(DropReason::IcmpUnexpected), 1500),
         };
         assert_eq!(host.input(&too_big(family, 1500, Some(claim))), result);
