@@ -194,6 +194,19 @@ impl LinkLayer {
         self.cache.set_discovery_times(reachable, retransmit);
     }
 
+    /// The question for `target` that [`LinkEvent::SolicitNeighbor`] wanted could not be asked yet. It does not count
+    /// against the number of questions; it comes again after an interval, or by
+    /// [`ask_postponed`](Self::ask_postponed).
+    pub fn postpone(&mut self, target: IpAddr) {
+        self.cache.postpone(&target);
+    }
+
+    /// What kept questions from being asked is over: those that wait to find a neighbour are due now. Poll events then.
+    pub fn ask_postponed(&mut self, now: Instant) {
+        self.cache.ask_postponed(now);
+        self.carry();
+    }
+
     /// Enters a neighbour by hand: it neither ages nor changes. What waits for it is sent.
     ///
     /// # Errors

@@ -153,6 +153,7 @@ impl Internet {
                     if entry.state.is_usable() {
                         // It was ready before; now it may override what neighbours believe.
                         self.advertise_unasked(entry.interface, address);
+                        self.push_event(InternetEvent::TrialPassed { interface: entry.interface });
                     } else {
                         self.announce_ready(entry.interface, address.into());
                     }

@@ -37,6 +37,11 @@ pub enum InternetEvent {
         /// The address.
         address: IpAddr,
     },
+    /// An address that was in use already has passed its trial: solicitations that were postponed can be sent.
+    TrialPassed {
+        /// Where it is.
+        interface: InterfaceId,
+    },
     /// Another host uses the address, so we do not.
     DuplicateAddress {
         /// Where the other was heard.
@@ -139,6 +144,7 @@ const fn payload_len(event: &InternetEvent) -> usize {
         | InternetEvent::JoinGroup { .. }
         | InternetEvent::LeaveGroup { .. }
         | InternetEvent::AddressReady { .. }
+        | InternetEvent::TrialPassed { .. }
         | InternetEvent::DuplicateAddress { .. } => 0,
     }
 }

@@ -49,6 +49,7 @@ pub use config::{InterfaceConfig, InternetConfig};
 pub use counters::InternetCounters;
 pub use event::{InternetEvent, OwnedIcmpError};
 pub use internet::Internet;
+pub use neighbor_discovery::SolicitOutcome;
 pub use packet::{Arrival, Forward, Input, InternetOutput, IpSend, NoRoute, SendError};
 pub use rate_limit::TokenBucket;
 pub use reassembly::{

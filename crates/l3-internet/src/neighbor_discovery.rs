@@ -24,35 +24,59 @@ use crate::input::Received;
 use crate::internet::Internet;
 use crate::packet::Arrival;
 
+/// What became of the wish to ask a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum SolicitOutcome {
+    /// The question is on its way, or there is nobody to ask it.
+    Done,
+    /// All addresses to ask from are still on trial, and a question from such an address might disturb who has it
+    /// (RFC 4429 3.2): ask again at [`InternetEvent::TrialPassed`].
+    Postponed,
+}
+
 /// No router has forwarded a message with this hop limit (RFC 4861 3.1).
 const UNFORWARDED: u8 = 255;
 
 impl Internet {
     /// Asks a neighbour for its link address (RFC 4861 7.2.2): all who might have `target`, or, at
-    /// `link_destination`, the one that was known to. Nothing is sent for an IPv4 target or without an address to ask
-    /// from.
+    /// `link_destination`, the one that was known to. Nothing is sent for an IPv4 target, without an address to ask
+    /// from, or before one has passed its trial.
     pub fn solicit_neighbor(
         &mut self,
         _now: Instant,
         interface: InterfaceId,
         target: IpAddr,
         link_destination: Option<EthernetAddress>,
-    ) {
+    ) -> SolicitOutcome {
         let (IpAddr::V6(target), Some(link_address)) = (target, self.link_address_of(interface)) else {
-            return;
+            return SolicitOutcome::Done;
         };
-        let Some(IpAddr::V6(source)) = self.select_source(interface, target.into(), target.into()) else {
+        let Some(IpAddr::V6(selected)) = self.select_source(interface, target.into(), target.into()) else {
             self.counters.drops.increment(DropReason::IpTentativeAddress);
-            return;
+            return SolicitOutcome::Done;
         };
-        // [4861-08]; but not while the address might be another's (RFC 4429 3.2).
-        let is_ours =
-            self.addresses.get(source.into()).is_some_and(|entry| entry.state == AddressState::Preferred);
-        let link = is_ours.then_some(link_address);
+        let Some(source) = self.proven_source(interface, selected) else {
+            return SolicitOutcome::Postponed;
+        };
         let destination = if link_destination.is_some() { target } else { solicited_node(target) };
-        let message = neighbor_solicitation(source, destination, target, link);
+        // [4861-08]
+        let message = neighbor_solicitation(source, destination, target, Some(link_address));
         self.counters.neighbor_solicitations_sent.increment();
         self.send_ndp(interface, source, destination, link_destination, &message);
+        SolicitOutcome::Done
+    }
+
+    /// `selected`, or another address of the interface if that might still be another host's.
+    fn proven_source(&self, interface: InterfaceId, selected: Ipv6Addr) -> Option<Ipv6Addr> {
+        let is_proven = |entry: &LocalAddress| entry.state == AddressState::Preferred;
+        if self.addresses.get(selected.into()).is_some_and(is_proven) {
+            return Some(selected);
+        }
+        self.addresses.iter().find_map(|entry| match entry.cidr.address() {
+            IpAddr::V6(address) if entry.interface == interface && is_proven(entry) => Some(address),
+            IpAddr::V4(_) | IpAddr::V6(_) => None,
+        })
     }
 
     /// The question of duplicate detection: does anybody have this address? [4861-09] [4862-02]

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use netloom_base::{DropReason, Instant, InterfaceId, NextHop, PathInfo};
 use netloom_l2_link::{LinkEvent, LinkLayer};
-use netloom_l3_internet::InternetEvent;
+use netloom_l3_internet::{InternetEvent, SolicitOutcome};
 use netloom_l4_transport::{PathAdvice, UdpGroupChange};
 use netloom_wire::Protocol;
 
@@ -14,6 +14,14 @@ impl Stack {
     /// Carries the layers' events to whom they concern, until none is left. Each event is answered by at most one
     /// other, so this ends.
     pub(crate) fn exchange(&mut self, now: Instant) {
+        self.exchange_link_events(now);
+        while let Some(event) = self.internet.poll_event() {
+            self.carry_internet_event(now, event);
+        }
+        self.exchange_advice(now);
+    }
+
+    fn exchange_link_events(&mut self, now: Instant) {
         for index in 0..self.interfaces.len() {
             while let Some(interface) = self.interfaces.get_mut(index)
                 && let Some(event) = interface.link.as_mut().and_then(LinkLayer::poll_event)
@@ -22,10 +30,6 @@ impl Stack {
                 self.carry_link_event(now, id, event);
             }
         }
-        while let Some(event) = self.internet.poll_event() {
-            self.carry_internet_event(now, event);
-        }
-        self.exchange_advice(now);
     }
 
     /// Tells the neighbour caches which ways work and which may not.
@@ -76,7 +80,14 @@ impl Stack {
     fn carry_link_event(&mut self, now: Instant, interface: InterfaceId, event: LinkEvent) {
         match event {
             LinkEvent::SolicitNeighbor { target, link_destination } => {
-                self.internet.solicit_neighbor(now, interface, target, link_destination);
+                match self.internet.solicit_neighbor(now, interface, target, link_destination) {
+                    SolicitOutcome::Done => {}
+                    SolicitOutcome::Postponed => {
+                        if let Some(link) = self.link_mut(interface) {
+                            link.postpone(target);
+                        }
+                    }
+                }
             }
             LinkEvent::Unreachable { next_hop: _, packet } => {
                 self.counters.drops.increment(DropReason::NeighborUnreachable);
@@ -110,6 +121,12 @@ impl Stack {
             }
             InternetEvent::AddressReady { interface, address } => {
                 self.push_event(Event::AddressReady { interface, address });
+            }
+            InternetEvent::TrialPassed { interface } => {
+                if let Some(link) = self.link_mut(interface) {
+                    link.ask_postponed(now);
+                    self.exchange_link_events(now);
+                }
             }
             InternetEvent::DuplicateAddress { interface, address } => {
                 // An address that is only contested stays ours.

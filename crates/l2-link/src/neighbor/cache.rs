@@ -17,6 +17,8 @@
 //! host unreachable for want of an entry); the pace of requests stays the same, because an entry is given up only one
 //! interval after its last request.
 
+mod postponed;
+
 use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -516,6 +518,7 @@ impl NeighborCache {
         entry.solicit_count = entry.solicit_count.saturating_add(1);
         entry.solicited_at = Some(now);
         entry.unanswered = true;
+        entry.is_postponed = false;
         self.effects.push_back(Effect::Solicit { target: address, link_destination });
         self.deadlines.set(id.index(), Some(now + interval));
     }

@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     pub(crate) solicited_at: Option<Instant>,
     /// Whether the last request is still without an answer.
     pub(crate) unanswered: bool,
+    /// Whether the last request could not be sent yet.
+    pub(crate) is_postponed: bool,
     pub(crate) since: Instant,
     pub(crate) confirmed_at: Option<Instant>,
     pub(crate) used_at: Option<Instant>,
@@ -43,6 +45,7 @@ impl Entry {
             solicit_count: 0,
             solicited_at: None,
             unanswered: false,
+            is_postponed: false,
             since: now,
             confirmed_at: None,
             used_at: None,

@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
 
 use netloom_base::{AddressDetection, DropReason};
-use netloom_l3_internet::{AddressState, InternetConfig, InternetEvent};
+use netloom_l3_internet::{AddressState, InternetConfig, InternetEvent, SolicitOutcome};
 use netloom_wire::{
     CastKind, Checksum, EthernetAddress, Icmpv6Message, NdpMessage, NeighborFlags, NeighborUpdate,
     NeighborUpdateKind, Protocol, neighbor_advertisement, neighbor_solicitation, solicited_node,
@@ -206,17 +206,19 @@ fn a_medium_without_link_addresses_has_no_neighbours_to_discover() {
 fn the_cache_asks_through_us() {
     // [4861-08] [4861-13]
     let mut host = Host::ethernet();
-    host.internet.solicit_neighbor(host.now, IF0, V6.peer(), None);
+    assert_eq!(host.internet.solicit_neighbor(host.now, IF0, V6.peer(), None), SolicitOutcome::Done);
     let output = host.sent_one();
     let group: IpAddr = solicited_node(v6("fd00::1")).into();
     assert_eq!(read_solicitation(&output.packet), (V6.us(), group, v6("fd00::1"), Some(OUR_LINK)));
     assert_eq!((output.next_hop, output.link_destination), (neighbor(IF0, group), None));
     // A probe goes to the address that is known.
-    host.internet.solicit_neighbor(host.now, IF0, V6.peer(), Some(PEER_LINK));
+    let outcome = host.internet.solicit_neighbor(host.now, IF0, V6.peer(), Some(PEER_LINK));
+    assert_eq!(outcome, SolicitOutcome::Done);
     let output = host.sent_one();
     assert_eq!(read_solicitation(&output.packet).1, V6.peer());
     assert_eq!(output.link_destination, Some(PEER_LINK));
-    host.internet.solicit_neighbor(host.now, IF0, Family::V4.peer(), None);
+    let outcome = host.internet.solicit_neighbor(host.now, IF0, Family::V4.peer(), None);
+    assert_eq!(outcome, SolicitOutcome::Done);
     assert!(host.sent().is_empty());
 }
 
@@ -296,6 +298,27 @@ fn an_optimistic_address_is_used_while_it_is_asked_for() {
     host.input_on(IF0, CastKind::Multicast, &bytes).unwrap();
     let (_, _, flags, _) = read_advertisement(&host.sent_one().packet);
     assert!(flags.override_);
+}
+
+#[test]
+fn nobody_is_asked_from_an_address_on_trial() {
+    // RFC 4429 3.2
+    let mut host = probing(AddressDetection::Optimistic, 1);
+    host.sent();
+    host.events();
+    for link_destination in [None, Some(PEER_LINK)] {
+        let outcome = host.internet.solicit_neighbor(host.now, IF0, V6.peer(), link_destination);
+        assert_eq!(outcome, SolicitOutcome::Postponed);
+        assert!(host.sent().is_empty());
+    }
+    // The link-local address has one too; either of them will do.
+    host.advance(Duration::from_secs(3));
+    let passed = InternetEvent::TrialPassed { interface: IF0 };
+    assert_eq!(host.events(), [passed.clone(), passed]);
+    host.sent();
+    let outcome = host.internet.solicit_neighbor(host.now, IF0, V6.peer(), None);
+    assert_eq!(outcome, SolicitOutcome::Done);
+    assert_eq!(read_solicitation(&host.sent_one().packet).3, Some(OUR_LINK));
 }
 
 #[test]

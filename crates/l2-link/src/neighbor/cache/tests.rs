@@ -504,3 +504,30 @@ fn timers_of_no_length_still_end() {
     bench.advance(secs(1));
     assert_eq!(bench.state(v4(1)), None);
 }
+
+#[test]
+fn a_request_that_could_not_be_sent_does_not_count() {
+    let mut bench = Bench::plain();
+    let target = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1));
+    let asked = [Effect::Solicit { target, link_destination: None }];
+    assert_eq!(bench.send(target), None);
+    for _ in 0..10 {
+        assert_eq!(bench.effects(), asked);
+        bench.cache.postpone(&target);
+        bench.advance(Duration::from_secs(1));
+    }
+    assert_eq!(bench.effects(), asked);
+    bench.cache.postpone(&target);
+    // At once, and only once.
+    bench.cache.ask_postponed(bench.now);
+    assert_eq!(bench.effects(), asked);
+    bench.cache.ask_postponed(bench.now);
+    assert_eq!(bench.effects(), []);
+    // From then on it counts.
+    bench.advance(Duration::from_secs(2));
+    assert_eq!(bench.effects().len(), 2);
+    assert_eq!(bench.cache.counters.unresolved.get(), 0);
+    bench.advance(Duration::from_secs(1));
+    assert_eq!(bench.effects(), []);
+    assert_eq!(bench.cache.counters.unresolved.get(), 1);
+}
