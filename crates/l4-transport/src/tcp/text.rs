@@ -68,7 +68,10 @@ impl Connection {
                 // [9293 MAY-13, SHLD-31] [5681-16]
                 cx.counters.out_of_order_segments.add(segment.count.into());
                 self.receiver.ack_policy.on_disorder();
-                self.owe_now();
+                // SACK tells in one acknowledgment what a super-segment brought; without it the peer counts.
+                let count = if self.negotiated.sack { 1 } else { segment.count };
+                self.receiver.owe_ack_now(u8::try_from(count).unwrap_or(u8::MAX));
+                self.membership.wants_output = true;
                 Ok(())
             }
             TextOutcome::NoRoom => {

@@ -4,6 +4,7 @@ use core::num::NonZeroU16;
 use core::time::Duration;
 
 use netloom_base::{Gso, GsoKind};
+use netloom_wire::TcpOptions;
 
 use super::lab::*;
 use super::pair::{Pair, Script, pattern, with_segmentation};
@@ -80,5 +81,24 @@ fn bulk_moves_in_large_pieces_and_whole() {
         pair.run_and_check(Duration::from_secs(600));
         let plans = pair.sides[0].tcp.counters();
         assert_eq!(plans.retransmits_total(), 0);
+    }
+}
+
+#[test]
+fn what_comes_behind_a_hole_is_acknowledged_once_with_sack_and_part_by_part_without() {
+    // [5681-16]
+    for (sack, acks) in [(true, 1), (false, 3)] {
+        let mut lab = Lab::new(TcpConfig { sack, ..plain_config() });
+        let flow =
+            lab.accept_with(TcpOptions { mss: Some(1460), sack_permitted: true, ..TcpOptions::default() });
+        lab.inject_train(flow, 1460, &[1; 3 * MSS], 1460).unwrap();
+        let sent = lab.sent();
+        assert_eq!(sent.len(), acks, "SACK {sack}");
+        assert!(sent.iter().all(|ack| ack.acknowledgment() == flow.theirs && ack.len() == 0));
+        // Segments that come one by one, before anything could leave, are each acknowledged.
+        for part in 5..8 {
+            lab.inject(A, flow.theirs.wrapping_add(part * 1460), flow.ours, &[1; MSS]).unwrap();
+        }
+        assert_eq!(lab.sent().len(), 3, "SACK {sack}");
     }
 }
