@@ -91,6 +91,16 @@ impl TcpStream {
         self.handle.with_open(|shard, _, id| shard.stack.tcp().nodelay(id).ok_or_else(error::gone))
     }
 
+    /// Sets the cork (TCP_CORK): while it is set only full segments leave, and what is less waits for more, up to 200 ms.
+    /// When it is taken out the rest leaves at once.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub fn set_cork(&self, cork: bool) -> io::Result<()> {
+        self.handle
+            .with_open(|shard, now, id| shard.stack.tcp().set_cork(now, id, cork).map_err(|_| error::gone()))
+    }
+
     /// State, round-trip time, windows, counters.
     pub fn info(&self) -> Option<TcpInfo> {
         self.handle.shared.with(|shard, _| shard.stack.tcp().info(self.handle.id))

@@ -210,6 +210,9 @@ pub struct SocketOptions {
     /// Whether small writes leave at once instead of waiting for the acknowledgment of what is in flight
     /// (RFC 9293 3.7.4).
     pub nodelay: bool,
+    /// Whether only full segments leave, so that writes of any size share them; what is less waits for more, for 200 ms at
+    /// most (TCP_CORK).
+    pub cork: bool,
     /// Probing of the idle connection; off by default. [9293 MUST-25]
     pub keepalive: Option<Keepalive>,
     /// How long sent data may go unacknowledged (RFC 5482, TCP_USER_TIMEOUT); `None`: until R2.

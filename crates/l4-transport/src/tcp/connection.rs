@@ -90,6 +90,8 @@ pub(super) struct Dues {
     pub(super) loss_probe: bool,
     /// A keep-alive probe.
     pub(super) keepalive: bool,
+    /// What was held back for more: it goes now, full segment or not.
+    pub(super) rest: bool,
 }
 
 /// How a connection is known to the layer's tables.

@@ -4,6 +4,7 @@
 //! device n is 1, on the same path.
 
 use core::num::NonZeroU16;
+use core::time::Duration;
 
 use netloom_base::Instant;
 use netloom_wire::{SeqNumber, TcpFlags, TcpHeader, TcpOptions, ip_header_len};
@@ -23,6 +24,9 @@ use super::timers::Timer;
 
 /// Bytes of a TCP header with all options that fit.
 const LONGEST_HEADER_LEN: u32 = 60;
+
+/// How long a cork holds at most: as long as Linux's.
+const LONGEST_CORK: Duration = Duration::from_millis(200);
 
 /// What to send: numbers `start .. start + len`, and the FIN behind them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +191,9 @@ impl Connection {
             Err(blocked) => {
                 if blocked == SendBlockedBy::CongestionWindow {
                     self.sender.is_window_limited = true;
+                }
+                if blocked == SendBlockedBy::Cork && !self.timers.is_armed(Timer::Cork) {
+                    self.timers.set(Timer::Cork, cx.now + LONGEST_CORK);
                 }
                 self.note_blocked(cx, blocked);
                 self.dues.window_probe = false;
@@ -356,7 +363,7 @@ impl Connection {
         let full = most / mss * mss;
         let len = if most == available {
             // The small part at the end, if there is one, is the last that there is to send.
-            if most == full || !self.nagle_holds() { most } else { full }
+            if most == full || self.holder().is_none() { most } else { full }
         } else if full > 0 {
             full
         } else if window < mss && window <= room && most > 0 && most >= sender.max_snd_wnd / 2 {
@@ -369,18 +376,26 @@ impl Connection {
         let fin = fin_waits && len == available && window > len;
         if len == 0 && !fin {
             let held = available <= usable && available > 0;
-            return Err(if held { SendBlockedBy::Nagle } else { blocked });
+            return Err(self.holder().filter(|_| held).unwrap_or(blocked));
         }
         Ok(Decision { start: sender.snd_nxt, len, fin, cause: None, kind: Kind::Data })
+    }
+
+    /// What a segment that is not full waits for, if it waits.
+    fn holder(&self) -> Option<SendBlockedBy> {
+        if self.dues.rest || self.sender.has_fin || self.sender.urgent_end.is_some() {
+            return None;
+        }
+        if self.options.cork {
+            return Some(SendBlockedBy::Cork);
+        }
+        self.nagle_holds().then_some(SendBlockedBy::Nagle)
     }
 
     /// Whether a small segment waits: another small one is in flight (RFC 9293 3.7.4, as Minshall's variant has it, which
     /// looks at small segments only, so that the tail of a large write does not wait). [9293 SHLD-7, MUST-17]
     fn nagle_holds(&self) -> bool {
-        !self.options.nodelay
-            && !self.sender.has_fin
-            && self.sender.urgent_end.is_none()
-            && self.sender.small_end.after(self.sender.snd_una)
+        !self.options.nodelay && self.sender.small_end.after(self.sender.snd_una)
     }
 
     /// Makes a decision true: numbers move, timers are armed.
@@ -411,6 +426,12 @@ impl Connection {
         if cause.is_some() && start == self.sender.snd_una && kind != Kind::WindowProbe {
             // [6298-11]: never again earlier than a timeout from now.
             self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());
+        }
+        if self.sender.unsent_len() == 0 {
+            self.dues.rest = false;
+        }
+        if new_len > 0 {
+            self.timers.clear(Timer::Cork);
         }
         self.rearm_send_timers(cx.now);
         match kind {

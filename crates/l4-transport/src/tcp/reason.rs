@@ -79,6 +79,8 @@ reasons! {
         Pacing = "pacing",
         /// A small segment waits for the one before it (RFC 9293 3.7.4).
         Nagle = "nagle",
+        /// The user holds back what does not fill a segment (TCP_CORK).
+        Cork = "cork",
         /// All is sent, FIN included.
         Finished = "finished",
     }

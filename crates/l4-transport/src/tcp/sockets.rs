@@ -275,6 +275,23 @@ impl Tcp {
         self.held(id).map(|connection| connection.options.nodelay)
     }
 
+    /// Sets the cork (TCP_CORK): while it is set only full segments leave, and what is less waits for more, up to 200 ms.
+    /// When it is taken out the rest leaves at once, and so it does before a FIN. Drain `poll_transmit` afterwards.
+    ///
+    /// # Errors
+    /// If the socket does not exist.
+    pub fn set_cork(&mut self, now: Instant, id: TcpSocketId, cork: bool) -> Result<(), NoSuchSocket> {
+        self.with_held(now, id, |connection, _| {
+            connection.dues.rest = connection.options.cork && !cork && connection.sender.unsent_len() > 0;
+            connection.options.cork = cork;
+            if !cork {
+                connection.timers.clear(Timer::Cork);
+            }
+            connection.membership.wants_output = true;
+        })
+        .ok_or(NoSuchSocket)
+    }
+
     /// Switches keep-alive on or off. [9293 MUST-24] [1122-T074]
     ///
     /// # Errors

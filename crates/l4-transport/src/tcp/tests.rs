@@ -8,6 +8,7 @@ mod causes;
 mod closing;
 mod congestion;
 mod cookies;
+mod cork;
 mod documented;
 mod ecn;
 mod handshake;

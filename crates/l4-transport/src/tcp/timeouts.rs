@@ -23,6 +23,10 @@ impl Connection {
                 Timer::Reorder => self.on_reorder_timeout(cx),
                 Timer::Retransmit => self.on_retransmit_timeout(cx),
                 Timer::Pacing => self.membership.wants_output = true,
+                Timer::Cork => {
+                    self.dues.rest = true;
+                    self.membership.wants_output = true;
+                }
                 Timer::Persist => self.on_persist_timeout(cx),
                 Timer::DelayedAck => {
                     self.receiver.stop_delaying();
@@ -207,7 +211,8 @@ impl Connection {
             return;
         }
         let is_outstanding = self.sender.is_outstanding();
-        let has_more = self.sender.end().after(self.sender.snd_nxt);
+        // What is held back has a timer of its own.
+        let has_more = self.sender.end().after(self.sender.snd_nxt) && !self.timers.is_armed(Timer::Cork);
         let is_shut = self.sender.snd_wnd == 0;
         if is_outstanding && !is_shut {
             self.timers.clear(Timer::Persist);

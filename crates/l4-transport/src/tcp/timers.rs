@@ -14,6 +14,8 @@ pub(super) enum Timer {
     Retransmit,
     /// What may go is spread over time.
     Pacing,
+    /// The user holds back what does not fill a segment.
+    Cork,
     /// The peer's window is shut, or too small (RFC 9293 3.8.6.1, 3.8.6.2.1).
     Persist,
     /// An acknowledgment is held back (RFC 9293 3.8.6.3).
@@ -29,11 +31,12 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::LossProbe,
         Self::Reorder,
         Self::Retransmit,
         Self::Pacing,
+        Self::Cork,
         Self::Persist,
         Self::DelayedAck,
         Self::Keepalive,
