@@ -119,6 +119,9 @@ fn run_stack_here<F: Future<Output = ()>>(setup: &Setup, stack: &StackConfig, te
         ip("link set nl0 addrgenmode none");
     }
     ip("link set nl0 up");
+    if setup.has_ipv6() {
+        wait_for_ipv6();
+    }
     let (_cable, device) = match &setup.faults {
         None => (None, device),
         Some(faults) => {
@@ -140,6 +143,21 @@ fn run_stack_here<F: Future<Output = ()>>(setup: &Setup, stack: &StackConfig, te
         net.clone().shutdown(Duration::from_secs(20)).await;
         assert!(started.elapsed() < Duration::from_secs(20), "connections were left over");
     });
+}
+
+/// Waits until the kernel takes packets to its IPv6 address. It makes the route of an address a moment after the address,
+/// in a worker of its own, and until then drops what arrives for it.
+fn wait_for_ipv6() {
+    const ROUTE: &str = "fd000000000000000000000000000001 80 ";
+    let started = std::time::Instant::now();
+    let has_route = || {
+        let routes = std::fs::read_to_string("/proc/thread-self/net/ipv6_route").expect("routes");
+        routes.lines().any(|route| route.starts_with(ROUTE))
+    };
+    while !has_route() {
+        assert!(started.elapsed() < LIMIT, "the kernel's address gets no route");
+        std::thread::yield_now();
+    }
 }
 
 /// Runs `ip` in the calling thread's namespace.
