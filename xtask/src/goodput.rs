@@ -15,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use cargo_metadata::MetadataCommand;
 
+use crate::report;
 use crate::steps::cargo;
 use table::{FairRow, Row, jain};
 
@@ -92,7 +93,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let text = table::render(&rows, &fair, &description(options, seed));
     println!("\n{text}");
     if options.row.is_none() {
-        table::write(&root.join("docs/performance.md"), &text)?;
+        report::write_part(&root.join("docs/performance.md"), "goodput", &text)?;
     }
     Ok(true)
 }
@@ -126,16 +127,12 @@ fn measure_fairness(lab: &Lab, row: &mut FairRow, seed: u64) -> Result<()> {
 
 /// What the tables are of.
 fn description(options: &Options, seed: u64) -> String {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    // What a distribution adds to the version says more about the machine than about what was measured.
-    let version: Vec<&str> = release.trim().split('.').take(2).collect();
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let Options { runs, seconds, .. } = options;
     format!(
-        "`cargo xtask goodput --runs {runs} --seconds {seconds} --seed {seed}`; {processors} CPUs, Linux {}, release build. \
+        "`cargo xtask goodput --runs {runs} --seconds {seconds} --seed {seed}`; {}, release build. \
          Medians of {runs} rounds, Mb/s, in brackets the ratio to the kernel in the same run. Every row is a link with \
          `{LINK}` (20 ms there and back) and its faults both ways; all senders use CUBIC.",
-        version.join(".")
+        report::machine()
     )
 }
 

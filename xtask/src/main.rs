@@ -1,9 +1,11 @@
 //! netloom's own build, test and check commands: `cargo xtask <command>`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod compliance;
 mod fsm_diagram;
 mod goodput;
+mod report;
 mod runner;
 mod sim;
 mod skips;
@@ -57,6 +59,9 @@ enum Command {
     /// Measure what gets through a link with faults beside the kernel, in namespaces of its own; as root, for a quarter of
     /// an hour and more.
     Goodput(goodput::Options),
+    /// Measure netloom beside the kernel and smoltcp, in namespaces of its own, and write docs/performance.md; as root, for half
+    /// an hour.
+    Bench(bench::Options),
     /// What CI runs: the documentation and the licences, then everything that `test` does.
     Ci,
 }
@@ -69,6 +74,7 @@ fn main() -> ExitCode {
         Command::Test { quick } => runner::test(quick),
         Command::Sim { arguments } => sim::run(&arguments),
         Command::Goodput(options) => goodput::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Ci => runner::ci(),
     };
     match outcome {

@@ -1,13 +1,8 @@
 //! The figures of a run, their medians, and the tables that are made of them.
 
 use std::fmt::Write;
-use std::path::Path;
 
-use anyhow::{Context, Result};
-
-/// Where the tables begin and end in docs/performance.md.
-const BEGIN: &str = "<!-- goodput: written by cargo xtask goodput -->";
-const END: &str = "<!-- goodput: end -->";
+use crate::report::median;
 
 /// One link: Mb/s of each round.
 pub(super) struct Row {
@@ -46,13 +41,6 @@ pub(super) fn jain(shares: &[f64]) -> f64 {
     if squares > 0.0 { sum * sum / (f64::from(count) * squares) } else { 0.0 }
 }
 
-/// The middle one, or of two middle ones the lower.
-fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = figures.into_iter().collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
-}
-
 /// The tables as Markdown, below what they are of.
 pub(super) fn render(rows: &[Row], fair: &[FairRow], description: &str) -> String {
     let mut text = format!("{description}\n");
@@ -89,21 +77,6 @@ pub(super) fn render(rows: &[Row], fair: &[FairRow], description: &str) -> Strin
     text
 }
 
-/// Puts `text` between the markers of the file.
-pub(super) fn write(path: &Path, text: &str) -> Result<()> {
-    let shown = path.display();
-    let old = std::fs::read_to_string(path).with_context(|| format!("{shown} cannot be read"))?;
-    let new = replace(&old, text)
-        .with_context(|| format!("{shown} has no line `{BEGIN}` with `{END}` after it"))?;
-    std::fs::write(path, new).with_context(|| format!("{shown} cannot be written"))
-}
-
-fn replace(old: &str, text: &str) -> Option<String> {
-    let (before, rest) = old.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{text}{END}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,12 +102,5 @@ mod tests {
         assert!(text.starts_with("measured\n\n| faults |"), "{text}");
         assert!(text.contains("\n| loss 1% | 6.0 | 9.0 (1.50) | 3.0 (0.50) |\n"), "{text}");
         assert!(text.ends_with("| both | 50.0, 50.0 | 1.000 |\n"), "{text}");
-    }
-
-    #[test]
-    fn only_what_is_between_the_markers_is_written() {
-        let old = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
-        assert_eq!(replace(&old, "new\n"), Some(format!("before\n{BEGIN}\nnew\n{END}\nafter\n")));
-        assert_eq!(replace("no markers", "new"), None);
     }
 }

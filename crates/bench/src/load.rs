@@ -1,0 +1,12 @@
+//! The loads.
+
+pub(crate) mod bulk;
+pub(crate) mod connect;
+pub(crate) mod http;
+pub(crate) mod idle;
+pub(crate) mod ping;
+pub(crate) mod rr;
+pub(crate) mod udp_echo;
+
+#[cfg(test)]
+mod tests;

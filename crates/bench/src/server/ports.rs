@@ -1,0 +1,12 @@
+//! The ports of the services, the same on every stack.
+
+/// What comes is sent back, over TCP and UDP.
+pub(crate) const ECHO: u16 = 7;
+/// Connections stay open and idle.
+pub(crate) const HOLD: u16 = 9;
+/// HTTP by axum.
+pub(crate) const HTTP: u16 = 80;
+/// iperf3.
+pub(crate) const IPERF3: u16 = 5201;
+/// HTTP by a responder that only looks for the ends of requests.
+pub(crate) const BARE_HTTP: u16 = 8080;
