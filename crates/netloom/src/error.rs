@@ -3,13 +3,19 @@
 use std::io::{self, ErrorKind};
 
 use netloom_stack::transport::{
-    ConnectError, ListenError, RecvError, SendError, TcpError, UdpBindError, UdpConnectError, UdpRecvError,
-    UdpSendError, UdpSocketError,
+    ConnectError, ListenError, RecvError, SendError, TcpError, UdpBindError, UdpConnectError, UdpGroupError,
+    UdpRecvError, UdpSendError, UdpSocketError,
 };
+use nix::errno::Errno;
 
 /// The socket, or the stack under it, does not exist any more.
 pub(crate) fn gone() -> io::Error {
     io::Error::new(ErrorKind::NotConnected, "the stack has ended")
+}
+
+/// A name has no address.
+pub(crate) fn no_address() -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, "the name has no address")
 }
 
 pub(crate) fn of_tcp(error: TcpError) -> io::Error {
@@ -48,10 +54,7 @@ pub(crate) fn of_listen(error: ListenError) -> io::Error {
 
 pub(crate) fn of_send(error: SendError) -> io::Error {
     match error {
-        // A connection that was reset is a broken pipe to whoever writes on.
-        SendError::Shutdown | SendError::Failed(TcpError::ConnectionReset | TcpError::ConnectionAborted) => {
-            ErrorKind::BrokenPipe.into()
-        }
+        SendError::Shutdown => ErrorKind::BrokenPipe.into(),
         SendError::Failed(error) => of_tcp(error),
         SendError::NotFound => gone(),
         _ => io::Error::other(error),
@@ -88,10 +91,9 @@ pub(crate) fn of_udp_connect(error: UdpConnectError) -> io::Error {
 pub(crate) fn of_udp_send(error: UdpSendError) -> io::Error {
     let kind = match error {
         UdpSendError::WouldBlock => ErrorKind::WouldBlock,
-        UdpSendError::NotConnected => ErrorKind::NotConnected,
-        UdpSendError::MessageTooLong | UdpSendError::InvalidRemote | UdpSendError::FamilyMismatch => {
-            ErrorKind::InvalidInput
-        }
+        UdpSendError::NotConnected => return Errno::EDESTADDRREQ.into(),
+        UdpSendError::MessageTooLong => return Errno::EMSGSIZE.into(),
+        UdpSendError::InvalidRemote | UdpSendError::FamilyMismatch => ErrorKind::InvalidInput,
         UdpSendError::NoSocket => return gone(),
         UdpSendError::Socket(error) => return of_udp_socket(error),
         _ => ErrorKind::Other,
@@ -108,7 +110,19 @@ pub(crate) fn of_udp_recv(error: UdpRecvError) -> io::Error {
     }
 }
 
-fn of_udp_socket(error: UdpSocketError) -> io::Error {
+pub(crate) fn of_udp_group(error: UdpGroupError) -> io::Error {
+    let kind = match error {
+        UdpGroupError::NotMulticast => ErrorKind::InvalidInput,
+        UdpGroupError::AlreadyJoined => ErrorKind::AddrInUse,
+        UdpGroupError::NotJoined => ErrorKind::AddrNotAvailable,
+        UdpGroupError::TooManyGroups => return Errno::ENOBUFS.into(),
+        UdpGroupError::NoSocket => return gone(),
+        _ => ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+pub(crate) fn of_udp_socket(error: UdpSocketError) -> io::Error {
     let kind = match error {
         UdpSocketError::ConnectionRefused => ErrorKind::ConnectionRefused,
         UdpSocketError::HostUnreachable => ErrorKind::HostUnreachable,
@@ -140,7 +154,7 @@ mod tests {
             (of_listen(ListenError::PortsExhausted), ErrorKind::AddrInUse),
             (of_listen(ListenError::TableFull), ErrorKind::OutOfMemory),
             (of_send(SendError::Shutdown), ErrorKind::BrokenPipe),
-            (of_send(SendError::Failed(TcpError::ConnectionReset)), ErrorKind::BrokenPipe),
+            (of_send(SendError::Failed(TcpError::ConnectionReset)), ErrorKind::ConnectionReset),
             (of_send(SendError::Failed(TcpError::TimedOut)), ErrorKind::TimedOut),
             (of_send(SendError::NotFound), ErrorKind::NotConnected),
             (of_recv(RecvError::Failed(TcpError::ConnectionReset)), ErrorKind::ConnectionReset),
@@ -149,8 +163,8 @@ mod tests {
             (of_udp_bind(UdpBindError::TooManySockets), ErrorKind::OutOfMemory),
             (of_udp_connect(UdpConnectError::InvalidRemote), ErrorKind::InvalidInput),
             (of_udp_send(UdpSendError::WouldBlock), ErrorKind::WouldBlock),
-            (of_udp_send(UdpSendError::MessageTooLong), ErrorKind::InvalidInput),
-            (of_udp_send(UdpSendError::NotConnected), ErrorKind::NotConnected),
+            (of_udp_group(UdpGroupError::AlreadyJoined), ErrorKind::AddrInUse),
+            (of_udp_group(UdpGroupError::NotJoined), ErrorKind::AddrNotAvailable),
             (of_udp_recv(UdpRecvError::WouldBlock), ErrorKind::WouldBlock),
             (
                 of_udp_recv(UdpRecvError::Socket(UdpSocketError::ConnectionRefused)),
@@ -159,6 +173,18 @@ mod tests {
             (of_udp_recv(UdpRecvError::Socket(UdpSocketError::HostUnreachable)), ErrorKind::HostUnreachable),
         ] {
             assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
+
+    /// Errors for which std has no kind, by their number.
+    #[test]
+    fn numbers_are_those_of_the_kernel() {
+        for (error, number) in [
+            (of_udp_send(UdpSendError::MessageTooLong), Errno::EMSGSIZE),
+            (of_udp_send(UdpSendError::NotConnected), Errno::EDESTADDRREQ),
+            (of_udp_group(UdpGroupError::TooManyGroups), Errno::ENOBUFS),
+        ] {
+            assert_eq!(error.raw_os_error(), Some(number as i32), "{error}");
         }
     }
 }

@@ -36,14 +36,19 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod binding;
 mod cable;
+mod current;
 mod driver;
 mod error;
-mod net;
+mod handle;
+pub mod net;
+mod reservations;
 mod shard;
 mod spin;
 mod split;
 mod tcp_listener;
+mod tcp_socket;
 mod tcp_stream;
 mod udp_socket;
 mod wakers;
@@ -56,5 +61,6 @@ pub use netloom_stack as stack;
 pub use netloom_stack::{AddressDetection, Cidr, EthernetAddress, StackConfig};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use tcp_listener::TcpListener;
+pub use tcp_socket::TcpSocket;
 pub use tcp_stream::TcpStream;
 pub use udp_socket::UdpSocket;

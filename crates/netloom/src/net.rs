@@ -1,14 +1,18 @@
-//! A running stack: interfaces, sockets, and the end of both.
+//! A running stack: interfaces, sockets, and the end of both; and the names of `tokio::net`.
+//!
+//! What was written for tokio's sockets runs over a stack when `use tokio::net` becomes `use netloom::net`; which stack,
+//! [`Net::scope`] and [`Net::set_default`] say. Names are looked up as tokio does, by the host's resolver.
 
+use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use netloom_device::Queue;
 use netloom_stack::internet::{AddressState, LocalAddress, Route};
-use netloom_stack::transport::TcpBind;
+use netloom_stack::transport::{SocketOptions, TcpBind};
 use netloom_stack::{
     AddressDetection, Cidr, EthernetAddress, Instant, InterfaceId, InterfaceSetup, Rng, Stack, StackConfig,
 };
@@ -16,7 +20,16 @@ use tokio::io::unix::AsyncFd;
 
 use crate::shard::{Ended, Shard, Shared};
 use crate::spin::SPIN_DEFAULT;
-use crate::{TcpListener, TcpStream, UdpSocket, driver};
+use crate::{current, driver};
+
+pub use tokio::net::{ToSocketAddrs, lookup_host};
+
+pub use crate::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+
+/// The halves of connections, where `tokio::net` has them too.
+pub mod tcp {
+    pub use crate::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+}
 
 /// What an interface of a [`Net`] is to be.
 #[derive(Clone, Debug, Default)]
@@ -196,7 +209,7 @@ impl Net {
     /// # Errors
     /// `AddrInUse`, `AddrNotAvailable` if the address is not the stack's own, or `NotConnected` after shutdown.
     pub async fn tcp_listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::bind(&self.shared, address)
+        TcpListener::bind_on(&self.shared, address)
     }
 
     /// Connects to `remote`.
@@ -205,7 +218,7 @@ impl Net {
     /// Those of `std::net::TcpStream::connect`: `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`,
     /// `HostUnreachable`, `AddrNotAvailable` when no port is free.
     pub async fn tcp_connect(&self, remote: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::connect(&self.shared, TcpBind { address: None, port: 0 }, remote).await
+        TcpStream::connect_on(&self.shared, TcpBind::default(), remote, &SocketOptions::default(), None).await
     }
 
     /// Opens a UDP socket on `address`; the rules are [`tcp_listen`](Self::tcp_listen)'s.
@@ -213,7 +226,41 @@ impl Net {
     /// # Errors
     /// As [`tcp_listen`](Self::tcp_listen).
     pub async fn udp_bind(&self, address: SocketAddr) -> io::Result<UdpSocket> {
-        UdpSocket::bind(&self.shared, address)
+        UdpSocket::bind_on(&self.shared, address)
+    }
+
+    /// A TCP socket for IPv4, to be set up before it connects or listens.
+    pub fn tcp_socket_v4(&self) -> TcpSocket {
+        TcpSocket::on(Arc::clone(&self.shared), Ipv4Addr::UNSPECIFIED.into())
+    }
+
+    /// A TCP socket for IPv6, to be set up before it connects or listens.
+    pub fn tcp_socket_v6(&self) -> TcpSocket {
+        TcpSocket::on(Arc::clone(&self.shared), Ipv6Addr::UNSPECIFIED.into())
+    }
+
+    /// Runs `future` with this stack under the sockets that it makes without naming one. What it spawns does not inherit
+    /// that.
+    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
+        current::scope(Arc::clone(&self.shared), future).await
+    }
+
+    /// Makes this stack the one of all tasks of the process that have no [`scope`](Self::scope).
+    pub fn set_default(&self) {
+        current::replace_default(Some(Arc::clone(&self.shared)));
+    }
+
+    /// Takes the process's stack away again, and returns it.
+    pub fn take_default() -> Option<Self> {
+        current::replace_default(None).map(|shared| Self { shared })
+    }
+
+    /// The stack of this task, or else of the process.
+    ///
+    /// # Errors
+    /// `NetworkDown` if there is neither.
+    pub fn current() -> io::Result<Self> {
+        current::current().map(|shared| Self { shared })
     }
 
     /// The stack's own addresses.

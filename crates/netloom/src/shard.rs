@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
 use crate::error;
+use crate::reservations::Reservations;
 use crate::wakers::{Interest, SocketKey, Wakers};
 
 /// Frames that one turn takes from a device before it looks at anything else.
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
 pub(crate) struct Shard {
     pub(crate) stack: Stack,
     pub(crate) wakers: Wakers,
+    /// TCP ports that are taken by nothing but a name.
+    pub(crate) reservations: Reservations,
     devices: Vec<Box<dyn Queue>>,
     origin: tokio::time::Instant,
     head: HeadBuf,
@@ -113,6 +116,7 @@ impl Shared {
             shard: Mutex::new(Shard {
                 stack,
                 wakers: Wakers::default(),
+                reservations: Reservations::default(),
                 devices,
                 origin: tokio::time::Instant::now(),
                 head: HeadBuf::new(),
@@ -252,6 +256,11 @@ impl Shard {
         } else {
             Err(io::ErrorKind::AddrNotAvailable.into())
         }
+    }
+
+    /// How many interfaces there are.
+    pub(crate) fn device_count(&self) -> usize {
+        self.devices.len()
     }
 
     fn now(&self) -> Instant {

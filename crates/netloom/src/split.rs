@@ -6,9 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::BufMut;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 
-use crate::tcp_stream::{Handle, TcpStream};
+use crate::handle::Take;
+use crate::tcp_stream::TcpStream;
 
 /// Reads from a [`TcpStream`] that is borrowed.
 #[derive(Debug)]
@@ -20,12 +22,12 @@ pub struct WriteHalf<'a>(&'a TcpStream);
 
 /// Reads from a connection; owns its share of it.
 #[derive(Debug)]
-pub struct OwnedReadHalf(Arc<Handle>);
+pub struct OwnedReadHalf(TcpStream);
 
 /// Writes to a connection; owns its share of it. When it is dropped, FIN is sent, as tokio's does.
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
-    handle: Arc<Handle>,
+    stream: TcpStream,
     /// Cleared when the halves are put together again.
     shutdown_on_drop: bool,
 }
@@ -50,8 +52,8 @@ impl TcpStream {
 
     /// Both halves, to be moved to different tasks.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let write = OwnedWriteHalf { handle: Arc::clone(&self.handle), shutdown_on_drop: true };
-        (OwnedReadHalf(self.handle), write)
+        let stream = Self { handle: Arc::clone(&self.handle) };
+        (OwnedReadHalf(self), OwnedWriteHalf { stream, shutdown_on_drop: true })
     }
 }
 
@@ -61,50 +63,50 @@ impl OwnedReadHalf {
     /// # Errors
     /// If they are not of one stream.
     pub fn reunite(self, mut other: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
-        if !Arc::ptr_eq(&self.0, &other.handle) {
+        if !Arc::ptr_eq(&self.0.handle, &other.stream.handle) {
             return Err(ReuniteError(self, other));
         }
         other.shutdown_on_drop = false;
-        Ok(TcpStream { handle: self.0 })
-    }
-
-    /// The connection's own address.
-    ///
-    /// # Errors
-    /// Never; the signature is tokio's.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.0.local())
-    }
-
-    /// The peer's address.
-    ///
-    /// # Errors
-    /// Never; the signature is tokio's.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.0.remote())
+        Ok(self.0)
     }
 }
 
 impl OwnedWriteHalf {
-    /// Closes the connection's last handle without FIN from this half: the other half decides.
+    /// Puts the halves together again.
+    ///
+    /// # Errors
+    /// If they are not of one stream.
+    pub fn reunite(self, other: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
+        other.reunite(self)
+    }
+
+    /// Drops this half without sending FIN; that is left to the other half.
     pub fn forget(mut self) {
         self.shutdown_on_drop = false;
     }
+}
 
-    /// The connection's own address.
-    ///
-    /// # Errors
-    /// Never; the signature is tokio's.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.handle.local())
+impl AsRef<TcpStream> for OwnedReadHalf {
+    fn as_ref(&self) -> &TcpStream {
+        &self.0
     }
+}
 
-    /// The peer's address.
-    ///
-    /// # Errors
-    /// Never; the signature is tokio's.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.handle.remote())
+impl AsRef<TcpStream> for OwnedWriteHalf {
+    fn as_ref(&self) -> &TcpStream {
+        &self.stream
+    }
+}
+
+impl AsRef<TcpStream> for ReadHalf<'_> {
+    fn as_ref(&self) -> &TcpStream {
+        self.0
+    }
+}
+
+impl AsRef<TcpStream> for WriteHalf<'_> {
+    fn as_ref(&self) -> &TcpStream {
+        self.0
     }
 }
 
@@ -112,36 +114,151 @@ impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if self.shutdown_on_drop {
             // A connection that has ended already needs no FIN.
-            let _ = self.handle.shutdown_write();
+            let _ = self.stream.handle.shutdown_write();
         }
     }
 }
 
+/// What both kinds of a half can do: as the stream.
+macro_rules! half {
+    ($half:ty) => {
+        impl $half {
+            /// As [`TcpStream::local_addr`].
+            ///
+            /// # Errors
+            /// Never; the signature is tokio's.
+            pub fn local_addr(&self) -> io::Result<SocketAddr> {
+                self.as_ref().local_addr()
+            }
+
+            /// As [`TcpStream::peer_addr`].
+            ///
+            /// # Errors
+            /// Never; the signature is tokio's.
+            pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+                self.as_ref().peer_addr()
+            }
+
+            /// As [`TcpStream::ready`].
+            ///
+            /// # Errors
+            /// As there.
+            pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+                self.as_ref().ready(interest).await
+            }
+        }
+    };
+}
+
 macro_rules! read_half {
-    ($half:ty, |$this:ident| $handle:expr) => {
+    ($half:ty) => {
+        half!($half);
+
+        impl $half {
+            /// As [`TcpStream::readable`].
+            ///
+            /// # Errors
+            /// As there.
+            pub async fn readable(&self) -> io::Result<()> {
+                self.as_ref().readable().await
+            }
+
+            /// As [`TcpStream::peek`].
+            ///
+            /// # Errors
+            /// As there.
+            pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                self.as_ref().peek(buf).await
+            }
+
+            /// As [`TcpStream::poll_peek`].
+            ///
+            /// # Errors
+            /// As there.
+            pub fn poll_peek(
+                &mut self,
+                cx: &mut Context<'_>,
+                buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<usize>> {
+                self.as_ref().poll_peek(cx, buf)
+            }
+
+            /// As [`TcpStream::try_read`].
+            ///
+            /// # Errors
+            /// As there.
+            pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+                self.as_ref().try_read(buf)
+            }
+
+            /// As [`TcpStream::try_read_vectored`].
+            ///
+            /// # Errors
+            /// As there.
+            pub fn try_read_vectored(&self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
+                self.as_ref().try_read_vectored(bufs)
+            }
+
+            /// As [`TcpStream::try_read_buf`].
+            ///
+            /// # Errors
+            /// As there.
+            pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+                self.as_ref().try_read_buf(buf)
+            }
+        }
+
         impl AsyncRead for $half {
             fn poll_read(
                 self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
                 buffer: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
-                let $this = self;
-                $handle.poll_read(cx, buffer)
+                let stream: &TcpStream = (*self).as_ref();
+                stream.handle.poll_receive(cx, buffer, Take::Yes).map_ok(drop)
             }
         }
     };
 }
 
 macro_rules! write_half {
-    ($half:ty, |$this:ident| $handle:expr) => {
+    ($half:ty) => {
+        half!($half);
+
+        impl $half {
+            /// As [`TcpStream::writable`].
+            ///
+            /// # Errors
+            /// As there.
+            pub async fn writable(&self) -> io::Result<()> {
+                self.as_ref().writable().await
+            }
+
+            /// As [`TcpStream::try_write`].
+            ///
+            /// # Errors
+            /// As there.
+            pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+                self.as_ref().try_write(buf)
+            }
+
+            /// As [`TcpStream::try_write_vectored`].
+            ///
+            /// # Errors
+            /// As there.
+            pub fn try_write_vectored(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+                self.as_ref().try_write_vectored(bufs)
+            }
+        }
+
         impl AsyncWrite for $half {
             fn poll_write(
                 self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
-                let $this = self;
-                $handle.poll_write(cx, &[io::IoSlice::new(bytes)])
+                let stream: &TcpStream = (*self).as_ref();
+                stream.handle.poll_send(cx, &[io::IoSlice::new(bytes)])
             }
 
             fn poll_write_vectored(
@@ -149,8 +266,8 @@ macro_rules! write_half {
                 cx: &mut Context<'_>,
                 pieces: &[io::IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                let $this = self;
-                $handle.poll_write(cx, pieces)
+                let stream: &TcpStream = (*self).as_ref();
+                stream.handle.poll_send(cx, pieces)
             }
 
             fn is_write_vectored(&self) -> bool {
@@ -162,14 +279,14 @@ macro_rules! write_half {
             }
 
             fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                let $this = self;
-                Poll::Ready($handle.shutdown_write())
+                let stream: &TcpStream = (*self).as_ref();
+                Poll::Ready(stream.handle.shutdown_write())
             }
         }
     };
 }
 
-read_half!(ReadHalf<'_>, |this| this.0.handle);
-read_half!(OwnedReadHalf, |this| this.0);
-write_half!(WriteHalf<'_>, |this| this.0.handle);
-write_half!(OwnedWriteHalf, |this| this.handle);
+read_half!(ReadHalf<'_>);
+read_half!(OwnedReadHalf);
+write_half!(WriteHalf<'_>);
+write_half!(OwnedWriteHalf);

@@ -5,12 +5,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use netloom_stack::transport::{ListenOptions, TcpBind, TcpListenerId};
+use netloom_stack::transport::{ListenOptions, TcpListenerId};
+use tokio::net::{ToSocketAddrs, lookup_host};
 
-use crate::shard::{Shared, wildcard};
+use crate::reservations::{ReservationId, Reuse};
+use crate::shard::Shared;
 use crate::wakers::{Interest, SocketKey};
-use crate::{TcpStream, error};
+use crate::{TcpStream, binding, current, error};
 
 /// A TCP listener with a backlog, as [`tokio::net::TcpListener`].
 ///
@@ -20,21 +23,43 @@ pub struct TcpListener {
     shared: Arc<Shared>,
     id: TcpListenerId,
     local: SocketAddr,
+    /// What its connections inherit.
+    linger: Option<Duration>,
 }
 
 impl TcpListener {
-    pub(crate) fn bind(shared: &Arc<Shared>, address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn listen_on(
+        shared: &Arc<Shared>,
+        address: SocketAddr,
+        options: ListenOptions,
+        reuse: Reuse,
+        own: Option<ReservationId>,
+        linger: Option<Duration>,
+    ) -> io::Result<Self> {
         let shared = Arc::clone(shared);
-        let (id, local) = shared.with(|shard, _| {
-            shard.check_open()?;
-            shard.check_bindable(address.ip())?;
-            let bind = TcpBind { address: wildcard(address.ip()), port: address.port() };
-            let mut tcp = shard.stack.tcp();
-            let id = tcp.listen(bind, ListenOptions::default()).map_err(error::of_listen)?;
-            let port = tcp.listener_port(id).unwrap_or(address.port());
-            Ok::<_, io::Error>((id, SocketAddr::new(address.ip(), port)))
-        })?;
-        Ok(Self { shared, id, local })
+        let (id, local) = shared.with(|shard, _| binding::listen(shard, address, options, reuse, own))?;
+        Ok(Self { shared, id, local, linger })
+    }
+
+    /// As tokio's does, it allows reuse: connections of an earlier listener are not in its way.
+    pub(crate) fn bind_on(shared: &Arc<Shared>, address: SocketAddr) -> io::Result<Self> {
+        Self::listen_on(shared, address, ListenOptions::default(), Reuse::Yes, None, None)
+    }
+
+    /// Listens, on the [`Net`](crate::Net) of this task, at the first of the addresses that can be had.
+    ///
+    /// # Errors
+    /// The last address's, as [`Net::tcp_listen`](crate::Net::tcp_listen); `NetworkDown` without a [`Net`](crate::Net).
+    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
+        let shared = current::current()?;
+        let mut last = None;
+        for address in lookup_host(addr).await? {
+            match Self::bind_on(&shared, address) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(error::no_address))
     }
 
     /// Waits for a connection. Cancel safe: a connection is taken off the queue only when it is returned.
@@ -63,8 +88,8 @@ impl TcpListener {
             }
         });
         accepted.map_ok(|accepted| {
-            let stream =
-                TcpStream::new(Arc::clone(&self.shared), accepted.id, accepted.local, accepted.remote);
+            let (shared, linger) = (Arc::clone(&self.shared), self.linger);
+            let stream = TcpStream::new(shared, accepted.id, accepted.local, accepted.remote, linger);
             (stream, accepted.remote)
         })
     }

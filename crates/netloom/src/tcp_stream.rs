@@ -1,19 +1,21 @@
 //! A TCP connection.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use netloom_stack::Instant;
-use netloom_stack::transport::{Recv, SocketOptions, TcpBind, TcpInfo, TcpSocketId};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::BufMut;
+use netloom_stack::transport::{SocketOptions, TcpBind, TcpInfo, TcpSocketId};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
+use tokio::net::{ToSocketAddrs, lookup_host};
 
-use crate::error;
-use crate::shard::{Shard, Shared};
-use crate::wakers::{Interest, SocketKey};
+use crate::handle::{Handle, Take};
+use crate::shard::Shared;
+use crate::{current, error};
 
 /// A TCP connection, as [`tokio::net::TcpStream`].
 ///
@@ -24,37 +26,53 @@ pub struct TcpStream {
     pub(crate) handle: Arc<Handle>,
 }
 
-/// The socket itself; the halves of a split stream share it, and the last one closes it.
-#[derive(Debug)]
-pub(crate) struct Handle {
-    shared: Arc<Shared>,
-    id: TcpSocketId,
-    local: SocketAddr,
-    remote: SocketAddr,
-}
-
 impl TcpStream {
-    pub(crate) fn new(shared: Arc<Shared>, id: TcpSocketId, local: SocketAddr, remote: SocketAddr) -> Self {
-        Self { handle: Arc::new(Handle { shared, id, local, remote }) }
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        id: TcpSocketId,
+        local: SocketAddr,
+        remote: SocketAddr,
+        linger: Option<Duration>,
+    ) -> Self {
+        Self { handle: Arc::new(Handle::new(shared, id, local, remote, linger)) }
     }
 
-    pub(crate) async fn connect(
+    pub(crate) async fn connect_on(
         shared: &Arc<Shared>,
         local: TcpBind,
         remote: SocketAddr,
+        options: &SocketOptions,
+        linger: Option<Duration>,
     ) -> io::Result<Self> {
         let shared = Arc::clone(shared);
         let (id, local) = shared.with(|shard, now| {
             shard.check_open()?;
             let mut tcp = shard.stack.tcp();
-            let id = tcp.connect(now, local, remote, &SocketOptions::default()).map_err(error::of_connect)?;
+            let id = tcp.connect(now, local, remote, options).map_err(error::of_connect)?;
             let local = tcp.local_addr(id).ok_or_else(error::gone)?;
             Ok::<_, io::Error>((id, local))
         })?;
         // Dropped before the handshake ends, the stream closes the connection again: connecting is cancel safe.
-        let stream = Self::new(shared, id, local, remote);
+        let stream = Self::new(shared, id, local, remote, linger);
         poll_fn(|cx| stream.handle.poll_connected(cx)).await?;
         Ok(stream)
+    }
+
+    /// Connects over the [`Net`](crate::Net) of this task to the first of the addresses that answers.
+    ///
+    /// # Errors
+    /// The last address's, as [`Net::tcp_connect`](crate::Net::tcp_connect); `NetworkDown` without a [`Net`](crate::Net).
+    pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
+        let shared = current::current()?;
+        let options = SocketOptions::default();
+        let mut last = None;
+        for remote in lookup_host(addr).await? {
+            match Self::connect_on(&shared, TcpBind::default(), remote, &options, None).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(error::no_address))
     }
 
     /// The connection's own address.
@@ -71,6 +89,140 @@ impl TcpStream {
     /// Never; the signature is tokio's.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.handle.remote)
+    }
+
+    /// Why the connection broke, if it did and nobody was told yet; nobody else will be.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.handle.take_error()
+    }
+
+    /// Waits until something of `interest` can be done. Cancel safe.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        poll_fn(|cx| self.handle.poll_ready(cx, interest)).await
+    }
+
+    /// Waits until there is something to read: data, the end of the stream, or an error. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub async fn readable(&self) -> io::Result<()> {
+        self.ready(Interest::READABLE).await.map(drop)
+    }
+
+    /// Waits until there is room to write, or a write would fail. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub async fn writable(&self) -> io::Result<()> {
+        self.ready(Interest::WRITABLE).await.map(drop)
+    }
+
+    /// [`readable`](Self::readable) for `poll` functions. Any number of tasks may wait.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.handle.poll_ready(cx, Interest::READABLE).map_ok(drop)
+    }
+
+    /// [`writable`](Self::writable) for `poll` functions. Any number of tasks may wait.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.handle.poll_ready(cx, Interest::WRITABLE).map_ok(drop)
+    }
+
+    /// Reads what is there. 0 is the end of the stream, or an empty buffer.
+    ///
+    /// # Errors
+    /// `WouldBlock` while there is nothing; else as reading.
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.handle.try_receive(buf)
+    }
+
+    /// The same into several buffers, one after the other.
+    ///
+    /// # Errors
+    /// As [`try_read`](Self::try_read).
+    pub fn try_read_vectored(&self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
+        self.handle.try_receive_vectored(bufs)
+    }
+
+    /// The same into a growing buffer: as many bytes as its next chunk takes.
+    ///
+    /// # Errors
+    /// As [`try_read`](Self::try_read).
+    pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        fill(buf, |target| self.try_read(target))
+    }
+
+    /// Writes as much as there is room for.
+    ///
+    /// # Errors
+    /// `WouldBlock` without room; else as writing.
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.handle.try_send(&[io::IoSlice::new(buf)])
+    }
+
+    /// The same from several buffers, one after the other.
+    ///
+    /// # Errors
+    /// As [`try_write`](Self::try_write).
+    pub fn try_write_vectored(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.handle.try_send(bufs)
+    }
+
+    /// Calls `f` if something of `interest` can be done.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing of it can be done; else what `f` returns.
+    pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        if self.handle.ready_now(interest)?.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        f()
+    }
+
+    /// Calls `f` whenever something of `interest` can be done, until it returns something other than `WouldBlock`.
+    ///
+    /// # Errors
+    /// What `f` returns, and those of [`ready`](Self::ready).
+    pub async fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut f: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            self.ready(interest).await?;
+            match f() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::task::yield_now().await,
+                result => return result,
+            }
+        }
+    }
+
+    /// Copies received data without taking it; waits until there is some. 0 is the end of the stream. Cancel safe.
+    ///
+    /// # Errors
+    /// As reading.
+    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut buffer = ReadBuf::new(buf);
+        poll_fn(|cx| self.poll_peek(cx, &mut buffer)).await
+    }
+
+    /// The same for `poll` functions.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        self.handle.poll_receive(cx, buf, Take::No)
     }
 
     /// Whether small writes leave at once (`true`) or wait for the acknowledgment of what is in flight (RFC 9293 3.7.4).
@@ -101,17 +253,35 @@ impl TcpStream {
             .with_open(|shard, now, id| shard.stack.tcp().set_cork(now, id, cork).map_err(|_| error::gone()))
     }
 
+    /// What happens to unsent data when the stream is dropped: `None` and any time other than zero deliver it in the
+    /// background, zero drops it and resets the connection. Dropping never blocks.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
+        self.handle.set_linger(dur);
+        Ok(())
+    }
+
+    /// Makes dropping the stream reset the connection.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        self.set_linger(Some(Duration::ZERO))
+    }
+
+    /// What [`set_linger`](Self::set_linger) set.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        Ok(self.handle.linger())
+    }
+
     /// State, round-trip time, windows, counters.
     pub fn info(&self) -> Option<TcpInfo> {
         self.handle.shared.with(|shard, _| shard.stack.tcp().info(self.handle.id))
-    }
-
-    /// Copies received data without taking it; waits until there is some. 0 is the end of the stream.
-    ///
-    /// # Errors
-    /// As reading.
-    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.handle.poll_receive(cx, |shard, _, id| shard.stack.tcp().peek(id, buffer))).await
     }
 
     /// Ends the connection at once with a reset, and drops what was not sent.
@@ -120,119 +290,33 @@ impl TcpStream {
     }
 }
 
-impl Handle {
-    fn with_open<R>(
-        &self,
-        work: impl FnOnce(&mut Shard, Instant, TcpSocketId) -> io::Result<R>,
-    ) -> io::Result<R> {
-        self.shared.with(|shard, now| {
-            shard.check_open()?;
-            work(shard, now, self.id)
-        })
-    }
+/// Reads through `read` into the next chunk of `buffer`, up to 64 KiB of it.
+pub(crate) fn fill<R: Count>(
+    buffer: &mut impl BufMut,
+    read: impl FnOnce(&mut [u8]) -> io::Result<R>,
+) -> io::Result<R> {
+    const MOST: usize = 64 * 1024;
+    let mut chunk = vec![0; buffer.chunk_mut().len().min(MOST)];
+    let result = read(&mut chunk)?;
+    buffer.put_slice(chunk.get(..result.count()).unwrap_or(&chunk));
+    Ok(result)
+}
 
-    /// Does `work` once, and lists the task for `interest` if there is nothing to do yet.
-    fn poll<R>(
-        &self,
-        cx: &Context<'_>,
-        interest: Interest,
-        work: impl FnOnce(&mut Shard, Instant, TcpSocketId) -> Poll<io::Result<R>>,
-    ) -> Poll<io::Result<R>> {
-        self.shared.with(|shard, now| {
-            if let Err(error) = shard.check_open() {
-                return Poll::Ready(Err(error));
-            }
-            let result = work(shard, now, self.id);
-            if result.is_pending() {
-                shard.wakers.wait(SocketKey::Tcp(self.id), interest, cx.waker());
-            }
-            result
-        })
-    }
+/// What a read returns: how many bytes, and maybe from where.
+pub(crate) trait Count {
+    /// How many bytes.
+    fn count(&self) -> usize;
+}
 
-    fn poll_connected(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(cx, Interest::Write, |shard, _, id| match shard.stack.tcp().connected(id) {
-            Ok(true) => Poll::Ready(Ok(())),
-            Ok(false) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error::of_tcp(error))),
-        })
-    }
-
-    /// Receives through `receive`; waits while there is nothing.
-    fn poll_receive(
-        &self,
-        cx: &Context<'_>,
-        receive: impl FnOnce(
-            &mut Shard,
-            Instant,
-            TcpSocketId,
-        ) -> Result<Recv, netloom_stack::transport::RecvError>,
-    ) -> Poll<io::Result<usize>> {
-        self.poll(cx, Interest::Read, |shard, now, id| match receive(shard, now, id) {
-            Ok(Recv::Data(count)) => Poll::Ready(Ok(count)),
-            Ok(Recv::EndOfStream) => Poll::Ready(Ok(0)),
-            Ok(Recv::WouldBlock) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error::of_recv(error))),
-        })
-    }
-
-    pub(crate) fn poll_read(&self, cx: &Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if buffer.remaining() == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        let target = buffer.initialize_unfilled();
-        match self.poll_receive(cx, |shard, now, id| shard.stack.tcp().recv(now, id, target)) {
-            Poll::Ready(Ok(count)) => {
-                buffer.advance(count);
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    pub(crate) fn poll_write(&self, cx: &Context<'_>, pieces: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        if pieces.iter().all(|piece| piece.is_empty()) {
-            return Poll::Ready(Ok(0));
-        }
-        self.poll(cx, Interest::Write, |shard, now, id| {
-            let mut written = 0;
-            for piece in pieces {
-                match shard.stack.tcp().send(now, id, piece) {
-                    Ok(count) => {
-                        written += count;
-                        if count < piece.len() {
-                            break;
-                        }
-                    }
-                    // What went before the error is reported first; the error comes with the next call.
-                    Err(_) if written > 0 => break,
-                    Err(error) => return Poll::Ready(Err(error::of_send(error))),
-                }
-            }
-            if written == 0 { Poll::Pending } else { Poll::Ready(Ok(written)) }
-        })
-    }
-
-    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        self.with_open(|shard, now, id| shard.stack.tcp().shutdown_write(now, id).map_err(error::of_send))
-    }
-
-    pub(crate) const fn local(&self) -> SocketAddr {
-        self.local
-    }
-
-    pub(crate) const fn remote(&self) -> SocketAddr {
-        self.remote
+impl Count for usize {
+    fn count(&self) -> usize {
+        *self
     }
 }
 
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.shared.with(|shard, now| {
-            shard.stack.tcp().close(now, self.id);
-            shard.wakers.forget(SocketKey::Tcp(self.id));
-        });
+impl Count for (usize, SocketAddr) {
+    fn count(&self) -> usize {
+        self.0
     }
 }
 
@@ -242,13 +326,13 @@ impl AsyncRead for TcpStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.handle.poll_read(cx, buffer)
+        self.handle.poll_receive(cx, buffer, Take::Yes).map_ok(drop)
     }
 }
 
 impl AsyncWrite for TcpStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.handle.poll_write(cx, &[io::IoSlice::new(bytes)])
+        self.handle.poll_send(cx, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -256,7 +340,7 @@ impl AsyncWrite for TcpStream {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.handle.poll_write(cx, pieces)
+        self.handle.poll_send(cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,17 +1,23 @@
 //! A UDP socket.
 
+mod options;
+
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use netloom_stack::Instant;
+use bytes::BufMut;
 use netloom_stack::transport::{UdpBind, UdpReceived, UdpRecvError, UdpSocketId};
+use tokio::io::{Interest, ReadBuf, Ready};
+use tokio::net::{ToSocketAddrs, lookup_host};
 
-use crate::error;
+use crate::handle::Take;
 use crate::shard::{Shard, Shared, wildcard};
-use crate::wakers::{Interest, SocketKey};
+use crate::tcp_stream::fill;
+use crate::wakers::{Interest as Wait, SocketKey};
+use crate::{current, error};
 
 /// A UDP socket, as [`tokio::net::UdpSocket`].
 #[derive(Debug)]
@@ -21,7 +27,7 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    pub(crate) fn bind(shared: &Arc<Shared>, address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind_on(shared: &Arc<Shared>, address: SocketAddr) -> io::Result<Self> {
         let shared = Arc::clone(shared);
         let id = shared.with(|shard, _| {
             shard.check_open()?;
@@ -32,25 +38,55 @@ impl UdpSocket {
         Ok(Self { shared, id })
     }
 
-    /// Receives only from `remote`, and sends there with [`send`](Self::send).
+    /// Opens a socket, on the [`Net`](crate::Net) of this task, at the first of the addresses that can be had.
+    ///
+    /// # Errors
+    /// The last address's, as [`Net::udp_bind`](crate::Net::udp_bind); `NetworkDown` without a [`Net`](crate::Net).
+    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
+        let shared = current::current()?;
+        let mut last = None;
+        for address in lookup_host(addr).await? {
+            match Self::bind_on(&shared, address) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(error::no_address))
+    }
+
+    /// Receives only from `addr`, the first that can be reached, and sends there with [`send`](Self::send).
     ///
     /// # Errors
     /// `NetworkUnreachable` without a route.
-    pub async fn connect(&self, remote: SocketAddr) -> io::Result<()> {
-        self.with_open(|shard, _| {
+    pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
+        let mut last = None;
+        for remote in lookup_host(addr).await? {
+            match self.connect_to(remote) {
+                Ok(()) => return Ok(()),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(error::no_address))
+    }
+
+    fn connect_to(&self, remote: SocketAddr) -> io::Result<()> {
+        self.with_open(|shard| {
+            self.check_destination(shard, remote)?;
             let mut udp = shard.stack.udp();
-            let source = udp.source_towards(remote).ok_or(io::ErrorKind::NetworkUnreachable)?;
+            let source = udp.source_towards(remote).ok_or(ErrorKind::NetworkUnreachable)?;
             udp.connect(self.id, remote, Some(source)).map_err(error::of_udp_connect)
         })
     }
 
-    /// Sends one datagram to `remote`; waits for room in the socket's queue.
+    /// Sends one datagram to the first of the addresses; waits for room in the socket's queue. Cancel safe.
     ///
     /// # Errors
-    /// `InvalidInput` beyond 65,507 bytes, `NetworkUnreachable` without a route, and on a connected socket
-    /// `ConnectionRefused` when the last datagram found no listener.
-    pub async fn send_to(&self, data: &[u8], remote: SocketAddr) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_send_to(cx, data, remote)).await
+    /// `EMSGSIZE` beyond 65,507 bytes, `NetworkUnreachable` without a route, `PermissionDenied` for a broadcast that
+    /// [`set_broadcast`](Self::set_broadcast) did not allow, and on a connected socket `ConnectionRefused` when the last
+    /// datagram found no listener.
+    pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
+        let target = lookup_host(addr).await?.next().ok_or_else(error::no_address)?;
+        poll_fn(|cx| self.poll_send_to(cx, buf, target)).await
     }
 
     /// The same for `poll` functions.
@@ -60,32 +96,66 @@ impl UdpSocket {
     pub fn poll_send_to(
         &self,
         cx: &mut Context<'_>,
-        data: &[u8],
-        remote: SocketAddr,
+        buf: &[u8],
+        target: SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        self.poll(cx, Interest::Write, |shard, _| {
-            let mut udp = shard.stack.udp();
-            udp.source_towards(remote).ok_or(io::ErrorKind::NetworkUnreachable)?;
-            udp.send_to(self.id, remote, None, data).map_err(error::of_udp_send)?;
-            Ok(data.len())
-        })
+        self.poll(cx, &[Wait::Write], |shard| self.transmit(shard, buf, Some(target)))
     }
 
-    /// Sends one datagram to the connected peer.
+    /// The same if there is room now.
     ///
     /// # Errors
-    /// As [`send_to`](Self::send_to), and `NotConnected` without a peer.
-    pub async fn send(&self, data: &[u8]) -> io::Result<usize> {
-        let remote = self.peer_addr()?;
-        self.send_to(data, remote).await
+    /// As [`send_to`](Self::send_to), and `WouldBlock`.
+    pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
+        self.with_open(|shard| self.transmit(shard, buf, Some(target)))
     }
 
-    /// Receives one datagram; what does not fit `buffer` is lost. Cancel safe.
+    /// Sends one datagram to the connected peer. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to), and `EDESTADDRREQ` without a peer.
+    pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_send(cx, buf)).await
+    }
+
+    /// The same for `poll` functions.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll(cx, &[Wait::Write], |shard| self.transmit(shard, buf, None))
+    }
+
+    /// The same if there is room now.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and `WouldBlock`.
+    pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
+        self.with_open(|shard| self.transmit(shard, buf, None))
+    }
+
+    fn transmit(&self, shard: &mut Shard, data: &[u8], target: Option<SocketAddr>) -> io::Result<usize> {
+        if let Some(remote) = target {
+            self.check_destination(shard, remote)?;
+        }
+        let mut udp = shard.stack.udp();
+        match target {
+            Some(remote) => {
+                udp.source_towards(remote).ok_or(ErrorKind::NetworkUnreachable)?;
+                udp.send_to(self.id, remote, None, data)
+            }
+            None => udp.send(self.id, data),
+        }
+        .map_err(error::of_udp_send)?;
+        Ok(data.len())
+    }
+
+    /// Receives one datagram; what does not fit `buf` is lost. Cancel safe.
     ///
     /// # Errors
     /// On a connected socket `ConnectionRefused` when the last datagram found no listener.
-    pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        poll_fn(|cx| self.poll_recv_from(cx, buffer)).await
+    pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        poll_fn(|cx| self.poll_take(cx, buf, Take::Yes)).await
     }
 
     /// The same for `poll` functions.
@@ -95,28 +165,160 @@ impl UdpSocket {
     pub fn poll_recv_from(
         &self,
         cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        let capacity = buffer.len();
-        self.poll_received(cx, capacity, |shard| shard.stack.udp().recv_from(self.id, buffer))
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<SocketAddr>> {
+        self.poll_into(cx, buf, Take::Yes)
     }
 
-    /// Receives one datagram from the connected peer.
+    /// The same if one is there.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from), and `WouldBlock`.
+    pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.with_open(|shard| self.take(shard, buf, Take::Yes))
+    }
+
+    /// The same into the next chunk of a growing buffer.
+    ///
+    /// # Errors
+    /// As [`try_recv_from`](Self::try_recv_from).
+    pub fn try_recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
+        fill(buf, |target| self.try_recv_from(target))
+    }
+
+    /// Receives one datagram from the connected peer. Cancel safe.
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
-    pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(self.recv_from(buffer).await?.0)
+    pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.recv_from(buf).await?.0)
     }
 
-    /// Copies the next datagram without taking it.
+    /// The same for `poll` functions.
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
-    pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let capacity = buffer.len();
-        poll_fn(|cx| self.poll_received(cx, capacity, |shard| shard.stack.udp().peek_from(self.id, buffer)))
-            .await
+    pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.poll_recv_from(cx, buf).map_ok(drop)
+    }
+
+    /// The same if one is there.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from), and `WouldBlock`.
+    pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.try_recv_from(buf)?.0)
+    }
+
+    /// The same into the next chunk of a growing buffer.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Self::try_recv).
+    pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        fill(buf, |target| self.try_recv(target))
+    }
+
+    /// Copies the next datagram without taking it. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        poll_fn(|cx| self.poll_take(cx, buf, Take::No)).await
+    }
+
+    /// The same for `poll` functions.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub fn poll_peek_from(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<SocketAddr>> {
+        self.poll_into(cx, buf, Take::No)
+    }
+
+    /// The same if one is there.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from), and `WouldBlock`.
+    pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.with_open(|shard| self.take(shard, buf, Take::No))
+    }
+
+    /// Copies the next datagram without taking it, and without its sender. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.peek_from(buf).await?.0)
+    }
+
+    /// Who sent the next datagram. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
+        Ok(self.peek_from(&mut []).await?.1)
+    }
+
+    /// Waits until something of `interest` can be done. Cancel safe.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        poll_fn(|cx| self.poll_ready(cx, interest)).await
+    }
+
+    /// Waits until there is a datagram, or an error. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub async fn readable(&self) -> io::Result<()> {
+        self.ready(Interest::READABLE).await.map(drop)
+    }
+
+    /// Waits until there is room for a datagram. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub async fn writable(&self) -> io::Result<()> {
+        self.ready(Interest::WRITABLE).await.map(drop)
+    }
+
+    /// [`readable`](Self::readable) for `poll` functions. Any number of tasks may wait.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_ready(cx, Interest::READABLE).map_ok(drop)
+    }
+
+    /// [`writable`](Self::writable) for `poll` functions. Any number of tasks may wait.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_ready(cx, Interest::WRITABLE).map_ok(drop)
+    }
+
+    /// Calls `f` if something of `interest` can be done.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing of it can be done; else what `f` returns.
+    pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        if self.with_open(|shard| Ok(self.readiness(shard, interest)))?.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        f()
+    }
+
+    /// The error that waits for the next call, which will not tell it then.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.with_open(|shard| Ok(shard.stack.udp().take_error(self.id).map(error::of_udp_socket)))
     }
 
     /// The socket's own address.
@@ -124,7 +326,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` once the stack has ended.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.with_open(|shard, _| {
+        self.with_open(|shard| {
             let bind = shard.stack.udp().local_addr(self.id).ok_or_else(error::gone)?;
             Ok(SocketAddr::new(bind.address.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), bind.port))
         })
@@ -135,44 +337,91 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` without one.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.with_open(|shard, _| {
-            shard.stack.udp().peer_addr(self.id).ok_or_else(|| io::ErrorKind::NotConnected.into())
+        self.with_open(|shard| {
+            shard.stack.udp().peer_addr(self.id).ok_or_else(|| ErrorKind::NotConnected.into())
         })
     }
 
-    fn poll_received(
+    /// One attempt to receive.
+    fn take(&self, shard: &mut Shard, target: &mut [u8], take: Take) -> io::Result<(usize, SocketAddr)> {
+        let mut udp = shard.stack.udp();
+        let received: Result<UdpReceived, UdpRecvError> = match take {
+            Take::Yes => udp.recv_from(self.id, target),
+            Take::No => udp.peek_from(self.id, target),
+        };
+        let UdpReceived { len, remote, .. } = received.map_err(error::of_udp_recv)?;
+        Ok((len.min(target.len()), remote))
+    }
+
+    fn poll_take(
         &self,
         cx: &Context<'_>,
-        capacity: usize,
-        receive: impl FnOnce(&mut Shard) -> Result<UdpReceived, UdpRecvError>,
+        target: &mut [u8],
+        take: Take,
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        self.poll(cx, Interest::Read, |shard, _| {
-            let received = receive(shard).map_err(error::of_udp_recv)?;
-            Ok((received.len.min(capacity), received.remote))
+        self.poll(cx, &[Wait::Read], |shard| self.take(shard, target, take))
+    }
+
+    fn poll_into(
+        &self,
+        cx: &Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+        take: Take,
+    ) -> Poll<io::Result<SocketAddr>> {
+        let target = buffer.initialize_unfilled();
+        self.poll_take(cx, target, take).map_ok(|(count, remote)| {
+            buffer.advance(count);
+            remote
         })
     }
 
-    fn with_open<R>(&self, work: impl FnOnce(&mut Shard, Instant) -> io::Result<R>) -> io::Result<R> {
-        self.shared.with(|shard, now| {
+    fn readiness(&self, shard: &mut Shard, interest: Interest) -> Ready {
+        let mut udp = shard.stack.udp();
+        let mut ready = Ready::EMPTY;
+        if interest.is_readable() && udp.is_readable(self.id) {
+            ready |= Ready::READABLE;
+        }
+        if interest.is_writable() && udp.has_room(self.id) {
+            ready |= Ready::WRITABLE;
+        }
+        ready
+    }
+
+    fn poll_ready(&self, cx: &Context<'_>, interest: Interest) -> Poll<io::Result<Ready>> {
+        let waits: &[Wait] = match (interest.is_readable(), interest.is_writable()) {
+            (true, true) => &[Wait::Read, Wait::Write],
+            (false, true) => &[Wait::Write],
+            (true | false, false) => &[Wait::Read],
+        };
+        self.poll(cx, waits, |shard| {
+            let ready = self.readiness(shard, interest);
+            if ready.is_empty() { Err(ErrorKind::WouldBlock.into()) } else { Ok(ready) }
+        })
+    }
+
+    fn with_open<R>(&self, work: impl FnOnce(&mut Shard) -> io::Result<R>) -> io::Result<R> {
+        self.shared.with(|shard, _| {
             shard.check_open()?;
-            work(shard, now)
+            work(shard)
         })
     }
 
-    /// Does `work` once; `WouldBlock` lists the task for `interest`.
+    /// Does `work` once; `WouldBlock` lists the task for `waits`.
     fn poll<R>(
         &self,
         cx: &Context<'_>,
-        interest: Interest,
-        work: impl FnOnce(&mut Shard, Instant) -> io::Result<R>,
+        waits: &[Wait],
+        work: impl FnOnce(&mut Shard) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.shared.with(|shard, now| {
+        self.shared.with(|shard, _| {
             if let Err(error) = shard.check_open() {
                 return Poll::Ready(Err(error));
             }
-            match work(shard, now) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    shard.wakers.wait(SocketKey::Udp(self.id), interest, cx.waker());
+            match work(shard) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    for &wait in waits {
+                        shard.wakers.wait(SocketKey::Udp(self.id), wait, cx.waker());
+                    }
                     Poll::Pending
                 }
                 result => Poll::Ready(result),

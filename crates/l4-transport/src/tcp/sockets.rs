@@ -122,6 +122,23 @@ impl Tcp {
             .unwrap_or(Err(SendError::NotFound))
     }
 
+    /// Whether [`send`](Self::send) would take something. If not, [`TcpEvent::Writable`](super::TcpEvent::Writable) comes
+    /// when it is worth while again.
+    ///
+    /// # Errors
+    /// What [`send`](Self::send) would fail with.
+    pub fn has_room(&mut self, now: Instant, id: TcpSocketId) -> Result<bool, SendError> {
+        self.with_held(now, id, |connection, cx| {
+            // Nothing is written, but whatever keeps writers from writing is said.
+            connection.write(cx, &[])?;
+            let has_room = connection.send_allowance(cx, 1) > 0
+                && connection.sender.room(connection.congestion.window()) > 0;
+            connection.sender.is_writer_waiting |= !has_room;
+            Ok(has_room)
+        })
+        .unwrap_or(Err(SendError::NotFound))
+    }
+
     /// The same, and marks the bytes as urgent, as far as they were taken (RFC 9293 3.8.5; RFC 6093 advises against).
     /// [9293 MUST-30, MUST-31]
     ///

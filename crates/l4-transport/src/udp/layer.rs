@@ -411,6 +411,16 @@ impl Udp {
         self.open_socket(id).is_some_and(|socket| !socket.received.is_empty() || socket.error.is_some())
     }
 
+    /// Whether a datagram of some length would be queued now. If not, [`UdpEvent::Writable`] comes when half the queue is
+    /// free.
+    pub fn has_room(&mut self, id: UdpSocketId) -> bool {
+        let (max_bytes, max_count) = (self.config.send_queue_bytes, self.config.queue_datagrams);
+        let Some(socket) = self.open_socket_mut(id) else { return false };
+        let has_room = socket.outgoing.is_empty() || socket.outgoing.fits(cost_of(0), max_bytes, max_count);
+        socket.wants_to_send |= !has_room;
+        has_room
+    }
+
     /// What a socket looks like now, for tools.
     pub fn info(&self, id: UdpSocketId) -> Option<UdpSocketInfo> {
         self.sockets.get(id.0).map(|socket| socket.info(id))

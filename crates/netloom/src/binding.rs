@@ -1,0 +1,114 @@
+//! Which address and port a TCP socket may be bound to: the rules of Linux.
+//!
+//! Two sockets are in each other's way if they have the same port and either the same address or one of them every address
+//! of that family; `[::]` is every address of both. Listeners always are; sockets that only have been bound are unless both
+//! allow reuse; connections, and what is left of them in TIME-WAIT, are unless the newcomer allows it.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use netloom_stack::transport::{ListenOptions, TcpBind, TcpListenerId};
+
+use crate::error;
+use crate::reservations::{ReservationId, Reuse};
+use crate::shard::{Shard, wildcard};
+
+fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    let covers = |all: IpAddr, it: IpAddr| {
+        all == IpAddr::V6(Ipv6Addr::UNSPECIFIED) || all.is_unspecified() && all.is_ipv4() == it.is_ipv4()
+    };
+    one == other || covers(one, other) || covers(other, one)
+}
+
+fn check(shard: &mut Shard, address: SocketAddr, reuse: Reuse, own: Option<ReservationId>) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    let collides = |ip: IpAddr, port: u16| port == address.port() && overlap(ip, address.ip());
+    let is_reserved = shard.reservations.iter().any(|(id, other, other_reuse)| {
+        Some(id) != own
+            && (reuse, other_reuse) != (Reuse::Yes, Reuse::Yes)
+            && collides(other.ip(), other.port())
+    });
+    let tcp = shard.stack.tcp();
+    let is_listened_on = tcp.listeners().any(|listener| {
+        collides(listener.local.address.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), listener.local.port)
+    });
+    let is_connected = reuse == Reuse::No
+        && (tcp.connections().any(|(_, info)| collides(info.local.ip(), info.local.port()))
+            || tcp.time_waits().any(|(tuple, _)| collides(tuple.local_address, tuple.local_port)));
+    if is_reserved || is_listened_on || is_connected { Err(ErrorKind::AddrInUse.into()) } else { Ok(()) }
+}
+
+/// Binds without listening; the address with its port, and what holds it.
+pub(crate) fn reserve(
+    shard: &mut Shard,
+    address: SocketAddr,
+    reuse: Reuse,
+) -> io::Result<(ReservationId, SocketAddr)> {
+    shard.check_open()?;
+    shard.check_bindable(address.ip())?;
+    check(shard, address, reuse, None)?;
+    let mut bound = address;
+    if bound.port() == 0 {
+        bound.set_port(free_port(shard, address.ip())?);
+    }
+    Ok((shard.reservations.add(bound, reuse), bound))
+}
+
+/// A port that nobody listens on, nor has reserved.
+fn free_port(shard: &mut Shard, address: IpAddr) -> io::Result<u16> {
+    /// Ports are drawn at random: that so many are reserved is not chance.
+    const ATTEMPTS: usize = 64;
+    for _ in 0..ATTEMPTS {
+        let mut tcp = shard.stack.tcp();
+        let bind = TcpBind { address: wildcard(address), port: 0 };
+        let id = tcp.listen(bind, ListenOptions::default()).map_err(error::of_listen)?;
+        let port = tcp.listener_port(id).unwrap_or_default();
+        // No frame has come in between: this lock is held.
+        tcp.close_listener(netloom_stack::Instant::ZERO, id);
+        if check(shard, SocketAddr::new(address, port), Reuse::No, None).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(ErrorKind::AddrInUse.into())
+}
+
+/// Listens; the address with its port.
+pub(crate) fn listen(
+    shard: &mut Shard,
+    address: SocketAddr,
+    options: ListenOptions,
+    reuse: Reuse,
+    own: Option<ReservationId>,
+) -> io::Result<(TcpListenerId, SocketAddr)> {
+    shard.check_open()?;
+    shard.check_bindable(address.ip())?;
+    check(shard, address, reuse, own)?;
+    let port = if address.port() == 0 { free_port(shard, address.ip())? } else { address.port() };
+    let bind = TcpBind { address: wildcard(address.ip()), port };
+    let id = shard.stack.tcp().listen(bind, options).map_err(error::of_listen)?;
+    Ok((id, SocketAddr::new(address.ip(), port)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_is_in_the_way_of_its_family_and_the_dual_one_of_both() {
+        for (one, other, expected) in [
+            ("10.0.0.1", "10.0.0.1", true),
+            ("10.0.0.1", "10.0.0.2", false),
+            ("0.0.0.0", "10.0.0.1", true),
+            ("0.0.0.0", "fd00::1", false),
+            ("::", "fd00::1", true),
+            ("::", "10.0.0.1", true),
+            ("::", "0.0.0.0", true),
+        ] {
+            let (one, other): (IpAddr, IpAddr) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(overlap(one, other), expected, "{one} {other}");
+            assert_eq!(overlap(other, one), expected, "{other} {one}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! A TCP socket that neither listens nor is connected yet.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use netloom_stack::transport::{Congestion, Keepalive, ListenOptions, SocketOptions, TcpBind};
+use nix::errno::Errno;
+
+use crate::reservations::{ReservationId, Reuse};
+use crate::shard::Shared;
+use crate::{TcpListener, TcpStream, binding, current};
+
+/// A TCP socket to be set up before it connects or listens, as [`tokio::net::TcpSocket`].
+#[derive(Debug)]
+pub struct TcpSocket {
+    shared: Arc<Shared>,
+    /// The unspecified address of its family.
+    any: IpAddr,
+    setup: Mutex<Setup>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Setup {
+    options: SocketOptions,
+    linger: Option<Duration>,
+    reuse: Reuse,
+    bound: Option<(ReservationId, SocketAddr)>,
+}
+
+impl TcpSocket {
+    pub(crate) fn on(shared: Arc<Shared>, any: IpAddr) -> Self {
+        Self { shared, any, setup: Mutex::default() }
+    }
+
+    /// A socket for IPv4 on the [`Net`](crate::Net) of this task.
+    ///
+    /// # Errors
+    /// `NetworkDown` without a [`Net`](crate::Net).
+    pub fn new_v4() -> io::Result<Self> {
+        Ok(Self::on(current::current()?, Ipv4Addr::UNSPECIFIED.into()))
+    }
+
+    /// A socket for IPv6 on the [`Net`](crate::Net) of this task.
+    ///
+    /// # Errors
+    /// `NetworkDown` without a [`Net`](crate::Net).
+    pub fn new_v6() -> io::Result<Self> {
+        Ok(Self::on(current::current()?, Ipv6Addr::UNSPECIFIED.into()))
+    }
+
+    fn setup(&self) -> MutexGuard<'_, Setup> {
+        self.setup.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the socket have a port that connections, TIME-WAIT, or other such sockets have, as long as nobody listens.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
+        self.setup().reuse = if reuseaddr { Reuse::Yes } else { Reuse::No };
+        Ok(())
+    }
+
+    /// What [`set_reuseaddr`](Self::set_reuseaddr) set.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn reuseaddr(&self) -> io::Result<bool> {
+        Ok(self.setup().reuse == Reuse::Yes)
+    }
+
+    /// Probing of the idle connection: after two hours, every 75 seconds, 9 times.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
+        self.setup().options.keepalive = keepalive.then(Keepalive::default);
+        Ok(())
+    }
+
+    /// What [`set_keepalive`](Self::set_keepalive) set.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn keepalive(&self) -> io::Result<bool> {
+        Ok(self.setup().options.keepalive.is_some())
+    }
+
+    /// Whether small writes leave at once, as [`TcpStream::set_nodelay`].
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.setup().options.nodelay = nodelay;
+        Ok(())
+    }
+
+    /// What [`set_nodelay`](Self::set_nodelay) set.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        Ok(self.setup().options.nodelay)
+    }
+
+    /// Bytes held for sending; unless it is set, as many as the path needs.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
+        self.setup().options.send_buffer = Some(size);
+        Ok(())
+    }
+
+    /// What [`set_send_buffer_size`](Self::set_send_buffer_size) set, or the bound that the stack has.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn send_buffer_size(&self) -> io::Result<u32> {
+        Ok(self.setup().options.send_buffer.unwrap_or(u32::MAX))
+    }
+
+    /// Bytes held for the reader, and the window offered; unless it is set, as many as the reader is worth.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
+        self.setup().options.receive_buffer = Some(size);
+        Ok(())
+    }
+
+    /// What [`set_recv_buffer_size`](Self::set_recv_buffer_size) set; `u32::MAX` while the stack decides.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn recv_buffer_size(&self) -> io::Result<u32> {
+        Ok(self.setup().options.receive_buffer.unwrap_or(u32::MAX))
+    }
+
+    /// As [`TcpStream::set_linger`]; accepted connections inherit it.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
+        self.setup().linger = dur;
+        Ok(())
+    }
+
+    /// As [`TcpStream::set_zero_linger`].
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        self.set_linger(Some(Duration::ZERO))
+    }
+
+    /// What [`set_linger`](Self::set_linger) set.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        Ok(self.setup().linger)
+    }
+
+    /// Which congestion control the connection uses, in place of the stack's. tokio has no such call.
+    pub fn set_congestion(&self, congestion: Congestion) {
+        self.setup().options.congestion = Some(congestion);
+    }
+
+    /// How long sent data may go unacknowledged (`TCP_USER_TIMEOUT`). tokio has no such call.
+    pub fn set_user_timeout(&self, patience: Option<Duration>) {
+        self.setup().options.user_timeout = patience;
+    }
+
+    /// Takes an address and port; port 0 a free one.
+    ///
+    /// # Errors
+    /// `AddrInUse`, `AddrNotAvailable` if the address is not the stack's own, `InvalidInput` the second time and
+    /// `EAFNOSUPPORT` for an address of the other family.
+    pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
+        self.check_family(addr)?;
+        let mut setup = self.setup();
+        if setup.bound.is_some() {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let reuse = setup.reuse;
+        setup.bound = Some(self.shared.with(|shard, _| binding::reserve(shard, addr, reuse))?);
+        Ok(())
+    }
+
+    fn check_family(&self, address: SocketAddr) -> io::Result<()> {
+        if address.is_ipv4() == self.any.is_ipv4() { Ok(()) } else { Err(Errno::EAFNOSUPPORT.into()) }
+    }
+
+    /// What the socket is bound to; port 0 before that.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.setup().bound.map_or(SocketAddr::new(self.any, 0), |(_, address)| address))
+    }
+
+    /// Nothing that was not told at once.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Ok(None)
+    }
+
+    /// Connects to `addr`. Dropped before it is done, the future leaves nothing behind.
+    ///
+    /// # Errors
+    /// As [`Net::tcp_connect`](crate::Net::tcp_connect).
+    pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
+        self.check_family(addr)?;
+        let Setup { options, linger, reuse: _, bound } = *self.setup();
+        let local = bound.map_or(TcpBind::default(), |(_, address)| TcpBind {
+            address: Some(address.ip()).filter(|ip| !ip.is_unspecified()),
+            port: address.port(),
+        });
+        TcpStream::connect_on(&self.shared, local, addr, &options, linger).await
+    }
+
+    /// Listens, with up to `backlog` connections that wait to be accepted.
+    ///
+    /// # Errors
+    /// `AddrInUse` when another listens there by now.
+    pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
+        let Setup { options, linger, reuse, bound } = *self.setup();
+        let address = bound.map_or(SocketAddr::new(self.any, 0), |(_, address)| address);
+        let backlog = usize::try_from(backlog).unwrap_or(usize::MAX).max(1);
+        let listen = ListenOptions { backlog, socket: options };
+        let own = bound.map(|(id, _)| id);
+        TcpListener::listen_on(&self.shared, address, listen, reuse, own, linger)
+    }
+}
+
+impl Drop for TcpSocket {
+    fn drop(&mut self) {
+        let bound = self.setup().bound.take();
+        if let Some((id, _)) = bound {
+            self.shared.with(|shard, _| shard.reservations.remove(id));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What a UDP socket can be told: hop limits, traffic class, broadcast, groups.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use netloom_stack::InterfaceId;
+use netloom_stack::transport::UdpOptions;
+use nix::errno::Errno;
+
+use super::UdpSocket;
+use crate::error;
+use crate::shard::Shard;
+
+/// What the internet layer sends with, unless a socket says otherwise (RFC 1700: 64).
+const DEFAULT_TTL: u32 = 64;
+
+impl UdpSocket {
+    fn options<R>(&self, look: impl FnOnce(&UdpOptions) -> R) -> io::Result<R> {
+        self.with_open(|shard| shard.stack.udp().options(self.id).as_ref().map(look).ok_or_else(error::gone))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut UdpOptions)) -> io::Result<()> {
+        self.with_open(|shard| {
+            let mut udp = shard.stack.udp();
+            let mut options = udp.options(self.id).ok_or_else(error::gone)?;
+            change(&mut options);
+            udp.set_options(self.id, options);
+            Ok(())
+        })
+    }
+
+    /// Whether datagrams may go to broadcast addresses.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn broadcast(&self) -> io::Result<bool> {
+        self.options(|options| options.may_broadcast)
+    }
+
+    /// Allows datagrams to broadcast addresses, or forbids them, as it is at first.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
+        self.change(|options| options.may_broadcast = on)
+    }
+
+    /// The TTL, or hop limit, of datagrams to one host.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.options(|options| options.hop_limit.map_or(DEFAULT_TTL, u32::from))
+    }
+
+    /// Sets the TTL, or hop limit, of datagrams to one host.
+    ///
+    /// # Errors
+    /// `InvalidInput` for 0 and beyond 255.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        let hop_limit = u8::try_from(ttl).ok().filter(|&hops| hops > 0).ok_or(ErrorKind::InvalidInput)?;
+        self.change(|options| options.hop_limit = Some(hop_limit))
+    }
+
+    /// The TTL of datagrams to a group.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
+        self.options(|options| options.group_hop_limit.map_or(1, u32::from))
+    }
+
+    /// Sets the TTL, or hop limit, of datagrams to a group; 1, as at first, stays on the link.
+    ///
+    /// # Errors
+    /// `InvalidInput` beyond 255.
+    pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
+        let hop_limit = u8::try_from(ttl).map_err(|_| ErrorKind::InvalidInput)?;
+        self.change(|options| options.group_hop_limit = Some(hop_limit))
+    }
+
+    /// DSCP and ECN of its datagrams.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn tos_v4(&self) -> io::Result<u32> {
+        self.options(|options| u32::from(options.traffic_class))
+    }
+
+    /// Sets DSCP and ECN of its datagrams.
+    ///
+    /// # Errors
+    /// `InvalidInput` beyond 255.
+    pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
+        let traffic_class = u8::try_from(tos).map_err(|_| ErrorKind::InvalidInput)?;
+        self.change(|options| options.traffic_class = traffic_class)
+    }
+
+    /// [`tos_v4`](Self::tos_v4) by IPv6's name.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn tclass_v6(&self) -> io::Result<u32> {
+        self.tos_v4()
+    }
+
+    /// [`set_tos_v4`](Self::set_tos_v4) by IPv6's name.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
+        self.set_tos_v4(tclass)
+    }
+
+    /// Joins a group on the interface that has the address `interface`, or, if that is unspecified, where the route leads.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is no group, `AddrInUse` if the socket is in it, `ENODEV` if no interface has the address.
+    pub fn join_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.with_open(|shard| {
+            let interface = interface_with(shard, interface)?;
+            shard.stack.udp().join_group(self.id, multiaddr.into(), interface).map_err(error::of_udp_group)
+        })
+    }
+
+    /// Joins a group on the interface with that number, from 1 on in the order in which they were added, or, with 0, where
+    /// the route leads.
+    ///
+    /// # Errors
+    /// As [`join_multicast_v4`](Self::join_multicast_v4).
+    pub fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.with_open(|shard| {
+            let interface = interface_numbered(shard, interface)?;
+            let group = IpAddr::V6(*multiaddr);
+            shard.stack.udp().join_group(self.id, group, interface).map_err(error::of_udp_group)
+        })
+    }
+
+    /// Undoes [`join_multicast_v4`](Self::join_multicast_v4) with the same arguments.
+    ///
+    /// # Errors
+    /// `AddrNotAvailable` if the socket is not in the group.
+    pub fn leave_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.with_open(|shard| {
+            let interface = interface_with(shard, interface)?;
+            shard.stack.udp().leave_group(self.id, multiaddr.into(), interface).map_err(error::of_udp_group)
+        })
+    }
+
+    /// Undoes [`join_multicast_v6`](Self::join_multicast_v6) with the same arguments.
+    ///
+    /// # Errors
+    /// `AddrNotAvailable` if the socket is not in the group.
+    pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.with_open(|shard| {
+            let interface = interface_numbered(shard, interface)?;
+            let group = IpAddr::V6(*multiaddr);
+            shard.stack.udp().leave_group(self.id, group, interface).map_err(error::of_udp_group)
+        })
+    }
+
+    /// Whether a datagram may go there: broadcasts only if the socket was told so. [1122-U018]
+    pub(super) fn check_destination(&self, shard: &mut Shard, remote: SocketAddr) -> io::Result<()> {
+        let IpAddr::V4(address) = remote.ip() else { return Ok(()) };
+        let is_broadcast = address.is_broadcast()
+            || shard.stack.internet().addresses().any(|own| own.cidr.broadcast() == Some(address.into()));
+        if is_broadcast && !shard.stack.udp().options(self.id).is_some_and(|it| it.may_broadcast) {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
+        Ok(())
+    }
+}
+
+fn interface_with(shard: &Shard, address: Ipv4Addr) -> io::Result<Option<InterfaceId>> {
+    if address.is_unspecified() {
+        return Ok(None);
+    }
+    let own = shard.stack.internet().addresses().find(|own| own.cidr.address() == IpAddr::V4(address));
+    own.map(|own| Some(own.interface)).ok_or_else(|| Errno::ENODEV.into())
+}
+
+fn interface_numbered(shard: &Shard, number: u32) -> io::Result<Option<InterfaceId>> {
+    let Some(index) = number.checked_sub(1) else { return Ok(None) };
+    let index = usize::try_from(index).ok().filter(|&index| index < shard.device_count());
+    let index = index.and_then(|index| index.try_into().ok()).ok_or(Errno::ENODEV)?;
+    Ok(Some(InterfaceId::new(index)))
+}
