@@ -2,8 +2,8 @@
 //! share one.
 //!
 //! *Theory of operation.* Each measurement is one call of `scripts/goodput-lab`: two namespaces, `netloom link` between
-//! them, iperf3. Within a round a link is measured with the kernel at both ends, with netloom sending, and with netloom
-//! receiving, in turn and with the same seed; the next round has another seed. What is compared are the medians of one
+//! them, iperf3. Within a round a link is measured with the kernel at both ends and with netloom sending, and the other
+//! way with the kernel at both ends and with netloom receiving, in turn and with the same seed, so that the faults are the same; the next round has another seed. What is compared are the medians of one
 //! run. A whole run writes its tables between the markers in docs/performance.md.
 
 mod table;
@@ -86,7 +86,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         for row in &mut rows {
             measure_row(&lab, row, options.seconds, seed)?;
         }
-        for row in &mut fair {
+        // Half a minute each: every second round.
+        for row in fair.iter_mut().filter(|_| round % 2 == 0) {
             measure_fairness(&lab, row, seed)?;
         }
     }
@@ -109,7 +110,12 @@ fn build(target: &Path) -> Result<PathBuf> {
 fn measure_row(lab: &Lab, row: &mut Row, seconds: u32, seed: u64) -> Result<()> {
     let faults = ROWS.iter().find(|(name, _)| *name == row.name).map_or("", |(_, faults)| faults);
     let link = format!("{LINK}{faults},seed={seed}");
-    for (flow, figures) in [("k", &mut row.kernel), ("n", &mut row.sending), ("N", &mut row.receiving)] {
+    for (flow, figures) in [
+        ("k", &mut row.kernel),
+        ("n", &mut row.sending),
+        ("K", &mut row.kernel_back),
+        ("N", &mut row.receiving),
+    ] {
         let figure = lab.measure(&link, flow, seconds)?.first().copied().unwrap_or(0.0);
         eprintln!("{}, seed {seed}: {flow} {figure} Mb/s", row.name);
         figures.push(figure);
@@ -130,7 +136,8 @@ fn description(options: &Options, seed: u64) -> String {
     let Options { runs, seconds, .. } = options;
     format!(
         "`cargo xtask goodput --runs {runs} --seconds {seconds} --seed {seed}`; {}, release build. \
-         Medians of {runs} rounds, Mb/s, in brackets the ratio to the kernel in the same run. Every row is a link with \
+         Medians of {runs} rounds, Mb/s, in brackets the ratio to the kernel over the same \
+         link in the same direction. Every row is a link with \
          `{LINK}` (20 ms there and back) and its faults both ways; all senders use CUBIC.",
         report::machine()
     )

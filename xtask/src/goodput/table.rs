@@ -9,6 +9,8 @@ pub(super) struct Row {
     pub(super) name: &'static str,
     /// From kernel to kernel.
     pub(super) kernel: Vec<f64>,
+    /// The same the other way.
+    pub(super) kernel_back: Vec<f64>,
     /// From netloom to the kernel.
     pub(super) sending: Vec<f64>,
     /// From the kernel to netloom.
@@ -17,7 +19,7 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn new(name: &'static str) -> Self {
-        Self { name, kernel: Vec::new(), sending: Vec::new(), receiving: Vec::new() }
+        Self { name, kernel: Vec::new(), kernel_back: Vec::new(), sending: Vec::new(), receiving: Vec::new() }
     }
 }
 
@@ -46,18 +48,21 @@ pub(super) fn render(rows: &[Row], fair: &[FairRow], description: &str) -> Strin
     let mut text = format!("{description}\n");
     if !rows.is_empty() {
         text.push_str(
-            "\n| faults | kernel to kernel | netloom to kernel | kernel to netloom |\n|---|---|---|---|\n",
+            "\n| faults | kernel to kernel | netloom to kernel | kernel to kernel, back | kernel to netloom, back |\n\
+             |---|---|---|---|---|\n",
         );
     }
-    for Row { name, kernel, sending, receiving } in rows {
+    for Row { name, kernel, kernel_back, sending, receiving } in rows {
         let kernel = median(kernel.iter().copied());
-        let cell = |figures: &[f64]| {
+        let kernel_back = median(kernel_back.iter().copied());
+        let cell = |figures: &[f64], kernel: f64| {
             let figure = median(figures.iter().copied());
             let ratio = if kernel > 0.0 { figure / kernel } else { 0.0 };
             format!("{figure:.1} ({ratio:.2})")
         };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "| {name} | {kernel:.1} | {} | {} |", cell(sending), cell(receiving));
+        let (sent, received) = (cell(sending, kernel), cell(receiving, kernel_back));
+        let _ = writeln!(text, "| {name} | {kernel:.1} | {sent} | {kernel_back:.1} | {received} |");
     }
     if !fair.is_empty() {
         text.push_str(
@@ -94,13 +99,14 @@ mod tests {
         let row = Row {
             name: "loss 1%",
             kernel: vec![6.0, 100.0, 4.0],
+            kernel_back: vec![4.0],
             sending: vec![12.0, 9.0, 1.0],
             receiving: vec![3.0; 3],
         };
         let fair = FairRow { name: "both", runs: vec![vec![60.0, 40.0], vec![50.0, 50.0], vec![50.0, 50.0]] };
         let text = render(&[row], &[fair], "measured");
         assert!(text.starts_with("measured\n\n| faults |"), "{text}");
-        assert!(text.contains("\n| loss 1% | 6.0 | 9.0 (1.50) | 3.0 (0.50) |\n"), "{text}");
+        assert!(text.contains("\n| loss 1% | 6.0 | 9.0 (1.50) | 4.0 | 3.0 (0.75) |\n"), "{text}");
         assert!(text.ends_with("| both | 50.0, 50.0 | 1.000 |\n"), "{text}");
     }
 }
