@@ -1,4 +1,5 @@
 //! Prints TCP's table of states: a line for each input that a state has a rule for, `state<TAB>input<TAB>state`.
+#![expect(clippy::disallowed_macros, reason = "it prints a table")]
 
 use netloom_l4_transport::{TcpInput, TcpState, next_state};
 

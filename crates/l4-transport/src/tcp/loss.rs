@@ -242,18 +242,17 @@ impl Connection {
         self.recovery.episode().undo.begin(self.sender.snd_una);
         self.congestion.on_congestion_event(&sample);
         debug!(tuple = %self.tuple, ssthresh = self.congestion.ssthresh(), flight = sample.flight_len, "fast recovery");
-        self.begin_reduction(cx.now, RecoveryPhase::FastRecovery, news.delivery.len);
+        self.begin_reduction(RecoveryPhase::FastRecovery, news.delivery.len);
     }
 
     /// The flight shrinks to the new window, in proportion to what arrives.
-    fn begin_reduction(&mut self, now: Instant, phase: RecoveryPhase, delivered_len: u32) {
+    fn begin_reduction(&mut self, phase: RecoveryPhase, delivered_len: u32) {
         let outstanding = self.sender.snd_una.distance_to(self.sender.snd_nxt);
         let scoreboard = &self.sender.scoreboard;
         let arrived = scoreboard.sacked_len() + scoreboard.assumed_len();
         let flight_len = outstanding.saturating_sub(arrived).saturating_add(delivered_len);
         self.ecn.note_reduction(self.sender.snd_nxt);
         self.recovery.begin(
-            now,
             phase,
             self.sender.snd_nxt,
             Prr::new(flight_len, phase == RecoveryPhase::FastRecovery),
@@ -279,7 +278,7 @@ impl Connection {
         self.recovery.forget_undo();
         self.congestion.on_ecn_echo(&sample);
         if self.sender.is_outstanding() {
-            self.begin_reduction(now, RecoveryPhase::Reduction, 0);
+            self.begin_reduction(RecoveryPhase::Reduction, 0);
         }
     }
 
@@ -301,13 +300,7 @@ impl Connection {
             delivered_len = delivered_len.saturating_sub(self.sender.scoreboard.assumed_len());
             scan.lost_len += self.sender.scoreboard.lose_first(self.sender.mss, RetransmitCause::PartialAck);
         }
-        // [5681-36] [8985-33]: a retransmission that is lost is another loss.
-        if scan.lost_retransmission.is_some_and(|sent_at| sent_at >= self.recovery.reduced_at) {
-            let sample = self.loss_sample(cx.now, news.flight_before);
-            self.congestion.on_congestion_event(&sample);
-            self.recovery.forget_undo();
-            return self.begin_reduction(cx.now, RecoveryPhase::FastRecovery, delivered_len);
-        }
+        // A retransmission that is lost is paid for by proportional rate reduction (RFC 8985 9.3). [8985-33]
         self.account(delivered_len, news.has_advanced && scan.lost_len == 0);
     }
 
@@ -434,7 +427,7 @@ impl Connection {
         if !was_in_loss {
             self.recovery.episode().undo.begin(self.sender.snd_una);
         }
-        self.recovery.begin(now, RecoveryPhase::Loss, self.sender.snd_nxt, Prr::default());
+        self.recovery.begin(RecoveryPhase::Loss, self.sender.snd_nxt, Prr::default());
         self.recovery.duplicate_acks = 0;
         self.recovery.is_forced = true;
         if may_be_late {

@@ -38,6 +38,9 @@ const FIRST_SEGMENT_LEN: u16 = 536;
 /// Segments that a window offers at most while memory is short.
 const SHORT_WINDOW_SEGMENTS: u32 = 4;
 
+/// Duplicate acknowledgments that a peer counts. [5681-18]
+const DUPLICATE_THRESHOLD: u8 = 3;
+
 /// Acknowledgments that may wait at once: one for each segment that came out of order, up to what a peer's fast
 /// retransmit can use.
 const MAX_PENDING_ACKS: u8 = 64;
@@ -100,6 +103,8 @@ pub(super) struct Receiver {
     pub(super) shift: u8,
     pub(super) ack_policy: AckPolicy,
     ack_due: AckDue,
+    /// Acknowledgments owed for what came out of order since RCV.NXT moved.
+    duplicate_acks: u8,
     /// Whether text is taken and forgotten: nobody will read it.
     pub(super) discards: bool,
 }
@@ -133,6 +138,7 @@ impl Receiver {
             shift: 0,
             ack_policy: AckPolicy::new(),
             ack_due: AckDue::None,
+            duplicate_acks: 0,
             discards: false,
         }
     }
@@ -276,6 +282,7 @@ impl Receiver {
             if written == 0 {
                 return TextOutcome::NoRoom;
             }
+            self.duplicate_acks = 0;
             let before = self.rcv_nxt;
             self.rcv_nxt = self.ranges.advance(before + written);
             let advance = before.distance_to(self.rcv_nxt);
@@ -379,6 +386,21 @@ impl Receiver {
             AckDue::Now(pending) => pending,
         };
         self.ack_due = AckDue::Now(pending.saturating_add(count).min(MAX_PENDING_ACKS));
+    }
+
+    /// Text of `count` segments came out of order. The first few are acknowledged one by one, as fast retransmit counts them,
+    /// and so is each that begins a new range, which no other acknowledgment may have room to report. What then only makes
+    /// a known range longer is told together, once a batch. Without SACK the peer goes on counting.
+    pub(super) fn owe_ack_for_disorder(&mut self, count: u32, is_new_range: bool) {
+        let count = u8::try_from(count).unwrap_or(u8::MAX);
+        if !self.sacks {
+            self.owe_ack_now(count);
+        } else if is_new_range || self.duplicate_acks < DUPLICATE_THRESHOLD {
+            self.duplicate_acks = self.duplicate_acks.saturating_add(1);
+            self.owe_ack_now(1);
+        } else {
+            self.owe_one_ack();
+        }
     }
 
     /// Owes one acknowledgment at once, or what is owed already.

@@ -23,7 +23,6 @@
 //! # Not here
 //! What follows from an acknowledgment (`loss.rs`), and whether a recovery was for nothing (`spurious.rs`).
 
-use netloom_base::Instant;
 use netloom_wire::SeqNumber;
 
 use super::congestion::CongestionControl;
@@ -60,8 +59,6 @@ pub(super) struct Recovery {
     episode: Option<Box<Episode>>,
     pub(super) forward_rto: ForwardRto,
     limited_len: u32,
-    /// When the window was last reduced: what was sent later and is lost reduces it again.
-    pub(super) reduced_at: Instant,
     /// Whether a segment goes again whatever the window says.
     pub(super) is_forced: bool,
     pub(super) has_partial_ack: bool,
@@ -77,7 +74,6 @@ impl Recovery {
             episode: None,
             forward_rto: ForwardRto::Off,
             limited_len: 0,
-            reduced_at: Instant::ZERO,
             is_forced: false,
             has_partial_ack: false,
         }
@@ -162,11 +158,10 @@ impl Recovery {
     }
 
     /// A recovery begins in `phase`, with `prr` as its account; it lasts until `recover` is acknowledged.
-    pub(super) fn begin(&mut self, now: Instant, phase: RecoveryPhase, recover: SeqNumber, prr: Prr) {
+    pub(super) fn begin(&mut self, phase: RecoveryPhase, recover: SeqNumber, prr: Prr) {
         self.phase = phase;
         self.recover = recover;
         self.episode().prr = prr;
-        self.reduced_at = now;
         self.limited_len = 0;
         self.has_partial_ack = false;
         self.forward_rto = ForwardRto::Off;

@@ -87,8 +87,6 @@ pub(super) struct LostRun {
 pub(super) struct LossScan {
     /// Bytes that count as lost now and did not before.
     pub(super) lost_len: u32,
-    /// When the last of those was sent that had been sent again before.
-    pub(super) lost_retransmission: Option<Instant>,
     /// When the oldest transmission that may only be late was sent.
     pub(super) waiting_since: Option<Instant>,
 }
@@ -464,9 +462,6 @@ impl Scoreboard {
                     let is_older = sent_at < newest_at || segment.end.before(newest_end);
                     if is_older && is_lost {
                         scan.lost_len += self.mark_lost(index, RetransmitCause::Rack);
-                        if segment.is_retransmitted {
-                            scan.lost_retransmission = scan.lost_retransmission.max(Some(sent_at));
-                        }
                     } else {
                         is_settled = false;
                         if is_older {

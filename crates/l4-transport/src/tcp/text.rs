@@ -59,6 +59,7 @@ impl Connection {
         };
         let had_gap = is_repeated || !self.receiver.ranges.is_empty();
         let growth = self.receive_growth(cx.memory);
+        let range_count = self.receiver.ranges.len();
         match self.receiver.take_text(start, fitting, cx.config.max_out_of_order_ranges, growth) {
             TextOutcome::InOrder(advance) => {
                 self.on_text_in_order(cx, segment, advance, had_gap);
@@ -67,10 +68,9 @@ impl Connection {
             TextOutcome::OutOfOrder => {
                 // [9293 MAY-13, SHLD-31] [5681-16]
                 cx.counters.out_of_order_segments.add(segment.count.into());
-                self.receiver.ack_policy.on_disorder();
-                // SACK tells in one acknowledgment what a super-segment brought; without it the peer counts.
-                let count = if self.negotiated.sack { 1 } else { segment.count };
-                self.receiver.owe_ack_now(u8::try_from(count).unwrap_or(u8::MAX));
+                self.receiver.ack_policy.on_disorder(cx.now);
+                let is_new_range = self.receiver.ranges.len() > range_count;
+                self.receiver.owe_ack_for_disorder(segment.count, is_new_range);
                 self.membership.wants_output = true;
                 Ok(())
             }
@@ -91,7 +91,7 @@ impl Connection {
         self.tune_window_on_text(cx.now, segment);
         self.receiver.ack_policy.on_text(cx.now, cx.config.delayed_ack, self.rtt.rto());
         if had_gap {
-            self.receiver.ack_policy.on_disorder();
+            self.receiver.ack_policy.on_disorder(cx.now);
         }
         self.receiver.owe_ack_for_text(segment.part_len, had_gap);
         match self.receiver.ack_due() {

@@ -87,7 +87,7 @@ fn bulk_moves_in_large_pieces_and_whole() {
 #[test]
 fn what_comes_behind_a_hole_is_acknowledged_once_with_sack_and_part_by_part_without() {
     // [5681-16]
-    for (sack, acks) in [(true, 1), (false, 3)] {
+    for (sack, acks, later) in [(true, 1, 2), (false, 3, 3)] {
         let mut lab = Lab::new(TcpConfig { sack, ..plain_config() });
         let flow =
             lab.accept_with(TcpOptions { mss: Some(1460), sack_permitted: true, ..TcpOptions::default() });
@@ -95,10 +95,11 @@ fn what_comes_behind_a_hole_is_acknowledged_once_with_sack_and_part_by_part_with
         let sent = lab.sent();
         assert_eq!(sent.len(), acks, "SACK {sack}");
         assert!(sent.iter().all(|ack| ack.acknowledgment() == flow.theirs && ack.len() == 0));
-        // Segments that come one by one, before anything could leave, are each acknowledged.
+        // Of segments that come one by one, before anything could leave, the first are each acknowledged. With SACK the third
+        // duplicate is the last that goes alone.
         for part in 5..8 {
             lab.inject(A, flow.theirs.wrapping_add(part * 1460), flow.ours, &[1; MSS]).unwrap();
         }
-        assert_eq!(lab.sent().len(), 3, "SACK {sack}");
+        assert_eq!(lab.sent().len(), later, "SACK {sack}");
     }
 }
