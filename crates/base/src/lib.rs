@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod address_detection;
+mod byte_queue;
 mod counter;
 mod deadline_queue;
 mod device;
@@ -20,6 +21,7 @@ mod slab;
 mod time;
 
 pub use address_detection::AddressDetection;
+pub use byte_queue::{BufferPool, ByteQueue, PIECE_LEN, SHARED_LEN_MIN, SharedBytes};
 pub use counter::{Counter, ReasonCounters};
 pub use deadline_queue::DeadlineQueue;
 pub use device::{DeviceCaps, Gso, GsoKind, InterfaceId, Medium, RxChecksum, RxMeta, TxChecksum, TxMeta};

@@ -106,6 +106,19 @@ impl RingBuffer {
         self.ahead -= count;
     }
 
+    /// Moves the end of an empty ring over `count` bytes that will not be in it: what was written ahead comes so much
+    /// earlier, and what was written ahead within them is gone.
+    pub fn skip_ahead(&mut self, count: usize) {
+        debug_assert_eq!(self.len, 0, "nothing is skipped behind bytes that are in the ring");
+        if count >= self.ahead {
+            self.start = 0;
+            self.ahead = 0;
+        } else {
+            self.start = (self.start + count) % self.storage.len();
+            self.ahead -= count;
+        }
+    }
+
     /// The bytes from `offset` on, at most `count` of them, in order, as at most two pieces.
     pub fn slices(&self, offset: usize, count: usize) -> [&[u8]; 2] {
         let offset = offset.min(self.len);
@@ -257,6 +270,22 @@ mod tests {
         assert_eq!(ring.write_ahead(0, &[7; 3000]), 3000);
         ring.commit(3005);
         assert_eq!(&contents(&ring)[3000..], b"world");
+    }
+
+    #[test]
+    fn what_is_skipped_brings_the_rest_nearer() {
+        let mut ring = RingBuffer::new(10_000);
+        ring.write_ahead(1500, b"hello");
+        ring.skip_ahead(1502);
+        ring.write_ahead(3, b"p");
+        ring.commit(4);
+        assert_eq!(contents(&ring), b"llop");
+        ring.consume(4);
+        ring.write_ahead(7, b"x");
+        ring.skip_ahead(8);
+        ring.write_ahead(0, b"y");
+        ring.commit(1);
+        assert_eq!(contents(&ring), b"y");
     }
 
     #[test]

@@ -1,0 +1,393 @@
+//! A byte stream that waits, in pieces that are handed on and used again.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+/// Bytes of a full piece: a buffer that holds every frame of every device.
+pub const PIECE_LEN: usize = 65_600;
+
+/// Bytes from which on a piece of somebody else's memory is kept as it is, instead of being copied. No super-segment is
+/// longer: it spans two pieces at most.
+pub const SHARED_LEN_MIN: usize = 64 << 10;
+
+/// Bytes of the smallest piece.
+const SMALLEST_PIECE: usize = 2048;
+/// Bytes of the largest piece that is not a full one.
+const LARGEST_PART: usize = 32 << 10;
+
+/// Buffers that a [`BufferPool`] keeps: what is in a processor's cache is worth keeping, more is not.
+const POOL_BUFFERS: usize = 16;
+
+/// Memory that is somebody else's and does not change.
+pub type SharedBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
+
+/// Full pieces that are free, the one that was used last first: its bytes are still in a cache.
+///
+/// *Limits.* Sixteen buffers of [`PIECE_LEN`] bytes.
+#[derive(Debug, Default)]
+pub struct BufferPool {
+    free: Vec<Box<[u8]>>,
+}
+
+impl BufferPool {
+    /// A buffer of [`PIECE_LEN`] bytes, whatever is in it.
+    pub fn take(&mut self) -> Box<[u8]> {
+        self.free.pop().unwrap_or_else(|| vec![0; PIECE_LEN].into_boxed_slice())
+    }
+
+    /// Takes a buffer back, if it is a full piece and there are not enough of them.
+    pub fn put(&mut self, buffer: Box<[u8]>) {
+        if buffer.len() == PIECE_LEN && self.free.len() < POOL_BUFFERS {
+            self.free.push(buffer);
+        }
+    }
+}
+
+/// A FIFO of bytes that grows and shrinks by pieces.
+///
+/// # Theory of operation
+/// Bytes are copied in once ([`append`](Self::append)), or a buffer that holds them already becomes part of the queue
+/// ([`append_shared`](Self::append_shared), [`promise`](Self::promise) and [`fulfil`](Self::fulfil)). What was consumed gives
+/// its pieces back to a pool, from which the next bytes take them, so that a stream in motion touches as much memory as it
+/// has bytes waiting, and not all that it ever had.
+///
+/// The last piece grows by doubling from 2 KiB until it is a full one; only then another begins. So, if no buffers are handed
+/// in, each piece but the first and the last has at least [`SHARED_LEN_MIN`] bytes.
+///
+/// An empty queue that was [released](Self::release_if_empty) is one pointer.
+#[derive(Debug, Default)]
+pub struct ByteQueue(Option<Box<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    pieces: VecDeque<Piece>,
+    /// Positions of the first byte, and after the last one, counted from the first that ever was in it.
+    start: u64,
+    end: u64,
+    /// Bytes of memory of all pieces.
+    allocated: usize,
+    /// Bytes before `end` that will be handed in.
+    promised: usize,
+}
+
+#[derive(Debug)]
+struct Piece {
+    /// Position of its first byte.
+    at: u64,
+    storage: Storage,
+    /// Where in the storage that byte lies.
+    offset: usize,
+    len: usize,
+}
+
+enum Storage {
+    Own(Box<[u8]>),
+    Shared(SharedBytes),
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Own(_) => "Own",
+            Self::Shared(_) => "Shared",
+        };
+        write!(f, "{name}({})", self.bytes().len())
+    }
+}
+
+impl Storage {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => (**bytes).as_ref(),
+        }
+    }
+}
+
+impl Piece {
+    fn end(&self) -> u64 {
+        self.at + self.len as u64
+    }
+
+    /// Its bytes from position `from` on, at most `count`.
+    fn slice(&self, from: u64, count: usize) -> &[u8] {
+        let skipped = usize::try_from(from.saturating_sub(self.at)).unwrap_or(usize::MAX).min(self.len);
+        let count = count.min(self.len - skipped);
+        let begin = self.offset + skipped;
+        self.storage.bytes().get(begin..begin + count).unwrap_or_default()
+    }
+
+    /// Bytes that still fit behind what is in it.
+    fn room(&self) -> usize {
+        match &self.storage {
+            Storage::Own(bytes) => bytes.len() - (self.offset + self.len),
+            Storage::Shared(_) => 0,
+        }
+    }
+
+    /// The size of a piece that may still grow.
+    fn part_len(&self) -> Option<usize> {
+        match &self.storage {
+            Storage::Own(bytes) => Some(bytes.len()).filter(|&len| len <= LARGEST_PART),
+            Storage::Shared(_) => None,
+        }
+    }
+
+    /// Copies as much of `bytes` as fits, and says how much that was.
+    fn fill(&mut self, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(self.room());
+        let begin = self.offset + self.len;
+        if let Storage::Own(storage) = &mut self.storage
+            && let (Some(target), Some(source)) = (storage.get_mut(begin..begin + count), bytes.get(..count))
+        {
+            target.copy_from_slice(source);
+            self.len += count;
+            return count;
+        }
+        0
+    }
+}
+
+/// The size of the last piece if it holds `needed` bytes.
+fn size_for(needed: usize) -> usize {
+    if needed > LARGEST_PART { PIECE_LEN } else { needed.next_power_of_two().max(SMALLEST_PIECE) }
+}
+
+/// The largest size of a piece that is at most `most`; 0 if there is none.
+fn largest_within(most: usize) -> usize {
+    if most >= PIECE_LEN {
+        PIECE_LEN
+    } else if most < SMALLEST_PIECE {
+        0
+    } else {
+        (1 << most.ilog2()).min(LARGEST_PART)
+    }
+}
+
+impl ByteQueue {
+    /// Bytes in it, those that are promised too.
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |inner| usize::try_from(inner.end - inner.start).unwrap_or(usize::MAX))
+    }
+
+    /// Whether no byte is in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of memory that its pieces hold.
+    pub fn allocated(&self) -> usize {
+        self.0.as_ref().map_or(0, |inner| inner.allocated)
+    }
+
+    /// How many of `count` bytes can be appended if the memory may grow by at most `growth` bytes.
+    pub fn fitting(&self, count: usize, growth: usize) -> usize {
+        let (mut fits, mut growth) = (0, growth);
+        if let Some((inner, last)) = self.0.as_ref().and_then(|inner| Some((inner, inner.pieces.back()?))) {
+            fits = last.room();
+            if fits >= count {
+                return count;
+            }
+            if let Some(size) = last.part_len() {
+                let largest = largest_within(size.saturating_add(growth)).max(size);
+                fits = fits.max(largest - inner.waiting_in(last));
+                if largest < PIECE_LEN {
+                    return count.min(fits);
+                }
+                growth -= largest - size;
+            }
+        }
+        let more = (growth / PIECE_LEN).saturating_mul(PIECE_LEN) + largest_within(growth % PIECE_LEN);
+        count.min(fits.saturating_add(more))
+    }
+
+    /// Appends a copy of `bytes`.
+    pub fn append(&mut self, mut bytes: &[u8], pool: &mut BufferPool) {
+        if bytes.is_empty() {
+            return;
+        }
+        let inner = self.0.get_or_insert_default();
+        debug_assert_eq!(inner.promised, 0, "what was promised comes first");
+        inner.end += bytes.len() as u64;
+        if inner.pieces.back().is_some_and(|last| last.room() < bytes.len() && last.part_len().is_some()) {
+            inner.grow_last(bytes.len(), pool);
+        }
+        loop {
+            if let Some(last) = inner.pieces.back_mut() {
+                let count = last.fill(bytes);
+                bytes = bytes.get(count..).unwrap_or_default();
+            }
+            if bytes.is_empty() {
+                return;
+            }
+            let at = inner.end - bytes.len() as u64;
+            let size = size_for(bytes.len());
+            inner.push(at, Storage::Own(buffer_of(size, pool)), 0, 0);
+        }
+    }
+
+    /// Appends `bytes` without a copy, unless they are fewer than [`SHARED_LEN_MIN`]. What they follow in a piece that is not
+    /// full is made a full one by a copy.
+    pub fn append_shared(&mut self, bytes: SharedBytes, pool: &mut BufferPool) {
+        let len = (*bytes).as_ref().len();
+        let copied = match &self.0 {
+            Some(inner) if inner.end > inner.start => inner.pieces.back().map_or(0, |last| {
+                if last.part_len().is_some() { PIECE_LEN - inner.waiting_in(last) } else { last.room() }
+            }),
+            Some(_) | None => 0,
+        };
+        if len < SHARED_LEN_MIN.saturating_add(copied) {
+            self.append((*bytes).as_ref(), pool);
+            return;
+        }
+        self.append((*bytes).as_ref().get(..copied).unwrap_or_default(), pool);
+        let inner = self.0.get_or_insert_default();
+        let at = inner.end;
+        inner.end += (len - copied) as u64;
+        inner.push(at, Storage::Shared(bytes), copied, len - copied);
+    }
+
+    /// The next `len` bytes will be handed in by [`fulfil`](Self::fulfil), before anything else is done with the queue.
+    pub fn promise(&mut self, len: usize) {
+        let inner = self.0.get_or_insert_default();
+        debug_assert_eq!(inner.promised, 0, "one promise at a time");
+        inner.end += len as u64;
+        inner.promised = len;
+    }
+
+    /// The buffer with the promised bytes, which begin at `offset` of it. One that is too short is not what was promised: zeros
+    /// stand for what is missing.
+    pub fn fulfil(&mut self, buffer: Box<[u8]>, offset: usize) {
+        let Some(inner) = &mut self.0 else { return };
+        let len = std::mem::take(&mut inner.promised);
+        let at = inner.end - len as u64;
+        let holds_them = offset.checked_add(len).is_some_and(|end| end <= buffer.len());
+        debug_assert!(holds_them, "the buffer holds what was promised");
+        let (buffer, offset) =
+            if holds_them { (buffer, offset) } else { (vec![0; len].into_boxed_slice(), 0) };
+        if inner.pieces.back().is_some_and(|last| last.len == 0) {
+            inner.pop_back();
+        }
+        inner.push(at, Storage::Own(buffer), offset, len);
+    }
+
+    /// The bytes from `offset` on, at most `count` of them, as far as they lie in two pieces: see the type's own words.
+    pub fn slices(&self, offset: usize, count: usize) -> [&[u8]; 2] {
+        let mut parts = self.parts(offset, count);
+        [parts.next().unwrap_or_default(), parts.next().unwrap_or_default()]
+    }
+
+    /// The bytes from `offset` on, at most `count` of them, piece by piece.
+    pub fn parts(&self, offset: usize, count: usize) -> impl Iterator<Item = &[u8]> {
+        let (pieces, from, count) = match &self.0 {
+            Some(inner) => {
+                let from = inner.start.saturating_add(offset as u64).min(inner.end);
+                let first = inner.pieces.partition_point(|piece| piece.end() <= from);
+                let available = usize::try_from(inner.end - from).unwrap_or(usize::MAX);
+                (inner.pieces.range(first..), from, count.min(available))
+            }
+            None => (Default::default(), 0, 0),
+        };
+        let mut left = count;
+        pieces
+            .map_while(move |piece| {
+                let part = piece.slice(from, left);
+                left -= part.len();
+                (!part.is_empty()).then_some(part)
+            })
+            .fuse()
+    }
+
+    /// Copies from the start into `target` without dropping it; says how much that was.
+    pub fn peek(&self, target: &mut [u8]) -> usize {
+        let mut copied = 0;
+        for part in self.parts(0, target.len()) {
+            if let Some(place) = target.get_mut(copied..copied + part.len()) {
+                place.copy_from_slice(part);
+            }
+            copied += part.len();
+        }
+        copied
+    }
+
+    /// Drops the first `count` bytes, or all if there are fewer.
+    pub fn consume(&mut self, count: usize, pool: &mut BufferPool) {
+        let Some(inner) = &mut self.0 else { return };
+        inner.start = inner.start.saturating_add(count as u64).min(inner.end);
+        loop {
+            let is_last = inner.pieces.len() == 1 && inner.promised == 0;
+            let Some(first) = inner.pieces.front_mut() else { return };
+            if first.end() > inner.start {
+                return;
+            }
+            if is_last && first.part_len().is_some() {
+                // A small one: what comes next begins in it.
+                (first.at, first.offset, first.len) = (inner.end, 0, 0);
+                return;
+            }
+            inner.pop_front(pool);
+        }
+    }
+
+    /// Gives the memory back if no byte is in it.
+    pub fn release_if_empty(&mut self) {
+        if self.is_empty() {
+            self.0 = None;
+        }
+    }
+
+    /// Drops everything and gives the memory back.
+    pub fn clear(&mut self) {
+        self.0 = None;
+    }
+}
+
+/// A buffer of `size` bytes.
+fn buffer_of(size: usize, pool: &mut BufferPool) -> Box<[u8]> {
+    if size == PIECE_LEN { pool.take() } else { vec![0; size].into_boxed_slice() }
+}
+
+impl Inner {
+    /// Bytes of a piece that were not consumed.
+    fn waiting_in(&self, piece: &Piece) -> usize {
+        usize::try_from(piece.end() - piece.at.max(self.start)).unwrap_or(usize::MAX)
+    }
+
+    fn push(&mut self, at: u64, storage: Storage, offset: usize, len: usize) {
+        self.allocated += storage.bytes().len();
+        self.pieces.push_back(Piece { at, storage, offset, len });
+    }
+
+    fn pop_front(&mut self, pool: &mut BufferPool) {
+        let Some(piece) = self.pieces.pop_front() else { return };
+        self.allocated -= piece.storage.bytes().len();
+        match piece.storage {
+            Storage::Own(buffer) => pool.put(buffer),
+            Storage::Shared(_) => {}
+        }
+    }
+
+    fn pop_back(&mut self) {
+        if let Some(piece) = self.pieces.pop_back() {
+            self.allocated -= piece.storage.bytes().len();
+        }
+    }
+
+    /// Makes room in the last piece, which is not a full one, for `more` bytes, or makes it a full one.
+    fn grow_last(&mut self, more: usize, pool: &mut BufferPool) {
+        let Some(last) = self.pieces.back() else { return };
+        let size = last.part_len().unwrap_or(PIECE_LEN);
+        let waiting = last.slice(self.start, usize::MAX);
+        let (at, len) = (last.end() - waiting.len() as u64, waiting.len());
+        let wanted = size_for(len + more).max(size);
+        let mut buffer = buffer_of(wanted, pool);
+        if let Some(place) = buffer.get_mut(..len) {
+            place.copy_from_slice(waiting);
+        }
+        self.pop_back();
+        self.push(at, Storage::Own(buffer), 0, len);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn contents(queue: &ByteQueue) -> Vec<u8> {
+    queue.parts(0, usize::MAX).flatten().copied().collect()
+}
+
+/// Bytes that tell where in the stream they belong.
+fn stream(from: usize, len: usize) -> Vec<u8> {
+    (from..from + len).map(|at| u8::try_from(at % 251).unwrap()).collect()
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append(usize),
+    Share(usize),
+    HandIn(usize),
+    Consume(usize),
+    Release,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0usize..5000).prop_map(Step::Append),
+        (0usize..200_000).prop_map(Step::Append),
+        (0usize..200_000).prop_map(Step::Share),
+        (1usize..60_000).prop_map(Step::HandIn),
+        (0usize..6000).prop_map(Step::Consume),
+        (0usize..300_000).prop_map(Step::Consume),
+        Just(Step::Release),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn agrees_with_a_stream(steps in prop::collection::vec(step(), 1..40)) {
+        let (mut queue, mut pool) = (ByteQueue::default(), BufferPool::default());
+        let (mut start, mut end) = (0, 0);
+        for step in steps {
+            match step {
+                Step::Append(len) => {
+                    queue.append(&stream(end, len), &mut pool);
+                    end += len;
+                }
+                Step::Share(len) => {
+                    queue.append_shared(Box::new(stream(end, len)), &mut pool);
+                    end += len;
+                }
+                Step::HandIn(len) => {
+                    queue.promise(len);
+                    prop_assert_eq!(queue.len(), end - start + len);
+                    let mut buffer = pool.take();
+                    buffer[66..66 + len].copy_from_slice(&stream(end, len));
+                    queue.fulfil(buffer, 66);
+                    end += len;
+                }
+                Step::Consume(len) => {
+                    queue.consume(len, &mut pool);
+                    start = (start + len).min(end);
+                }
+                Step::Release => queue.release_if_empty(),
+            }
+            prop_assert_eq!(queue.len(), end - start);
+            prop_assert_eq!(&contents(&queue), &stream(start, end - start));
+            let held: usize = queue.0.iter().flat_map(|inner| &inner.pieces).map(|it| it.storage.bytes().len()).sum();
+            prop_assert_eq!(queue.allocated(), held);
+            if start == end {
+                prop_assert!(queue.allocated() <= LARGEST_PART, "an empty queue holds one small piece");
+            }
+        }
+    }
+
+    /// What a super-segment takes lies in two pieces.
+    #[test]
+    fn two_pieces_hold_every_super_segment(steps in prop::collection::vec(step(), 1..40), at in any::<prop::sample::Index>()) {
+        let (mut queue, mut pool) = (ByteQueue::default(), BufferPool::default());
+        for step in steps {
+            match step {
+                Step::Append(len) => queue.append(&vec![1; len], &mut pool),
+                Step::Share(len) => queue.append_shared(Box::new(vec![2; len]), &mut pool),
+                Step::Consume(len) => queue.consume(len, &mut pool),
+                Step::HandIn(_) | Step::Release => {}
+            }
+            let offset = if queue.is_empty() { 0 } else { at.index(queue.len()) };
+            let [first, second] = queue.slices(offset, SHARED_LEN_MIN);
+            prop_assert_eq!(first.len() + second.len(), SHARED_LEN_MIN.min(queue.len() - offset));
+        }
+    }
+
+    #[test]
+    fn what_fits_does_not_grow_the_memory_further(
+        pieces in prop::collection::vec((0usize..200_000, 0usize..300_000, 0usize..150_000), 1..20),
+    ) {
+        let (mut queue, mut pool) = (ByteQueue::default(), BufferPool::default());
+        for (count, growth, consumed) in pieces {
+            let fitting = queue.fitting(count, growth);
+            prop_assert!(fitting <= count);
+            prop_assert!(growth < 2 * PIECE_LEN + count || fitting == count, "enough is enough");
+            let before = queue.allocated();
+            queue.append(&vec![0; fitting], &mut pool);
+            prop_assert!(queue.allocated() <= before + growth);
+            queue.consume(consumed, &mut pool);
+        }
+    }
+}
+
+#[test]
+fn a_small_stream_stays_in_one_small_piece() {
+    let (mut queue, mut pool) = (ByteQueue::default(), BufferPool::default());
+    for _ in 0..1000 {
+        queue.append(&[1; 100], &mut pool);
+        queue.append(&[2; 100], &mut pool);
+        queue.consume(200, &mut pool);
+    }
+    assert_eq!(queue.allocated(), SMALLEST_PIECE);
+    queue.release_if_empty();
+    assert_eq!(queue.allocated(), 0);
+}
+
+#[test]
+fn a_stream_in_motion_uses_the_same_buffers_again() {
+    let (mut queue, mut pool) = (ByteQueue::default(), BufferPool::default());
+    queue.append(&[0; 3 * PIECE_LEN], &mut pool);
+    for _ in 0..100 {
+        queue.append(&[0; PIECE_LEN], &mut pool);
+        queue.consume(PIECE_LEN, &mut pool);
+        assert!(queue.allocated() <= 4 * PIECE_LEN);
+        assert!(pool.free.len() <= 1);
+    }
+}
+
+#[test]
+fn a_pool_keeps_only_full_pieces_and_few() {
+    let mut pool = BufferPool::default();
+    pool.put(vec![0; 100].into_boxed_slice());
+    (0..100).for_each(|_| pool.put(vec![0; PIECE_LEN].into_boxed_slice()));
+    assert_eq!(pool.free.len(), POOL_BUFFERS);
+}
+
+#[test]
+fn large_blocks_are_kept_as_they_are_and_small_ones_copied() {
+    let (mut queue, mut pool) = (ByteQueue::default(), BufferPool::default());
+    queue.append_shared(Box::new(vec![1; SHARED_LEN_MIN]), &mut pool);
+    assert_eq!(queue.allocated(), SHARED_LEN_MIN);
+    queue.append_shared(Box::new(vec![2; SHARED_LEN_MIN - 1]), &mut pool);
+    assert_eq!(queue.allocated(), SHARED_LEN_MIN + PIECE_LEN);
+}
