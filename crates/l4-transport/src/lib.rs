@@ -10,8 +10,8 @@ pub use tcp::{
     Accepted, ChallengeCause, Congestion, ConnectError, EcnMode, EndReason, FourTuple, InvalidTransition,
     Keepalive, ListenError, ListenOptions, NoSuchSocket, Origin, PathAdvice, PathMtuSearch, PayloadRef,
     ProbeCause, RecoveryPhase, Recv, RecvError, ResetCause, RetransmitCause, RtoCause, SegmentPlan,
-    SendBlockedBy, SendError, SocketOptions, SynCookieMode, Tcp, TcpBind, TcpConfig, TcpCounters, TcpError,
-    TcpEvent, TcpInfo, TcpInput, TcpListenerId, TcpListenerInfo, TcpSocketId, TcpState, TcpUsage,
+    SendBlockedBy, SendError, SocketOptions, SynCookieMode, TakenText, Tcp, TcpBind, TcpConfig, TcpCounters,
+    TcpError, TcpEvent, TcpInfo, TcpInput, TcpListenerId, TcpListenerInfo, TcpSocketId, TcpState, TcpUsage,
     TxSegmentation, UnknownCongestion, next_state,
 };
 pub use udp::{

@@ -52,6 +52,7 @@ mod loss;
 mod loss_probe;
 mod memory;
 mod negotiation;
+mod offer;
 mod output;
 mod pacing;
 mod passive;
@@ -97,6 +98,7 @@ pub use error::{ConnectError, ListenError, NoSuchSocket, RecvError, SendError, T
 pub use id::{Accepted, PathAdvice, Recv, TcpEvent, TcpListenerId, TcpSocketId};
 pub use info::{TcpInfo, TcpListenerInfo, TcpUsage};
 pub use layer::Tcp;
+pub use offer::TakenText;
 pub use path_search::PathMtuSearch;
 pub use reason::{
     ChallengeCause, EndReason, ProbeCause, ResetCause, RetransmitCause, RtoCause, SendBlockedBy,

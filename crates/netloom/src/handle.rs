@@ -112,6 +112,11 @@ impl Handle {
             Take::Yes => tcp.recv(now, self.id, target),
             Take::No => tcp.peek(self.id, target),
         };
+        self.count_of(received)
+    }
+
+    /// What a reader is told.
+    fn count_of(&self, received: Result<Recv, RecvError>) -> io::Result<usize> {
         match received {
             Ok(Recv::Data(count)) => Ok(count),
             Ok(Recv::EndOfStream) => Ok(0),
@@ -201,10 +206,20 @@ impl Handle {
         if buffer.remaining() == 0 {
             return Poll::Ready(Ok(0));
         }
-        let target = buffer.initialize_unfilled();
-        self.poll(cx, &[Wait::Read], |shard, now| self.receive(shard, now, target, take)).map_ok(|count| {
-            buffer.advance(count);
-            count
+        self.poll(cx, &[Wait::Read], |shard, now| {
+            let mut tcp = shard.stack.tcp();
+            let received = match take {
+                // Straight to where it is wanted, without clearing that place first.
+                Take::Yes => tcp.recv_with(now, self.id, buffer.remaining(), |part| buffer.put_slice(part)),
+                Take::No => {
+                    let peeked = tcp.peek(self.id, buffer.initialize_unfilled());
+                    if let Ok(Recv::Data(count)) = peeked {
+                        buffer.advance(count);
+                    }
+                    peeked
+                }
+            };
+            self.count_of(received)
         })
     }
 

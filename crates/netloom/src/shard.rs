@@ -13,7 +13,7 @@ use std::task::Waker;
 
 use netloom_device::Queue;
 use netloom_stack::transport::{TcpEvent, UdpEvent};
-use netloom_stack::{Event, HeadBuf, Instant, InterfaceId, Stack, TxMeta};
+use netloom_stack::{Event, HeadBuf, Instant, InterfaceId, PIECE_LEN, Stack, TxMeta};
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
@@ -27,7 +27,9 @@ const FRAMES_PER_TURN: usize = 64;
 /// window is full.
 const BYTES_PER_TURN: usize = 1 << 20;
 /// Frames that are sent before somebody looks at what has come: what is acknowledged may change what is sent next.
-const FRAMES_PER_BURST: usize = 16;
+const FRAMES_PER_BURST: usize = 4;
+
+const _: () = assert!(PIECE_LEN >= netloom_device::RECEIVE_BUFFER_LEN, "every frame fits");
 
 /// What the stack's users share.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ pub(crate) struct Shard {
     stalled: Option<StalledFrame>,
     /// A burst ended before everything was sent.
     has_more_to_send: bool,
+    /// Frames that were sent since the devices were read.
+    sent_unseen: usize,
     /// When the driver wakes up by itself.
     armed: Option<Instant>,
     /// Somebody waits for the last connection to end: every change is news.
@@ -120,9 +124,10 @@ impl Shared {
                 devices,
                 origin: tokio::time::Instant::now(),
                 head: HeadBuf::new(),
-                receive_buffer: vec![0; netloom_device::RECEIVE_BUFFER_LEN].into_boxed_slice(),
+                receive_buffer: vec![0; PIECE_LEN].into_boxed_slice(),
                 stalled: None,
                 has_more_to_send: false,
+                sent_unseen: 0,
                 armed: None,
                 is_draining: false,
                 ended: None,
@@ -138,7 +143,12 @@ impl Shared {
         let mut shard = self.lock();
         let now = shard.now();
         let result = work(&mut shard, now);
-        let news = shard.settle(now);
+        let mut news = shard.settle(now);
+        if shard.sent_unseen >= FRAMES_PER_BURST && shard.ended.is_none() {
+            // What is acknowledged makes room for more, and its memory is still in the cache: see before the next call.
+            shard.receive_from(now, Look::Everywhere);
+            news = news.max(shard.settle(now));
+        }
         let deadline = shard.stack.poll_timeout();
         let is_earlier = match (deadline, shard.armed) {
             (Some(deadline), Some(armed)) => deadline < armed,
@@ -232,7 +242,7 @@ struct Received {
 }
 
 /// Whether something happened that no socket waits for: an address became ready, a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum News {
     None,
     Some,
@@ -273,6 +283,7 @@ impl Shard {
 
     fn receive_from(&mut self, now: Instant, look: Look) -> Received {
         let mut received = Received::default();
+        self.sent_unseen = 0;
         for (index, _) in (0..).zip(0..self.devices.len()) {
             let interface = InterfaceId::new(index);
             if look == Look::Everywhere || look == Look::At(interface) {
@@ -295,8 +306,7 @@ impl Shard {
                 Ok((len, meta)) => {
                     frame_count += 1;
                     byte_count += len;
-                    let frame = self.receive_buffer.get(..len).unwrap_or_default();
-                    self.stack.handle_frame(now, interface, frame, meta);
+                    self.stack.handle_buffer(now, interface, &mut self.receive_buffer, len, meta);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Received { frame_count, has_more: false };
@@ -344,6 +354,7 @@ impl Shard {
                 return;
             }
             let Some(transmit) = self.stack.poll_transmit(now, &mut self.head) else { return };
+            self.sent_unseen += 1;
             let Some(device) = self.devices.get_mut(transmit.interface.index()) else { continue };
             let Err(error) = device.send(transmit.meta, transmit.head, transmit.payload) else { continue };
             let (interface, meta) = (transmit.interface, transmit.meta);

@@ -1,6 +1,6 @@
 //! A frame's way up.
 
-use netloom_base::{DropReason, Instant, InterfaceId, RxMeta};
+use netloom_base::{DropReason, Instant, InterfaceId, PIECE_LEN, RxMeta};
 use netloom_l2_link::LinkInput;
 use netloom_l3_internet::{Arrival, Forward, Input};
 use netloom_wire::{CastKind, Datagram, IcmpErrorKind, Protocol};
@@ -17,6 +17,36 @@ impl Stack {
         self.counters.bytes_received.add(frame.len() as u64);
         if let Err(reason) = self.receive(now, interface, frame, meta) {
             self.drop_packet(reason, interface, frame.len());
+        }
+        self.exchange(now);
+    }
+
+    /// The same for the first `len` bytes of `buffer`, which may be kept, so that a large segment is copied only once, to its
+    /// reader; there is another buffer in its place then, as long as this one.
+    pub fn handle_buffer(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        buffer: &mut Box<[u8]>,
+        len: usize,
+        meta: RxMeta,
+    ) {
+        let frame = buffer.get(..len).unwrap_or_default();
+        if buffer.len() != PIECE_LEN {
+            return self.handle_frame(now, interface, frame, meta);
+        }
+        self.counters.frames_received.increment();
+        self.counters.bytes_received.add(frame.len() as u64);
+        self.tcp.offer_buffer(true);
+        let result = self.receive(now, interface, frame, meta);
+        self.tcp.offer_buffer(false);
+        if let Some(text) = self.tcp.taken_text() {
+            let offset = text.address - frame.as_ptr().addr();
+            let kept = std::mem::take(buffer);
+            *buffer = self.tcp.adopt(now, text, kept, offset);
+        }
+        if let Err(reason) = result {
+            self.drop_packet(reason, interface, len);
         }
         self.exchange(now);
     }
@@ -46,6 +76,8 @@ impl Stack {
         match self.internet.input(now, arrival)? {
             Input::Deliver(datagram) => self.deliver(now, &datagram),
             Input::Reassembled(packet) => {
+                // It lies in a buffer of its own.
+                self.tcp.offer_buffer(false);
                 let whole = Arrival { packet: &packet, meta: RxMeta::default(), ..arrival };
                 match self.internet.input_reassembled(now, whole)? {
                     Input::Deliver(datagram) => self.deliver(now, &datagram),

@@ -144,7 +144,7 @@ impl Connection {
     /// Everything before the acknowledgment has arrived.
     fn take_acknowledgment(
         &mut self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         segment: &Segment<'_>,
         delivery: &mut Delivery,
     ) -> Option<Duration> {
@@ -179,15 +179,16 @@ impl Connection {
     /// One sample a round trip by the clock, and by timestamp where something was sent again. [6298-09] [7323-28]
     fn sample_round_trip(
         &mut self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         segment: &Segment<'_>,
         delivery: &mut Delivery,
     ) -> Option<Duration> {
         let was_timing = self.sender.is_timing();
         let echo = self.echo_of(segment);
         let Self { sender, rack, rtt, .. } = self;
-        let timed = sender.acknowledge(cx.now, segment.header.acknowledgment, |segment| {
-            rack.on_delivered(cx.now, segment, echo, rtt, delivery);
+        let (now, acknowledgment) = (cx.now, segment.header.acknowledgment);
+        let timed = sender.acknowledge(now, acknowledgment, cx.buffers, |segment| {
+            rack.on_delivered(now, segment, echo, rtt, delivery);
         });
         if let Some(timed) = timed {
             self.rtt.sample(timed);

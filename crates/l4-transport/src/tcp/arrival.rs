@@ -142,8 +142,8 @@ impl Tcp {
     /// Neither a connection nor a listener: the peer is told. (RFC 9293 3.10.7.1)
     pub(super) fn refuse(&mut self, now: Instant, segment: &Segment<'_>, cause: ResetCause) {
         if let Some(reset) = reset_for(segment) {
-            let Self { config, counters, memory, replies, .. } = self;
-            Context { now, config, counters, memory, replies }.refuse(cause, reset);
+            let Self { config, counters, memory, buffers, offer, replies, .. } = self;
+            Context { now, config, counters, memory, buffers, offer, replies }.refuse(cause, reset);
         }
     }
 

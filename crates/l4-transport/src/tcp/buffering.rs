@@ -7,6 +7,7 @@
 use core::time::Duration;
 
 use netloom_base::Instant;
+use netloom_wire::SeqNumber;
 
 use super::connection::{Connection, Context};
 use super::isn::timestamp;
@@ -33,22 +34,23 @@ impl Connection {
         self.receiver.tune_on_text(now, self.rtt.srtt(), echo);
     }
 
-    /// By how many bytes the receive ring may grow.
-    pub(super) fn receive_growth(&self, memory: &Memory) -> usize {
-        memory.growth_of(self.receiver.ring.allocated())
+    /// By how many bytes the buffer may grow that text at `start` goes to: what waits for a hole to be filled never takes the
+    /// reserve of what fills it.
+    pub(super) fn receive_growth(&self, memory: &Memory, start: SeqNumber) -> usize {
+        memory.growth_of(self.receiver.allocated_for(start))
     }
 
     /// How many of `len` bytes the memory of the stack allows the socket to take for sending.
     pub(super) fn send_allowance(&self, cx: &mut Context<'_>, len: usize) -> usize {
-        let ring = &self.sender.ring;
+        let queue = &self.sender.queue;
         let most = if cx.memory.is_short() {
             let wanted = self.congestion.window().max(SHORT_SEND_BUFFER) as usize;
-            len.min(wanted.saturating_sub(ring.len()))
+            len.min(wanted.saturating_sub(queue.len()))
         } else {
             len
         };
-        let allowed = ring.fitting(0, most, cx.memory.growth_of(ring.allocated()));
-        if allowed < most.min(ring.free()) {
+        let allowed = queue.fitting(most, cx.memory.growth_of(queue.allocated()));
+        if allowed < most {
             cx.counters.memory_refusals.increment();
         }
         allowed

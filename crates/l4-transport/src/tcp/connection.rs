@@ -3,7 +3,7 @@
 //! Its behaviour stands in files of their own: `input.rs` and `syn_sent.rs` (what a segment does to it), `ack.rs`,
 //! `text.rs`, `output.rs` (what it sends), `timeouts.rs`.
 
-use netloom_base::{Instant, SlabId};
+use netloom_base::{BufferPool, Instant, SlabId};
 use netloom_wire::{SeqNumber, TcpOptions, TcpTimestamps};
 use std::collections::VecDeque;
 use tracing::{debug, error, trace};
@@ -17,6 +17,7 @@ use super::isn::timestamp;
 use super::loss_probe::LossProbe;
 use super::memory::Memory;
 use super::negotiation::{Negotiated, effective_mss};
+use super::offer::FrameOffer;
 use super::pacing::{PacedWindow, Pacer};
 use super::path_search::PathSearch;
 use super::rack::Rack;
@@ -152,6 +153,8 @@ pub(super) struct Context<'a> {
     pub(super) config: &'a TcpConfig,
     pub(super) counters: &'a mut TcpCounters,
     pub(super) memory: &'a Memory,
+    pub(super) buffers: &'a mut BufferPool,
+    pub(super) offer: &'a mut FrameOffer,
     pub(super) replies: &'a mut VecDeque<Reply>,
 }
 
@@ -185,7 +188,7 @@ impl Context<'_> {
 }
 
 /// One connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Connection {
     pub(super) tuple: FourTuple,
     pub(super) state: State,
@@ -430,11 +433,10 @@ impl Connection {
 
     /// Bytes of memory beside the connection itself.
     pub(super) fn allocated(&self) -> usize {
-        self.sender.ring.allocated()
+        self.sender.queue.allocated()
             + self.sender.scoreboard.allocated()
             + self.recovery.allocated()
-            + self.receiver.ring.allocated()
-            + self.receiver.ranges.allocated()
+            + self.receiver.allocated()
     }
 
     /// What must hold between any two calls.

@@ -49,8 +49,8 @@ impl Tcp {
             ..ours
         });
         let reply = Reply { tuple: segment.tuple, header, traffic_class: opening.traffic_class };
-        let Self { config, counters, memory, replies, .. } = self;
-        if !(Context { now, config, counters, memory, replies }.reply(reply)) {
+        let Self { config, counters, memory, buffers, offer, replies, .. } = self;
+        if !(Context { now, config, counters, memory, buffers, offer, replies }.reply(reply)) {
             return Err(DropReason::TcpSynQueueFull);
         }
         self.counters.syn_cookies_sent.increment();

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use netloom_base::{DeadlineQueue, HashKey, Instant, KeyedMap, Rng, Slab, SlabId};
+use netloom_base::{BufferPool, DeadlineQueue, HashKey, Instant, KeyedMap, Rng, Slab, SlabId};
 use tracing::trace;
 
 use super::config::{TcpBind, TcpConfig, TxSegmentation};
@@ -12,6 +12,7 @@ use super::id::{PathAdvice, TcpEvent, TcpListenerId, TcpSocketId};
 use super::isn::IsnGenerator;
 use super::listener::Listener;
 use super::memory::Memory;
+use super::offer::{FrameOffer, TakenText};
 use super::reason::{RetransmitCause, RtoCause};
 use super::segment::Reply;
 use super::state::State;
@@ -43,6 +44,10 @@ pub struct Tcp {
     pub(super) config: TcpConfig,
     pub(super) counters: TcpCounters,
     pub(super) memory: Memory,
+    /// Full pieces of buffers that are free.
+    pub(super) buffers: BufferPool,
+    /// Whether the frame whose turn it is may give up its buffer.
+    pub(super) offer: FrameOffer,
     pub(super) isn: IsnGenerator,
     pub(super) cookies: SynCookies,
     pub(super) ports: EphemeralPorts,
@@ -73,6 +78,8 @@ impl Tcp {
         Self {
             counters: TcpCounters::default(),
             memory: Memory::new(config.max_buffer_bytes),
+            buffers: BufferPool::default(),
+            offer: FrameOffer::default(),
             isn: IsnGenerator::new(&mut rng),
             demux: KeyedMap::with_hasher(demux_key),
             bound: KeyedMap::with_hasher(rng.hash_key()),
@@ -145,12 +152,38 @@ impl Tcp {
         id: SlabId,
         work: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
     ) -> Option<R> {
-        let Self { connections, config, counters, memory, replies, .. } = self;
+        let Self { connections, config, counters, memory, buffers, offer, replies, .. } = self;
         let connection = connections.get_mut(id)?;
         connection.receiver.is_memory_short = memory.is_short();
-        let result = work(connection, &mut Context { now, config, counters, memory, replies });
+        let result =
+            work(connection, &mut Context { now, config, counters, memory, buffers, offer, replies });
+        self.offer.sign(id);
         self.settle(now, id);
         Some(result)
+    }
+
+    /// Says whether text of at least 16 KiB may be taken out of the next segment without a copy. If it is,
+    /// [`taken_text`](Self::taken_text) says so, and [`adopt`](Self::adopt) must follow before anything else.
+    pub const fn offer_buffer(&mut self, is_offered: bool) {
+        if is_offered {
+            self.offer.open();
+        } else {
+            self.offer.close();
+        }
+    }
+
+    /// Which text of the last segment was taken without a copy, if any was.
+    pub fn taken_text(&mut self) -> Option<TakenText> {
+        self.offer.result()
+    }
+
+    /// Hands in the buffer that the text lies in, from `offset` on, and returns another for the next frame.
+    pub fn adopt(&mut self, now: Instant, text: TakenText, buffer: Box<[u8]>, offset: usize) -> Box<[u8]> {
+        if let Some(connection) = self.connections.get_mut(text.by) {
+            connection.receiver.queue.fulfil(buffer, offset);
+            self.settle(now, text.by);
+        }
+        self.buffers.take()
     }
 
     /// Runs `work` with a context and the table of TIME-WAIT.
@@ -160,8 +193,11 @@ impl Tcp {
         id: SlabId,
         work: impl FnOnce(&mut TimeWait, &mut Context<'_>) -> R,
     ) -> Option<R> {
-        let Self { time_waits, config, counters, memory, replies, .. } = self;
-        Some(work(time_waits.get_mut(id)?, &mut Context { now, config, counters, memory, replies }))
+        let Self { time_waits, config, counters, memory, buffers, offer, replies, .. } = self;
+        Some(work(
+            time_waits.get_mut(id)?,
+            &mut Context { now, config, counters, memory, buffers, offer, replies },
+        ))
     }
 
     /// Runs `work` with a context and a half-open connection.
@@ -171,8 +207,11 @@ impl Tcp {
         id: SlabId,
         work: impl FnOnce(&mut SynCacheEntry, &mut Context<'_>) -> R,
     ) -> Option<R> {
-        let Self { half_open, config, counters, memory, replies, .. } = self;
-        Some(work(half_open.get_mut(id)?, &mut Context { now, config, counters, memory, replies }))
+        let Self { half_open, config, counters, memory, buffers, offer, replies, .. } = self;
+        Some(work(
+            half_open.get_mut(id)?,
+            &mut Context { now, config, counters, memory, buffers, offer, replies },
+        ))
     }
 
     /// Brings the tables and queues in line with what a connection has become.

@@ -358,8 +358,11 @@ impl Connection {
         } else {
             (room, SendBlockedBy::CongestionWindow)
         };
-        let mss = sender.mss;
-        let most = available.min(usable).min(self.segment_limit(config)).min(allowed);
+        let (mss, limit) = (sender.mss, self.segment_limit(config));
+        let most = available.min(usable).min(limit).min(allowed);
+        if limit > mss && most == available && available < limit && sender.expects_more(limit) {
+            return Err(SendBlockedBy::Coalescing);
+        }
         let full = most / mss * mss;
         let len = if most == available {
             // The small part at the end, if there is one, is the last that there is to send.

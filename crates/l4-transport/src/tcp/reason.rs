@@ -81,6 +81,8 @@ reasons! {
         Nagle = "nagle",
         /// The user holds back what does not fill a segment (TCP_CORK).
         Cork = "cork",
+        /// A writer goes on as soon as something is acknowledged: what it writes then leaves in the same super-segment.
+        Coalescing = "coalescing",
         /// All is sent, FIN included.
         Finished = "finished",
     }

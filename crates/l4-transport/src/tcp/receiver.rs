@@ -19,12 +19,12 @@
 //! | RCV.UP | `urgent_end` |
 //!
 //! `edge` never moves back [9293 SHLD-14], and moves on only by a segment or half the buffer [9293 MUST-39]. The window
-//! field is rounded up to its scale, so that `announced` may pass `edge` by less than one unit of it; the ring has that
+//! field is rounded up to its scale, so that `announced` may pass `edge` by less than one unit of it; the buffer has that
 //! much to spare.
 
 use core::time::Duration;
 
-use netloom_base::{Instant, RingBuffer};
+use netloom_base::{BufferPool, ByteQueue, Instant, PIECE_LEN, RingBuffer};
 use netloom_wire::{SackBlocks, SeqNumber};
 
 use super::ack_policy::AckPolicy;
@@ -71,7 +71,7 @@ pub(super) enum TextOutcome {
 }
 
 /// The receiving half.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Receiver {
     pub(super) irs: SeqNumber,
     pub(super) rcv_nxt: SeqNumber,
@@ -82,7 +82,10 @@ pub(super) struct Receiver {
     pub(super) urgent_end: Option<SeqNumber>,
     /// Where the peer's FIN is, once it was seen.
     fin: Option<SeqNumber>,
-    pub(super) ring: RingBuffer,
+    /// What has come in order and was not read.
+    pub(super) queue: ByteQueue,
+    /// What has come beyond a hole, written ahead of RCV.NXT; exists from the first hole on, until memory is given back.
+    beyond: Option<Box<RingBuffer>>,
     pub(super) ranges: Ranges,
     /// Whether the peer understands SACK. [2018-03]
     sacks: bool,
@@ -125,7 +128,8 @@ impl Receiver {
             ts_recent: None,
             urgent_end: None,
             fin: None,
-            ring: RingBuffer::new(0),
+            queue: ByteQueue::default(),
+            beyond: None,
             ranges: Ranges::default(),
             sacks: false,
             report: None,
@@ -151,8 +155,6 @@ impl Receiver {
         self.sacks = sacks;
         self.limit = self.limit.min(u32::from(u16::MAX) << shift);
         self.offered = self.offered.min(self.limit);
-        let slack = 1usize << shift;
-        self.ring.set_limit((self.limit as usize).saturating_add(slack));
         self.rcv_nxt = irs + 1;
         self.last_ack_sent = self.rcv_nxt;
         self.edge = self.rcv_nxt + self.syn_window();
@@ -189,7 +191,7 @@ impl Receiver {
 
     /// How far the promise could go now.
     fn possible_edge(&self) -> SeqNumber {
-        self.rcv_nxt + self.widest().saturating_sub(length(self.ring.len()))
+        self.rcv_nxt + self.widest().saturating_sub(length(self.queue.len()))
     }
 
     /// Text came in order. `handshake`, `echo`: a round trip as the handshake measured it, and as this text does.
@@ -205,7 +207,7 @@ impl Receiver {
 
     /// Bytes up to the end of what is urgent that were not read yet, if there are any. [9293 MUST-33]
     pub(super) fn urgent_remaining(&self) -> Option<u32> {
-        let unread = length(self.ring.len()) + u32::from(self.has_finished());
+        let unread = length(self.queue.len()) + u32::from(self.has_finished());
         let remaining = (self.rcv_nxt - unread).distance_to(self.urgent_end?);
         (remaining > 0).then_some(remaining)
     }
@@ -273,32 +275,23 @@ impl Receiver {
         text: &[u8],
         max_ranges: usize,
         growth: usize,
+        buffers: &mut BufferPool,
     ) -> TextOutcome {
         let offset = self.rcv_nxt.distance_to(start);
-        let fitting = self.ring.fitting(offset as usize, text.len(), growth);
-        let text = text.get(..fitting).unwrap_or(text);
+        let capacity = self.capacity();
+        let room = self.room().saturating_sub(offset as usize);
+        let text = text.get(..room).unwrap_or(text);
         if offset == 0 {
-            let written = length(self.ring.write_ahead(0, text));
-            if written == 0 {
+            let text = text.get(..self.queue.fitting(text.len(), growth)).unwrap_or(text);
+            if text.is_empty() {
                 return TextOutcome::NoRoom;
             }
-            self.duplicate_acks = 0;
-            let before = self.rcv_nxt;
-            self.rcv_nxt = self.ranges.advance(before + written);
-            let advance = before.distance_to(self.rcv_nxt);
-            self.ring.commit(advance as usize);
-            if self.discards {
-                self.ring.consume(self.ring.len());
-                self.forget_urgent();
-            }
-            if !self.has_blocks() {
-                self.report = None;
-            } else if let Some(report) = &mut self.report {
-                report.forget_before(self.rcv_nxt);
-            }
-            return TextOutcome::InOrder(advance);
+            self.queue.append(text, buffers);
+            return self.on_in_order(text.len(), buffers);
         }
         // [9293 SHLD-31]
+        let beyond = self.beyond.get_or_insert_with(|| Box::new(RingBuffer::new(capacity)));
+        let text = text.get(..beyond.fitting(offset as usize, text.len(), growth)).unwrap_or(text);
         if text.is_empty() {
             return TextOutcome::NoRoom;
         }
@@ -307,8 +300,94 @@ impl Receiver {
         if self.sacks {
             self.report.get_or_insert_default().note_range(range);
         }
-        self.ring.write_ahead(offset as usize, text);
+        beyond.write_ahead(offset as usize, text);
         TextOutcome::OutOfOrder
+    }
+
+    /// Bytes that may be here at most: the widest window, rounded up to its scale.
+    fn capacity(&self) -> usize {
+        self.limit as usize + (1 << self.shift)
+    }
+
+    /// Bytes beyond RCV.NXT that there may be room for.
+    fn room(&self) -> usize {
+        self.capacity().saturating_sub(self.queue.len())
+    }
+
+    /// Whether text of `len` bytes from `start` on may be taken by taking the buffer that it lies in. `growth`: how many bytes
+    /// of memory may be added.
+    pub(super) fn may_adopt(&self, start: SeqNumber, len: usize, growth: usize) -> bool {
+        start == self.rcv_nxt
+            && self.ranges.is_empty()
+            && !self.discards
+            && len <= self.room()
+            && growth >= PIECE_LEN
+    }
+
+    /// Takes text at RCV.NXT whose buffer is handed in to the [queue](ByteQueue::fulfil) later.
+    pub(super) fn expect_text(&mut self, len: usize) -> TextOutcome {
+        self.queue.promise(len);
+        self.advance(length(len))
+    }
+
+    /// `len` bytes were added to the queue: so is what follows them already.
+    fn on_in_order(&mut self, len: usize, buffers: &mut BufferPool) -> TextOutcome {
+        let outcome = self.advance(length(len));
+        let TextOutcome::InOrder(advance) = outcome else { return outcome };
+        if let Some(beyond) = &mut self.beyond {
+            let following = advance as usize - len;
+            beyond.skip_ahead(len);
+            beyond.commit(following);
+            let [first, second] = beyond.slices(0, following);
+            self.queue.append(first, buffers);
+            self.queue.append(second, buffers);
+            beyond.consume(following);
+        }
+        if self.discards {
+            self.queue.consume(self.queue.len(), buffers);
+            self.forget_urgent();
+        }
+        outcome
+    }
+
+    /// RCV.NXT moves over `len` bytes of text, and over what has come behind them.
+    fn advance(&mut self, len: u32) -> TextOutcome {
+        self.duplicate_acks = 0;
+        let before = self.rcv_nxt;
+        self.rcv_nxt = self.ranges.advance(before + len);
+        if !self.has_blocks() {
+            self.report = None;
+        } else if let Some(report) = &mut self.report {
+            report.forget_before(self.rcv_nxt);
+        }
+        TextOutcome::InOrder(before.distance_to(self.rcv_nxt))
+    }
+
+    /// Bytes of memory.
+    pub(super) fn allocated(&self) -> usize {
+        self.queue.allocated() + self.beyond_allocated() + self.ranges.allocated()
+    }
+
+    fn beyond_allocated(&self) -> usize {
+        self.beyond.as_ref().map_or(0, |ring| ring.allocated())
+    }
+
+    /// Bytes of memory of the buffer that text at `start` goes to.
+    pub(super) fn allocated_for(&self, start: SeqNumber) -> usize {
+        if start == self.rcv_nxt { self.queue.allocated() } else { self.beyond_allocated() }
+    }
+
+    /// Whether there is neither text to read nor text beyond a hole.
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.queue.is_empty() && self.ranges.is_empty()
+    }
+
+    /// Gives memory back that holds nothing.
+    pub(super) fn release_if_empty(&mut self) {
+        self.queue.release_if_empty();
+        if self.ranges.is_empty() {
+            self.beyond = None;
+        }
     }
 
     /// A segment from `start` up to `end` came: remembers the first part of it that had come before, if there is one, and
@@ -480,13 +559,14 @@ impl Receiver {
     /// Stops keeping text: what is there goes, and what comes is acknowledged and forgotten.
     pub(super) fn discard(&mut self) {
         self.discards = true;
-        self.ring.consume(self.ring.len());
+        self.queue.clear();
     }
 
     /// Gives all memory back: the connection is over and nobody reads.
     pub(super) fn release(&mut self) {
         self.tuner = None;
-        self.ring.clear();
+        self.queue.clear();
+        self.beyond = None;
         self.ranges.clear();
         self.report = None;
     }
@@ -501,102 +581,4 @@ impl Receiver {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn receiver(limit: u32, shift: u8) -> Receiver {
-        let mut receiver = Receiver::new(limit, true, 1000);
-        receiver.synchronize(SeqNumber(u32::MAX - 10), shift, true);
-        receiver
-    }
-
-    fn read(receiver: &mut Receiver, count: usize) {
-        receiver.ring.consume(count);
-    }
-
-    #[test]
-    fn the_promised_edge_never_moves_back() {
-        // [9293 SHLD-14] [7323-10] [7323-13] [7323-14] [7323-15]
-        let mut receiver = receiver(100_000, 7);
-        receiver.announce();
-        let mut edge = receiver.announced;
-        for _ in 0..90 {
-            receiver.take_text(receiver.rcv_nxt, &[0; 1111], 8, usize::MAX);
-            receiver.announce();
-            assert!(receiver.announced.at_or_after(edge));
-            edge = receiver.announced;
-        }
-        assert!(receiver.window() < 1000);
-        let TextOutcome::InOrder(taken) =
-            receiver.take_text(receiver.rcv_nxt, &vec![0; receiver.window() as usize], 8, usize::MAX)
-        else {
-            panic!("what was promised is taken");
-        };
-        assert!(taken > 0);
-        assert_eq!(receiver.window(), 0);
-    }
-
-    #[test]
-    fn a_closed_window_opens_by_a_segment_or_half_the_buffer() {
-        // [9293 MUST-39]
-        let mut receiver = receiver(10_000, 0);
-        receiver.take_text(receiver.rcv_nxt, &[0; 10_000], 8, usize::MAX);
-        assert_eq!(receiver.announce(), 0);
-        read(&mut receiver, 999);
-        assert!(!receiver.window_update_is_due());
-        assert_eq!(receiver.announce(), 0);
-        read(&mut receiver, 1);
-        assert!(receiver.window_update_is_due());
-        assert_eq!(receiver.announce(), 1000);
-    }
-
-    #[test]
-    fn an_urgent_pointer_does_not_outlive_its_bytes() {
-        // Half a number space later it would hide newer ones.
-        let mut receiver = receiver(100_000, 0);
-        receiver.urgent_end = Some(receiver.rcv_nxt + 10);
-        receiver.take_text(receiver.rcv_nxt, &[0; 20], 8, usize::MAX);
-        read(&mut receiver, 9);
-        receiver.on_read(Instant::ZERO, 9);
-        assert_eq!(receiver.urgent_remaining(), Some(1));
-        read(&mut receiver, 1);
-        receiver.on_read(Instant::ZERO, 1);
-        assert_eq!((receiver.urgent_remaining(), receiver.urgent_end), (None, None));
-    }
-
-    #[test]
-    fn every_second_full_segment_is_acknowledged() {
-        // [9293 SHLD-18, SHLD-19] [5681-29] [5681-31] [1122-T060]
-        let mut receiver = receiver(100_000, 2);
-        (0..16).for_each(|_| receiver.ack_policy.on_ack_sent());
-        let mut feed = |len: usize| {
-            receiver.take_text(receiver.rcv_nxt, &vec![0; len], 8, usize::MAX);
-            receiver.owe_ack_for_text(length(len), false);
-            let due = receiver.ack_due();
-            if let AckDue::Now(_) = due {
-                receiver.on_ack_sent(Instant::ZERO, false);
-            }
-            due
-        };
-        assert_eq!(feed(1000), AckDue::Delayed);
-        assert_eq!(feed(1000), AckDue::Now(1));
-        assert_eq!(feed(100), AckDue::Delayed);
-        assert_eq!(feed(1000), AckDue::Delayed);
-        assert_eq!(feed(1000), AckDue::Now(1));
-    }
-
-    #[test]
-    fn timestamps_are_kept_by_the_rules() {
-        // [7323-30] [7323-31] [7323-34] [7323-38] [7323-44]
-        let mut receiver = receiver(100_000, 2);
-        let now = Instant::from_millis(5);
-        receiver.note_timestamp(now, receiver.rcv_nxt, 100);
-        receiver.note_timestamp(now, receiver.rcv_nxt, 99);
-        assert_eq!(receiver.ts_recent(), 100);
-        receiver.note_timestamp(now, receiver.rcv_nxt + 1, 101);
-        assert_eq!(receiver.ts_recent(), 100, "not from beyond the last acknowledgment");
-        assert!(receiver.is_old_timestamp(now, 99));
-        assert!(!receiver.is_old_timestamp(now, 100));
-        assert!(!receiver.is_old_timestamp(now + TS_RECENT_LIFETIME, 99));
-    }
-}
+mod tests;

@@ -18,10 +18,10 @@
 //! | Snd.Wind.Shift | `shift` |
 //! | Eff.snd.MSS | `mss` |
 //!
-//! The ring holds what was written and not acknowledged; its first byte has the number `data_start`. A FIN has the
+//! The queue holds what was written and not acknowledged; its first byte has the number `data_start`. A FIN has the
 //! number after the last byte. What became of each segment in flight stands in `scoreboard`.
 
-use netloom_base::{Instant, RingBuffer};
+use netloom_base::{BufferPool, ByteQueue, Instant, SharedBytes};
 use netloom_wire::SeqNumber;
 
 use super::scoreboard::{LazyScoreboard, SentSegment};
@@ -33,10 +33,10 @@ const LEAST_SEND_BUFFER: u32 = 256 * 1024;
 const MOST_AHEAD: u32 = 2 << 20;
 
 /// Room that a writer is always told of.
-const WORTHWHILE_ROOM: u32 = 256 << 10;
+const WORTHWHILE_ROOM: u32 = 128 << 10;
 
 /// The sending half.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Sender {
     pub(super) iss: SeqNumber,
     pub(super) snd_una: SeqNumber,
@@ -53,7 +53,7 @@ pub(super) struct Sender {
     /// The end of a segment whose round trip is being measured, and when it left. [6298-09]
     timed: Option<(SeqNumber, Instant)>,
     pub(super) last_sent_at: Instant,
-    pub(super) ring: RingBuffer,
+    pub(super) queue: ByteQueue,
     limit: u32,
     /// Whether the user has said how much it holds: it does not follow the path then.
     is_fixed: bool,
@@ -64,6 +64,8 @@ pub(super) struct Sender {
     pub(super) has_fin: bool,
     /// Whether the congestion window kept something back since the last acknowledgment.
     pub(super) is_window_limited: bool,
+    /// Whether the last write left no room: more comes as soon as there is some.
+    pub(super) is_full: bool,
     /// Whether a writer waits for room.
     pub(super) is_writer_waiting: bool,
 }
@@ -89,20 +91,21 @@ impl Sender {
             scoreboard: LazyScoreboard::default(),
             timed: None,
             last_sent_at: Instant::ZERO,
-            ring: RingBuffer::new(limit as usize),
+            queue: ByteQueue::default(),
             limit,
             is_fixed,
             mss,
             shift: 0,
             has_fin: false,
             is_window_limited: false,
+            is_full: false,
             is_writer_waiting: false,
         }
     }
 
     /// The number after the last byte written: the FIN's, if there is one.
     pub(super) fn data_end(&self) -> SeqNumber {
-        self.data_start + length(self.ring.len())
+        self.data_start + length(self.queue.len())
     }
 
     /// The number after everything that there is to send.
@@ -173,7 +176,12 @@ impl Sender {
 
     /// Bytes that may still be written.
     pub(super) fn room(&self, window: u32) -> u32 {
-        self.capacity(window).saturating_sub(length(self.ring.len()))
+        self.capacity(window).saturating_sub(length(self.queue.len()))
+    }
+
+    /// Whether more is about to be written, and as much as `limit` is in flight, so that an acknowledgment comes before long.
+    pub(super) fn expects_more(&self, limit: u32) -> bool {
+        self.is_full && !self.has_fin && self.urgent_end.is_none() && self.flight_len() >= limit
     }
 
     /// Whether a writer that waits should be told of the room there is: a third is worth it, and so are a few super-segments.
@@ -182,14 +190,16 @@ impl Sender {
     }
 
     /// Takes as much of `bytes` as there is room for.
-    pub(super) fn write(&mut self, bytes: &[u8], window: u32) -> usize {
+    pub(super) fn write(&mut self, bytes: &[u8], window: u32, buffers: &mut BufferPool) -> usize {
         let room = self.room(window) as usize;
         let fitting = bytes.get(..room).unwrap_or(bytes);
-        let written = self.ring.write(fitting);
-        if written < bytes.len() {
-            self.is_writer_waiting = true;
-        }
-        written
+        self.queue.append(fitting, buffers);
+        fitting.len()
+    }
+
+    /// Takes `bytes` whole, whatever room there is.
+    pub(super) fn write_shared(&mut self, bytes: SharedBytes, buffers: &mut BufferPool) {
+        self.queue.append_shared(bytes, buffers);
     }
 
     /// A segment up to `end` leaves, all of it for the first time: its round trip can be measured.
@@ -225,11 +235,12 @@ impl Sender {
         &mut self,
         now: Instant,
         acknowledgment: SeqNumber,
+        buffers: &mut BufferPool,
         each: impl FnMut(&SentSegment),
     ) -> Option<core::time::Duration> {
         // [2018-16]
         let data_acked = self.data_start.distance_to(acknowledgment.earlier_of(self.data_end()));
-        self.ring.consume(data_acked as usize);
+        self.queue.consume(data_acked as usize, buffers);
         self.data_start += data_acked;
         self.snd_una = acknowledgment;
         if !self.scoreboard.is_empty() {
@@ -248,7 +259,7 @@ impl Sender {
 
     /// Gives all memory back: nothing will be sent any more.
     pub(super) fn release(&mut self) {
-        self.ring.clear();
+        self.queue.clear();
         self.data_start = self.snd_nxt;
         self.snd_una = self.snd_nxt;
         self.urgent_end = None;
@@ -264,7 +275,7 @@ impl Sender {
             self.data_start == self.snd_una
                 || !self.is_syn_acked()
                 || (self.is_fin_acked() && self.data_start + 1 == self.snd_una),
-            "the ring begins at SND.UNA"
+            "the queue begins at SND.UNA"
         );
         self.scoreboard.assert_invariants(self.snd_una, self.snd_nxt);
     }

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use netloom_base::{Instant, PathInfo, SlabId};
+use netloom_base::{Instant, PathInfo, SharedBytes, SlabId};
 use netloom_wire::is_global_unicast_candidate;
 
 use super::config::{SocketOptions, TcpBind, TcpConfig};
@@ -122,6 +122,21 @@ impl Tcp {
             .unwrap_or(Err(SendError::NotFound))
     }
 
+    /// Takes `bytes` for sending without a copy, if there is room for some of them: all of them, or none, and says how many that
+    /// was. Fewer than 64 KiB are copied. They are given back when all of them are acknowledged.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_shared(
+        &mut self,
+        now: Instant,
+        id: TcpSocketId,
+        bytes: SharedBytes,
+    ) -> Result<usize, SendError> {
+        self.with_held(now, id, |connection, cx| connection.write_shared(cx, bytes))
+            .unwrap_or(Err(SendError::NotFound))
+    }
+
     /// Whether [`send`](Self::send) would take something. If not, [`TcpEvent::Writable`](super::TcpEvent::Writable) comes
     /// when it is worth while again.
     ///
@@ -130,7 +145,7 @@ impl Tcp {
     pub fn has_room(&mut self, now: Instant, id: TcpSocketId) -> Result<bool, SendError> {
         self.with_held(now, id, |connection, cx| {
             // Nothing is written, but whatever keeps writers from writing is said.
-            connection.write(cx, &[])?;
+            connection.check_writable()?;
             let has_room = connection.send_allowance(cx, 1) > 0
                 && connection.sender.room(connection.congestion.window()) > 0;
             connection.sender.is_writer_waiting |= !has_room;
@@ -160,11 +175,34 @@ impl Tcp {
     /// # Errors
     /// If the connection broke, once all that came before has been taken.
     pub fn recv(&mut self, now: Instant, id: TcpSocketId, target: &mut [u8]) -> Result<Recv, RecvError> {
-        self.with_held(now, id, |connection, _| {
-            let count = connection.receiver.ring.read(target);
-            if count == 0 {
-                return connection.nothing_to_read(target);
+        let mut place = target;
+        self.recv_with(now, id, place.len(), |part| {
+            if let Some((head, rest)) = std::mem::take(&mut place).split_at_mut_checked(part.len()) {
+                head.copy_from_slice(part);
+                place = rest;
             }
+        })
+    }
+
+    /// Shows up to `most` received bytes to `take`, in order and in some pieces, and takes them: for whoever has a better place
+    /// for them than a slice of bytes. Drain `poll_transmit` afterwards: the window may have opened.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn recv_with(
+        &mut self,
+        now: Instant,
+        id: TcpSocketId,
+        most: usize,
+        take: impl FnMut(&[u8]),
+    ) -> Result<Recv, RecvError> {
+        self.with_held(now, id, |connection, cx| {
+            let count = most.min(connection.receiver.queue.len());
+            if count == 0 {
+                return connection.nothing_to_read(most);
+            }
+            connection.receiver.queue.parts(0, count).for_each(take);
+            connection.receiver.queue.consume(count, cx.buffers);
             connection.receiver.on_read(now, count);
             connection.open_window();
             Ok(Recv::Data(count))
@@ -178,8 +216,8 @@ impl Tcp {
     /// As [`recv`](Self::recv).
     pub fn peek(&self, id: TcpSocketId, target: &mut [u8]) -> Result<Recv, RecvError> {
         let connection = self.held(id).ok_or(RecvError::NotFound)?;
-        match connection.receiver.ring.peek(target) {
-            0 => connection.nothing_to_read(target),
+        match connection.receiver.queue.peek(target) {
+            0 => connection.nothing_to_read(target.len()),
             count => Ok(Recv::Data(count)),
         }
     }
@@ -382,31 +420,59 @@ impl Tcp {
 
 impl Connection {
     fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, SendError> {
-        if let Some(error) = self.error() {
-            return Err(SendError::Failed(error));
-        }
-        if self.sender.has_fin || self.is_over() {
-            return Err(SendError::Shutdown);
-        }
+        self.check_writable()?;
         let is_first = self.sender.unsent_len() == 0;
         let allowed = bytes.get(..self.send_allowance(cx, bytes.len())).unwrap_or(bytes);
-        let written = self.sender.write(allowed, self.congestion.window());
-        self.sender.is_writer_waiting |= written < bytes.len();
-        if is_first && written > 0 && !self.state.is_synchronized() {
-            cx.counters.count_blocked(SendBlockedBy::Handshake);
-        }
+        let written = self.sender.write(allowed, self.congestion.window(), cx.buffers);
+        let is_cut_short = written < bytes.len();
+        self.sender.is_writer_waiting |= is_cut_short;
+        self.note_fullness(is_cut_short);
         if written > 0 {
-            self.membership.wants_output |= self.state.is_synchronized();
-            if self.options.user_timeout.is_some() && !self.timers.is_armed(Timer::UserTimeout) {
-                self.restart_user_timeout(cx.now);
-            }
+            self.on_written(cx, is_first);
         }
         Ok(written)
     }
 
-    /// What a reader is told when the ring is empty.
-    fn nothing_to_read(&self, target: &[u8]) -> Result<Recv, RecvError> {
-        if target.is_empty() && !self.receiver.ring.is_empty() {
+    fn write_shared(&mut self, cx: &mut Context<'_>, bytes: SharedBytes) -> Result<usize, SendError> {
+        self.check_writable()?;
+        let is_first = self.sender.unsent_len() == 0;
+        let len = (*bytes).as_ref().len();
+        if len == 0 || self.send_allowance(cx, len) == 0 || self.sender.room(self.congestion.window()) == 0 {
+            self.sender.is_writer_waiting |= len > 0;
+            return Ok(0);
+        }
+        self.sender.write_shared(bytes, cx.buffers);
+        self.note_fullness(false);
+        self.on_written(cx, is_first);
+        Ok(len)
+    }
+
+    /// A writer that had more than there was room for, or that has left none, most likely goes on when there is some.
+    fn note_fullness(&mut self, is_cut_short: bool) {
+        self.sender.is_full = is_cut_short || self.sender.room(self.congestion.window()) == 0;
+    }
+
+    fn check_writable(&self) -> Result<(), SendError> {
+        if let Some(error) = self.error() {
+            return Err(SendError::Failed(error));
+        }
+        if self.sender.has_fin || self.is_over() { Err(SendError::Shutdown) } else { Ok(()) }
+    }
+
+    /// The user has written something; `is_first`: nothing waited before it.
+    fn on_written(&mut self, cx: &mut Context<'_>, is_first: bool) {
+        if is_first && !self.state.is_synchronized() {
+            cx.counters.count_blocked(SendBlockedBy::Handshake);
+        }
+        self.membership.wants_output |= self.state.is_synchronized();
+        if self.options.user_timeout.is_some() && !self.timers.is_armed(Timer::UserTimeout) {
+            self.restart_user_timeout(cx.now);
+        }
+    }
+
+    /// What a reader of at most `most` bytes is told when it gets none.
+    fn nothing_to_read(&self, most: usize) -> Result<Recv, RecvError> {
+        if most == 0 && !self.receiver.queue.is_empty() {
             return Ok(Recv::Data(0));
         }
         if self.is_read_shut || self.receiver.has_finished() {
@@ -454,7 +520,7 @@ impl Connection {
 
     fn close(&mut self, cx: &mut Context<'_>) {
         self.owner = Owner::Nobody;
-        let has_unread = !self.receiver.ring.is_empty();
+        let has_unread = !self.receiver.queue.is_empty();
         self.receiver.release();
         if self.is_over() {
             return;

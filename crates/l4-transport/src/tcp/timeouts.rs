@@ -168,28 +168,28 @@ impl Connection {
     fn on_release_timeout(&mut self, now: Instant) {
         let last_used = self.last_heard.max(self.sender.last_sent_at);
         if now.saturating_since(last_used) >= RELEASE_DELAY {
-            self.sender.ring.release_if_empty();
+            self.sender.queue.release_if_empty();
             self.sender.scoreboard.release_if_empty();
             self.recovery.release();
             self.release_path_search();
-            self.receiver.ring.release_if_empty();
+            self.receiver.release_if_empty();
         }
     }
 
     /// Memory of buffers that are empty now is given back when the connection has been idle for a while; at once, if it
     /// is over or memory is short.
     pub(super) fn plan_release(&mut self, now: Instant, is_memory_short: bool) {
-        let (sending, receiving) = (&self.sender.ring, &self.receiver.ring);
+        let (sending, receiving) = (&self.sender.queue, &self.receiver);
         let scoreboard = &self.sender.scoreboard;
         let is_wasteful = (sending.is_empty() && sending.allocated() > 0)
             || (scoreboard.is_empty() && scoreboard.allocated() + self.recovery.allocated() > 0)
-            || (receiving.is_empty() && receiving.allocated() > 0);
+            || (receiving.holds_nothing() && receiving.allocated() > 0);
         if !is_wasteful {
             return;
         }
         if self.is_over() || is_memory_short {
-            self.sender.ring.release_if_empty();
-            self.receiver.ring.release_if_empty();
+            self.sender.queue.release_if_empty();
+            self.receiver.release_if_empty();
         } else if !self.timers.is_armed(Timer::Release) {
             self.timers.set(Timer::Release, now + RELEASE_DELAY);
         }

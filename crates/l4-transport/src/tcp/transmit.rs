@@ -32,7 +32,7 @@ impl Tcp {
     pub fn payload(&self, plan: &SegmentPlan) -> [&[u8]; 2] {
         let Some((id, text)) = plan.payload.place else { return [&[], &[]] };
         match self.connections.get(id) {
-            Some(connection) => connection.sender.ring.slices(text.offset as usize, text.len as usize),
+            Some(connection) => connection.sender.queue.slices(text.offset as usize, text.len as usize),
             None => [&[], &[]],
         }
     }

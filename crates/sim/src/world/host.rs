@@ -6,7 +6,7 @@ use netloom_base::{DeviceCaps, Instant, InterfaceId, Medium, Rng};
 use netloom_stack::internet::{AddressError, Route, RouteError};
 use netloom_stack::link::AddressDetection;
 use netloom_stack::transport::UdpSocketId;
-use netloom_stack::{Cidr, EthernetAddress, HeadBuf, InterfaceSetup, Stack, StackConfig};
+use netloom_stack::{Cidr, EthernetAddress, HeadBuf, InterfaceSetup, PIECE_LEN, Stack, StackConfig};
 use netloom_wire::CidrError;
 
 use crate::scenario::{CablePlan, Scenario};
@@ -16,6 +16,8 @@ use crate::scenario::{CablePlan, Scenario};
 pub(super) struct Host {
     pub(super) stack: Stack,
     pub(super) head: HeadBuf,
+    /// Where its next frame goes.
+    pub(super) buffer: Box<[u8]>,
     /// For each interface the cable and which of its ends this is.
     pub(super) ports: Vec<(usize, usize)>,
     /// How long its devices collect frames; `None`: they do not.
@@ -63,6 +65,7 @@ impl Host {
         let mut host = Self {
             stack: Stack::new(config, rng.fork()),
             head: HeadBuf::new(),
+            buffer: vec![0; PIECE_LEN].into_boxed_slice(),
             ports: Vec::new(),
             moderation: plan.offload.moderation,
             echo: None,

@@ -41,7 +41,9 @@ impl World<'_> {
                 };
                 host.is_touched = true;
                 for (frame, meta) in frames {
-                    host.stack.handle_frame(*now, interfaces[side], &frame, meta);
+                    // As the driver does: the stack may keep the buffer.
+                    host.buffer[..frame.len()].copy_from_slice(&frame);
+                    host.stack.handle_buffer(*now, interfaces[side], &mut host.buffer, frame.len(), meta);
                 }
             }
         }

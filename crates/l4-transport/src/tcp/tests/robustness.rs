@@ -66,7 +66,8 @@ fn a_reader_that_never_reads_bounds_the_memory() {
         pair.step();
     }
     let bytes = pair.sides.each_ref().map(|side| side.tcp.usage().buffer_bytes);
-    assert!(bytes[0] <= 131_072 && bytes[1] <= 131_072, "{bytes:?}");
+    // Two pieces of 65,600 bytes, and what is remembered of the segments in flight.
+    assert!(bytes[0] <= 140_000 && bytes[1] <= 131_200, "{bytes:?}");
 }
 
 #[test]

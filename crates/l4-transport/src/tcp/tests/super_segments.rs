@@ -3,7 +3,7 @@
 use core::num::NonZeroU16;
 use core::time::Duration;
 
-use netloom_base::{Gso, GsoKind};
+use netloom_base::{Gso, GsoKind, PIECE_LEN, RxMeta};
 use netloom_wire::TcpOptions;
 
 use super::lab::*;
@@ -102,4 +102,135 @@ fn what_comes_behind_a_hole_is_acknowledged_once_with_sack_and_part_by_part_with
         }
         assert_eq!(lab.sent().len(), later, "SACK {sack}");
     }
+}
+
+#[test]
+fn a_writer_that_was_cut_short_fills_the_super_segment() {
+    let mut lab = Lab::new(with_segmentation(TcpConfig { window_scaling: true, ..plain_config() }));
+    let flow =
+        lab.accept_with(TcpOptions { mss: Some(1460), window_scale: Some(7), ..TcpOptions::default() });
+    let text = pattern(12_000_000, 1);
+    let (mut written, mut acked, mut partial) = (0, 0, 0);
+    while acked < text.len() {
+        written += lab.send(flow, &text[written..]);
+        let sent: Vec<usize> = lab.sent().iter().map(Sent::len).collect();
+        let len: usize = sent.iter().sum();
+        if acked > text.len() / 2 {
+            // The window is larger than what a writer may leave here by now.
+            partial += sent.iter().filter(|&&len| len < 64_240).count();
+        }
+        assert!(len > 0, "it goes on with each acknowledgment");
+        acked += len;
+        lab.ack(flow, u32::try_from(acked).unwrap());
+    }
+    assert!(partial <= 1, "only what is left at the end: {partial}");
+    assert!(lab.tcp.counters().blocked(SendBlockedBy::Coalescing) > 0);
+}
+
+#[test]
+fn what_a_writer_did_not_go_on_with_leaves_with_the_next_acknowledgment() {
+    let mut lab = Lab::new(with_segmentation(TcpConfig { window_scaling: true, ..plain_config() }));
+    let flow =
+        lab.accept_with(TcpOptions { mss: Some(1460), window_scale: Some(7), ..TcpOptions::default() });
+    let mut acked = 0;
+    let text = pattern(12_000_000, 1);
+    let mut written = 0;
+    for _ in 0..30 {
+        written += lab.send(flow, &text[written..]);
+        acked += lab.sent().iter().map(|sent| sent.len() as u32).sum::<u32>();
+        lab.ack(flow, acked);
+    }
+    // It was cut short, and never comes back.
+    for _ in 0..200 {
+        acked += lab.sent().iter().map(|sent| sent.len() as u32).sum::<u32>();
+        lab.ack(flow, acked);
+    }
+    assert_eq!(acked as usize, written);
+}
+
+/// Text in order, as a frame whose buffer may be kept; whether it was.
+fn inject_buffer(lab: &mut Lab, flow: Flow, offset: usize, text: &[u8]) -> bool {
+    const LINK: usize = 14;
+    let header = lab.header(A, flow.theirs.wrapping_add(u32::try_from(offset).unwrap()), flow.ours);
+    let segment = bytes_of(lab.remote, lab.local, &header, text);
+    let mut buffer = vec![0; PIECE_LEN].into_boxed_slice();
+    buffer[LINK..LINK + segment.len()].copy_from_slice(&segment);
+    lab.tcp.offer_buffer(true);
+    let base = buffer.as_ptr().addr();
+    let bytes = &buffer[LINK..LINK + segment.len()];
+    deliver(&mut lab.tcp, lab.now, lab.remote, lab.local, bytes, RxMeta::default()).unwrap();
+    lab.tcp.offer_buffer(false);
+    let Some(taken) = lab.tcp.taken_text() else { return false };
+    let offset = taken.address - base;
+    let spare = lab.tcp.adopt(lab.now, taken, buffer, offset);
+    assert_eq!(spare.len(), PIECE_LEN);
+    true
+}
+
+#[test]
+fn large_text_keeps_its_buffer_and_small_text_is_copied() {
+    let mut lab = Lab::new(TcpConfig { window_scaling: true, ..plain_config() });
+    let options = TcpOptions { window_scale: Some(7), ..TcpOptions::default() };
+    let flow = lab.accept_with(options);
+    let text = pattern(300_000, 3);
+    let mut at = 0;
+    for (len, is_kept) in
+        [(100, false), (40_000, true), (1000, false), (16_383, false), (16_384, true), (60_000, true)]
+    {
+        assert_eq!(inject_buffer(&mut lab, flow, at, &text[at..at + len]), is_kept, "{len} bytes");
+        at += len;
+        lab.sent();
+    }
+    // Behind a hole nothing is kept; what fills it is copied, too, as more follows it.
+    assert!(!inject_buffer(&mut lab, flow, at + 20_000, &text[at + 20_000..at + 40_000]));
+    assert!(!inject_buffer(&mut lab, flow, at, &text[at..at + 20_000]));
+    at += 40_000;
+    // What came before is cut off in front.
+    assert!(inject_buffer(&mut lab, flow, at - 5000, &text[at - 5000..at + 30_000]));
+    at += 30_000;
+    assert_eq!(lab.info(flow).receive_queue_len, at);
+    assert!(lab.tcp.usage().buffer_bytes >= at);
+    assert!(lab.read(flow) == text[..at]);
+    lab.advance(Duration::from_secs(3));
+    assert_eq!(lab.tcp.usage().buffer_bytes, 0);
+}
+
+#[test]
+fn a_buffer_that_the_bound_does_not_allow_is_not_kept() {
+    let config = TcpConfig { window_scaling: true, max_buffer_bytes: 60_000, ..plain_config() };
+    let mut lab = Lab::new(config);
+    let flow = lab.accept_with(TcpOptions { window_scale: Some(7), ..TcpOptions::default() });
+    assert!(!inject_buffer(&mut lab, flow, 0, &[1; 20_000]));
+    assert_eq!(lab.read(flow).len(), 20_000);
+}
+
+#[test]
+fn shared_bytes_are_sent_as_they_are_and_given_back_when_acknowledged() {
+    let mut lab = Lab::new(with_segmentation(plain_config()));
+    let flow = lab.accept();
+    let block: std::sync::Arc<Vec<u8>> = std::sync::Arc::new(pattern(100_000, 5));
+    struct Block(std::sync::Arc<Vec<u8>>);
+    impl AsRef<[u8]> for Block {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    lab.send(flow, b"before");
+    let taken = lab.tcp.send_shared(lab.now, flow.id, Box::new(Block(block.clone()))).unwrap();
+    assert_eq!(taken, 100_000);
+    let mut received = Vec::new();
+    while received.len() < 100_006 {
+        let sent = lab.sent();
+        assert!(!sent.is_empty());
+        sent.iter().for_each(|sent| received.extend_from_slice(&sent.text));
+        lab.ack(flow, u32::try_from(received.len()).unwrap());
+    }
+    assert_eq!(&received[..6], b"before");
+    assert!(received[6..] == block[..]);
+    assert_eq!(std::sync::Arc::strong_count(&block), 1, "nobody holds it any more");
+    // There is an end to what is taken.
+    let taken: usize = (0..100)
+        .map(|_| lab.tcp.send_shared(lab.now, flow.id, Box::new(Block(block.clone()))).unwrap())
+        .sum();
+    assert!((200_000..600_000).contains(&taken), "{taken}");
 }
