@@ -1,3 +1,5 @@
+//! A queue of pieces behaves as a plain stream of bytes.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Windows, acknowledgments and timestamps of the receiving half.
+
 use super::*;
 
 fn receiver(limit: u32, shift: u8) -> Receiver {
