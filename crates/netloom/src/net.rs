@@ -19,7 +19,7 @@ use netloom_stack::{
 use tokio::io::unix::AsyncFd;
 
 use crate::shard::{Ended, Shard, Shared};
-use crate::spin::SPIN_DEFAULT;
+use crate::spin::default_span;
 use crate::{current, driver};
 
 pub use tokio::net::{ToSocketAddrs, lookup_host};
@@ -84,7 +84,7 @@ impl NetBuilder {
     }
 
     /// How long the stack may look for the next frame before it sleeps, when frames have been coming as close together
-    /// as that: 50 us, unless it is told otherwise. Zero: it sleeps at once, and each round trip costs a wake-up.
+    /// as that: 50 us, or zero on a single processor, unless it is told otherwise. Zero: it sleeps at once, and each round trip costs a wake-up.
     #[must_use]
     pub fn spin(mut self, span: Duration) -> Self {
         self.spin = span;
@@ -180,7 +180,7 @@ fn entropy() -> io::Result<[u8; 32]> {
 impl Net {
     /// Begins to put a stack together.
     pub fn builder() -> NetBuilder {
-        NetBuilder { config: StackConfig::default(), seed: None, spin: SPIN_DEFAULT, interfaces: Vec::new() }
+        NetBuilder { config: StackConfig::default(), seed: None, spin: default_span(), interfaces: Vec::new() }
     }
 
     /// Waits until the stack has ended: by [`shutdown`](Self::shutdown) or [`abort`](Self::abort), or because a device

@@ -12,7 +12,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The span unless another is asked for: two and a half times what a wake-up takes.
-pub(crate) const SPIN_DEFAULT: Duration = Duration::from_micros(50);
+const SPAN: Duration = Duration::from_micros(50);
+
+/// The span for this process: none, if it has but one processor. Whoever sends the next frame needs it then.
+pub(crate) fn default_span() -> Duration {
+    match std::thread::available_parallelism() {
+        Ok(count) if count.get() == 1 => Duration::ZERO,
+        Ok(_) | Err(_) => SPAN,
+    }
+}
 
 /// Spans in a row in which nothing came before the next ones are not waited for.
 const MISSES_MAX: u8 = 3;
