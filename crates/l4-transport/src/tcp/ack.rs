@@ -111,10 +111,16 @@ impl Connection {
         let dsack = self.take_sack_blocks(cx.now, segment, echo, &mut delivery);
         if let Some(round_trip) = delivery.round_trip {
             self.rtt.note_round_trip(cx.now, round_trip);
+            if delivery.sacked_len > 0 && self.sender.is_timing() {
+                // What is being measured will be acknowledged when the hole before it is filled, which is no round trip.
+                self.sender.stop_timing();
+                self.rtt.sample(round_trip);
+            }
         }
         if delivery.round_trip.is_some() || sampled.is_some() {
             self.loss_probe.on_sample();
         }
+        self.carries_mtu |= delivery.len >= self.sender.mss;
         let restarts_timer = !self.is_later_partial_ack(acknowledgment);
         // [5681-05]: the handshake does not open the window.
         if was_syn_acked {
@@ -194,7 +200,8 @@ impl Connection {
             self.rtt.sample(timed);
             return Some(timed);
         }
-        if !was_timing
+        // What is being measured may lie behind a hole; a backoff ends with what arrives.
+        if (!was_timing || self.rtt.backoff() > 0)
             && self.negotiated.timestamps
             && let Some(theirs) = segment.header.options.timestamps
         {

@@ -197,6 +197,8 @@ pub(super) struct Connection {
     pub(super) options: SocketOptions,
     pub(super) negotiated: Negotiated,
     pub(super) mtu: u16,
+    /// Whether as much as a segment of this size has arrived.
+    pub(super) carries_mtu: bool,
     pub(super) peer_mss: u16,
     /// Exists once the path takes less than the interface.
     pub(super) path_search: Option<Box<PathSearch>>,
@@ -270,6 +272,7 @@ impl Connection {
             options,
             negotiated,
             mtu,
+            carries_mtu: false,
             peer_mss: u16::MAX,
             path_search: None,
             ts_offset,
@@ -386,6 +389,7 @@ impl Connection {
         let old = self.sender.mss;
         let mss = effective_mss(self.peer_mss, self.mtu, self.tuple.remote_address, self.negotiated);
         self.sender.mss = mss;
+        self.carries_mtu &= mss == old;
         if self.state.is_synchronized() {
             self.congestion.on_smss(old, mss);
         }

@@ -300,6 +300,10 @@ impl Connection {
             delivered_len = delivered_len.saturating_sub(self.sender.scoreboard.assumed_len());
             scan.lost_len += self.sender.scoreboard.lose_first(self.sender.mss, RetransmitCause::PartialAck);
         }
+        if delivered_len > 0 {
+            self.loss_probe.on_progress_in_recovery();
+            self.schedule_loss_probe(cx.now);
+        }
         // A retransmission that is lost is paid for by proportional rate reduction (RFC 8985 9.3). [8985-33]
         self.account(delivered_len, news.has_advanced && scan.lost_len == 0);
     }
@@ -449,27 +453,41 @@ impl Connection {
     }
 
     /// The loss probe's timer runs while the tail of a flight may be lost without a trace. [8985-17] [8985-20] [8985-29]
+    ///
+    /// It also runs in fast recovery, for which RFC 8985 7.2 does not ask, as limited transmit and the reordering timer would
+    /// do there what a probe does. They do not where a small window is lost whole, what was sent again included: then nothing
+    /// comes back, and a probe finds out in two round trips what a timeout would in many.
     pub(super) fn schedule_loss_probe(&mut self, now: Instant) {
         let sender = &self.sender;
+        let scoreboard = &sender.scoreboard;
+        let may_be_silent = match self.recovery.phase {
+            RecoveryPhase::Open => scoreboard.sacked_len() == 0 && scoreboard.lost_len() == 0,
+            RecoveryPhase::FastRecovery => true,
+            RecoveryPhase::Reduction | RecoveryPhase::Loss => false,
+        };
         let is_useful = self.negotiated.sack
-            && self.recovery.phase == RecoveryPhase::Open
+            && may_be_silent
             && sender.is_outstanding()
             && sender.snd_wnd > 0
-            && sender.scoreboard.sacked_len() == 0
-            && sender.scoreboard.lost_len() == 0
             && self.loss_probe.is_allowed();
         if !is_useful {
             self.timers.clear(Timer::LossProbe);
             return;
         }
-        let timeout = LossProbe::timeout(sender.flight_len(), sender.mss, &self.rtt);
+        // What comes before or behind a hole is acknowledged at once.
+        let may_be_delayed = sender.flight_len() <= sender.mss && scoreboard.sacked_len() == 0;
+        let timeout = LossProbe::timeout(may_be_delayed, &self.rtt);
         let deadline = self.timers.get(Timer::Retransmit).map_or(now + timeout, |rto| rto.min(now + timeout));
         self.timers.set(Timer::LossProbe, deadline);
     }
 
     /// The probe's time has come. [8985-26]
     pub(super) fn on_loss_probe_timeout(&mut self, cx: &Context<'_>) {
-        if !self.sender.is_outstanding() || self.recovery.phase != RecoveryPhase::Open {
+        let may_probe = match self.recovery.phase {
+            RecoveryPhase::Open | RecoveryPhase::FastRecovery => self.sender.is_outstanding(),
+            RecoveryPhase::Reduction | RecoveryPhase::Loss => false,
+        };
+        if !may_probe {
             return;
         }
         self.dues.loss_probe = true;

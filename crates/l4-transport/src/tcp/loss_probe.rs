@@ -52,6 +52,12 @@ impl LossProbe {
         self.has_sample = true;
     }
 
+    /// A recovery makes progress: what a probe was to tell of is known, and the next silence is worth another.
+    pub(super) const fn on_progress_in_recovery(&mut self) {
+        self.reset();
+        self.on_sample();
+    }
+
     /// A recovery begins: the probe has nothing to tell any more.
     pub(super) const fn reset(&mut self) {
         self.end = None;
@@ -59,9 +65,10 @@ impl LossProbe {
     }
 
     /// How long an acknowledgment may take: the PTO. [8985-18] [8985-19]
-    pub(super) fn timeout(flight_len: u32, smss: u32, rtt: &RttEstimator) -> Duration {
+    /// `may_be_delayed`: the peer may hold it back, as what is out is one segment in order.
+    pub(super) fn timeout(may_be_delayed: bool, rtt: &RttEstimator) -> Duration {
         let Some(srtt) = rtt.srtt() else { return INITIAL_TIMEOUT };
-        let allowance = if flight_len <= smss { MAX_ACK_DELAY } else { GRANULARITY };
+        let allowance = if may_be_delayed { MAX_ACK_DELAY } else { GRANULARITY };
         srtt * 2 + allowance
     }
 

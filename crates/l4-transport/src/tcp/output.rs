@@ -286,7 +286,8 @@ impl Connection {
         (len > 0 || fin).then_some(Decision { start, len, fin, cause, kind: Kind::WindowProbe })
     }
 
-    /// A segment that was never sent, if the peer's window takes it; else the last that was. [8985-23] [8985-24]
+    /// A segment that was never sent, if the peer's window takes it; else the last that may not have arrived. [8985-23]
+    /// [8985-24]
     fn decide_loss_probe(&self) -> Option<Decision> {
         let sender = &self.sender;
         let kind = Kind::LossProbe;
@@ -496,7 +497,18 @@ impl Connection {
                     self.recovery.episode().undo.on_sent_again(len.div_ceil(self.sender.mss).max(1), stamp);
                 }
             }
-            Kind::WindowProbe | Kind::LossProbe => {}
+            Kind::LossProbe => self.account_for_probe(now, decision),
+            Kind::WindowProbe => {}
+        }
+    }
+
+    /// In a recovery a loss probe is one of the segments that what arrives pays for, and may undo it.
+    fn account_for_probe(&mut self, now: Instant, decision: Decision) {
+        if self.recovery.is_recovering() {
+            self.recovery.on_sent(decision.len, false, false);
+            if decision.cause.is_some() {
+                self.recovery.episode().undo.on_sent_again(1, timestamp(now, self.ts_offset));
+            }
         }
     }
 

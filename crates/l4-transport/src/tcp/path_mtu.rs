@@ -4,8 +4,9 @@
 //! # Theory of operation
 //! A connection begins with packets as large as the interface takes, and as the peer's MSS allows. Two things make them
 //! smaller: a router's word (`icmp.rs`), and a *black hole*, where large packets vanish and nobody says so: the second
-//! timeout in a row of a segment that is larger than the base. Then the size becomes the base, which nearly every path
-//! takes, and after two timeouts more the least there is.
+//! timeout in a row of a segment that is larger than the base, or the fourth if the path has carried such before and may
+//! only be losing much. Then the size becomes the base, which nearly every path takes, and after two timeouts more the least
+//! there is.
 //!
 //! From there it grows again by probes: one segment of the stream, larger than the others. If it is acknowledged the path
 //! takes its size. If it alone is lost the path does not, its text goes again in smaller segments, and congestion control
@@ -52,8 +53,10 @@ use super::recovery::RecoveryPhase;
 const TRIAL_TIME: Duration = Duration::from_secs(60);
 /// Full segments behind a probe that tell soon whether it was lost. [4821-05]
 const FOLLOWERS: u32 = 3;
-/// Timeouts in a row of large segments that make a black hole.
+/// Timeouts in a row of large segments that make a black hole, on a path that has not carried any.
 const BLACK_HOLE_TIMEOUTS: u8 = 2;
+/// The same on a path that has. There a loss of each of several transmissions is likelier than that the path has changed.
+const BLACK_HOLE_TIMEOUTS_IN_USE: u8 = 4;
 /// By how much longer the next probe waits after one whose loss cost a timeout. [4821-08]
 const TIMEOUT_PENALTY: u32 = 5;
 /// The least MTU that is ever used over the version of IP that does not ask for more: Linux's, too.
@@ -124,7 +127,8 @@ impl Connection {
             return;
         }
         self.fail_probe_by_timeout(cx.now);
-        if !attempts.is_multiple_of(BLACK_HOLE_TIMEOUTS) {
+        let needed = if self.carries_mtu { BLACK_HOLE_TIMEOUTS_IN_USE } else { BLACK_HOLE_TIMEOUTS };
+        if !attempts.is_multiple_of(needed) {
             return;
         }
         let (used, least) = (self.used_mtu(), self.least_mtu());

@@ -12,6 +12,7 @@ mod cork;
 mod documented;
 mod ecn;
 mod handshake;
+mod heavy_loss;
 mod hostile;
 mod icmp;
 mod lab;

@@ -11,9 +11,9 @@ impl Scoreboard {
         self.segments.front().map_or(0, super::SentSegment::len)
     }
 
-    /// The last part of at most `smss` bytes of what was sent.
+    /// The last part of at most `smss` bytes of what was sent and is not known to have arrived.
     pub(in crate::tcp) fn last_part(&self, smss: u32) -> Option<(SeqNumber, SeqNumber)> {
-        let last = self.segments.back()?;
+        let last = self.segments.iter().rev().find(|segment| segment.fate != Fate::Sacked)?;
         let parts_before = last.len().saturating_sub(1) / smss;
         Some((last.start + parts_before * smss, last.end))
     }
