@@ -60,6 +60,9 @@ impl Internet {
             IpAddr::V6(address) if address.is_unspecified() || address.to_ipv4_mapped().is_some() => {
                 Err(DropReason::IpBadDestination)
             }
+            IpAddr::V4(_) | IpAddr::V6(_) if self.accepts_any(interface) => {
+                Ok(Addressee::Us(CastKind::Unicast))
+            }
             IpAddr::V4(_) | IpAddr::V6(_) => Ok(Addressee::Other),
         }
     }

@@ -57,7 +57,12 @@ impl Internet {
         let Some(facts) = facts_of(packet) else { return };
         // [1122-I110] a first hop that does not answer is not used again.
         self.destinations.forget_first_hop(facts.destination);
-        if !self.is_local(facts.source) {
+        let is_forwarded = if self.config.forwarding {
+            !self.is_local(facts.source)
+        } else {
+            !self.may_send_from(facts.source)
+        };
+        if is_forwarded {
             let culprit = Culprit { packet, cast: CastKind::Unicast, interface: None };
             self.report(now, IcmpErrorKind::HostUnreachable.into(), &culprit);
             return;
@@ -67,14 +72,16 @@ impl Internet {
         }
         let quote = packet.get(facts.upper_at..).unwrap_or_default();
         let quote = quote.get(..OwnedIcmpError::MAX_QUOTE).unwrap_or(quote);
-        self.push_event(InternetEvent::IcmpError(OwnedIcmpError {
+        let error = OwnedIcmpError {
             kind: IcmpErrorKind::HostUnreachable,
             reporter: facts.source,
             source: facts.source,
             destination: facts.destination,
             protocol: facts.protocol,
             quote: quote.to_vec(),
-        }));
+        };
+        self.echo_error(&error);
+        self.push_event(InternetEvent::IcmpError(error));
     }
 
     /// Complains about a packet that this layer drops; an error that cannot be sent is counted here.
@@ -89,8 +96,9 @@ impl Internet {
             return Ok(());
         };
         // [792-02] [4443-01] [1812-08] the address that was asked, or the one of the way back.
-        let asked = (culprit.cast == CastKind::Unicast && self.is_local(facts.destination))
-            .then_some(facts.destination);
+        let was_asked = self.is_local(facts.destination)
+            || culprit.interface.is_some_and(|interface| self.accepts_any(interface));
+        let asked = (culprit.cast == CastKind::Unicast && was_asked).then_some(facts.destination);
         let path =
             self.path_back(culprit.interface, asked, facts.source).map_err(|_| DropReason::IpNoRoute)?;
         // [1812-11] [4443-09] errors to ourselves cost nobody else anything.

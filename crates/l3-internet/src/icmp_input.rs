@@ -187,6 +187,10 @@ impl Internet {
         if received.cast != CastKind::Unicast {
             return Err(DropReason::IcmpUnexpected);
         }
+        let asked = (identifier, sequence);
+        if self.echo_reply(received.destination, received.source, asked, received.hop_limit, data) {
+            return Ok(());
+        }
         self.push_event(InternetEvent::EchoReply {
             source: received.source,
             destination: received.destination,
@@ -207,7 +211,7 @@ impl Internet {
         kind: IcmpErrorKind,
         quoted: &Quoted<'_>,
     ) -> Result<(), DropReason> {
-        if received.cast != CastKind::Unicast || !self.is_local(quoted.source) {
+        if received.cast != CastKind::Unicast || !self.may_send_from(quoted.source) {
             return Err(DropReason::IcmpUnexpected);
         }
         let mut kind = kind;
@@ -216,14 +220,16 @@ impl Internet {
         }
         self.counters.icmp_errors_received.increment();
         let quote = quoted.upper.get(..OwnedIcmpError::MAX_QUOTE).unwrap_or(quoted.upper);
-        self.push_event(InternetEvent::IcmpError(OwnedIcmpError {
+        let error = OwnedIcmpError {
             kind,
             reporter: received.source,
             source: quoted.source,
             destination: quoted.destination,
             protocol: quoted.protocol,
             quote: quote.to_vec(),
-        }));
+        };
+        self.echo_error(&error);
+        self.push_event(InternetEvent::IcmpError(error));
         Ok(())
     }
 

@@ -3,12 +3,13 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netloom_base::{DropReason, Instant, InterfaceId, NextHop, PathInfo, Rng, TxMeta};
-use netloom_wire::EthernetAddress;
+use netloom_wire::{EthernetAddress, is_same_family};
 
 use crate::address_table::{AddressTable, LocalAddress};
 use crate::config::{InterfaceConfig, InternetConfig};
 use crate::counters::InternetCounters;
 use crate::destination_cache::DestinationCache;
+use crate::echo_table::EchoSockets;
 use crate::event::{EventQueue, InternetEvent};
 use crate::group_table::GroupTable;
 use crate::identification::Identifications;
@@ -31,11 +32,14 @@ pub struct Internet {
     pub(crate) config: InternetConfig,
     pub(crate) rng: Rng,
     pub(crate) interfaces: Vec<InterfaceConfig>,
+    /// Interfaces that take packets for any destination.
+    pub(crate) accepting: Vec<InterfaceId>,
     pub(crate) addresses: AddressTable,
     pub(crate) groups: GroupTable,
     pub(crate) routes: RoutingTable,
     pub(crate) destinations: DestinationCache,
     pub(crate) reassembler: Reassembler,
+    pub(crate) echo: EchoSockets,
     pub(crate) error_limit: TokenBucket,
     pub(crate) identifications: Identifications,
     pub(crate) outbox: Outbox,
@@ -47,9 +51,12 @@ impl Internet {
     /// A layer without interfaces. `rng` must be secret: identifications and hash keys come from it.
     pub fn new(config: InternetConfig, mut rng: Rng) -> Self {
         let (lifetime, burst) = (config.destination_lifetime, config.icmp_error_burst);
+        let address_key = rng.hash_key();
         Self {
             interfaces: Vec::new(),
-            addresses: AddressTable::new(config.max_addresses, rng.hash_key()),
+            accepting: Vec::new(),
+            addresses: AddressTable::new(config.max_addresses, address_key),
+            echo: EchoSockets::new(address_key),
             groups: GroupTable::new(config.max_groups, rng.hash_key()),
             routes: RoutingTable::new(config.max_routes),
             destinations: DestinationCache::new(config.max_destinations, lifetime, rng.hash_key()),
@@ -116,16 +123,16 @@ impl Internet {
         self.destinations.len()
     }
 
-    /// The way to `destination` from `source`, or from the address that RFC 6724 prefers.
+    /// The way to `destination` from `source`, or from the address that RFC 6724 prefers. A source that is not ours needs
+    /// an [interface that takes any destination](Self::set_accept_any).
     ///
     /// Own addresses and loopback lead to [`NextHop::Local`]. Groups and broadcasts are their own next hop, which the
     /// link knows how to reach; without a route to them they leave by the source's interface, or the first that has
     /// an address of the family. One look-up in the routing trie, and one in the destination cache if there is anything
     /// in it.
     pub fn path(&self, source: Option<IpAddr>, destination: IpAddr) -> Result<PathInfo, NoRoute> {
-        if source.is_some_and(|source| !self.is_local(source)) {
-            // [1122-I013]
-            return Err(NoRoute::ForeignSource);
+        if let Some(foreign) = source.filter(|&source| !self.is_local(source)) {
+            return self.path_from_foreign(foreign, destination);
         }
         if source.is_some_and(|source| source.is_ipv4() != destination.is_ipv4()) {
             return Err(NoRoute::ForeignSource);
@@ -153,6 +160,20 @@ impl Internet {
         Ok(PathInfo { next_hop: NextHop::Neighbor { interface, address }, source, mtu })
     }
 
+    /// The way to `destination` from an address that is not ours: only where such addresses may be used [1122-I013].
+    fn path_from_foreign(&self, source: IpAddr, destination: IpAddr) -> Result<PathInfo, NoRoute> {
+        let is_possible = self.may_send_from(source)
+            && is_same_family(source, destination)
+            && !self.is_local(destination)
+            && !destination.is_unspecified();
+        let hop = if is_possible { self.impersonal_hop(source, destination) } else { None };
+        let (interface, address) = hop.ok_or(NoRoute::ForeignSource)?;
+        let link_mtu = self.interface(interface).ok_or(NoRoute::Destination)?.mtu;
+        let learned = self.destinations.get(destination).and_then(|entry| entry.mtu);
+        let mtu = learned.map_or(link_mtu, |mtu| mtu.min(link_mtu));
+        Ok(PathInfo { next_hop: NextHop::Neighbor { interface, address }, source, mtu })
+    }
+
     /// The way back to whoever sent a packet that came in on `interface`, from the address `asked` if that is given. A
     /// link-local sender is on that very link; others are wherever the routes say.
     pub(crate) fn path_back(
@@ -172,7 +193,7 @@ impl Internet {
     }
 
     /// The interface and neighbour that packets to `destination` leave by, and the source that the route names.
-    fn first_hop(
+    pub(crate) fn first_hop(
         &self,
         source: Option<IpAddr>,
         destination: IpAddr,

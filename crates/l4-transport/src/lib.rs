@@ -9,10 +9,10 @@ pub use ports::{EphemeralPorts, PortRange, PortsExhausted};
 pub use tcp::{
     Accepted, ChallengeCause, Congestion, ConnectError, EcnMode, EndReason, FourTuple, InvalidTransition,
     Keepalive, ListenError, ListenOptions, NoSuchSocket, Origin, PathAdvice, PathMtuSearch, PayloadRef,
-    ProbeCause, RecoveryPhase, Recv, RecvError, ResetCause, RetransmitCause, RtoCause, SegmentPlan,
-    SendBlockedBy, SendError, SocketOptions, SynCookieMode, TakenText, Tcp, TcpBind, TcpConfig, TcpCounters,
-    TcpError, TcpEvent, TcpInfo, TcpInput, TcpListenerId, TcpListenerInfo, TcpSocketId, TcpState, TcpUsage,
-    TxSegmentation, UnknownCongestion, next_state,
+    PendingState, ProbeCause, RecoveryPhase, Recv, RecvError, ResetCause, RetransmitCause, RtoCause,
+    SegmentPlan, SendBlockedBy, SendError, SocketOptions, SynAnswer, SynCookieMode, TakenText, Tcp, TcpBind,
+    TcpConfig, TcpCounters, TcpError, TcpEvent, TcpInfo, TcpInput, TcpListenerId, TcpListenerInfo,
+    TcpPending, TcpPendingId, TcpSocketId, TcpState, TcpUsage, TxSegmentation, UnknownCongestion, next_state,
 };
 pub use udp::{
     Udp, UdpBind, UdpBindError, UdpConfig, UdpConnectError, UdpCounters, UdpEvent, UdpGroupChange,

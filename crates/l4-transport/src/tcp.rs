@@ -37,6 +37,7 @@ mod congestion;
 mod connection;
 mod cookie_handshake;
 mod counters;
+mod deciding;
 mod ecn;
 mod ecn_echo;
 mod error;
@@ -89,13 +90,16 @@ mod window_tuner;
 mod tests;
 
 pub use config::{
-    EcnMode, Keepalive, ListenOptions, SocketOptions, SynCookieMode, TcpBind, TcpConfig, TxSegmentation,
+    EcnMode, Keepalive, ListenOptions, SocketOptions, SynAnswer, SynCookieMode, TcpBind, TcpConfig,
+    TxSegmentation,
 };
 pub use congestion::{Congestion, UnknownCongestion};
 pub use connection::Origin;
 pub use counters::TcpCounters;
 pub use error::{ConnectError, ListenError, NoSuchSocket, RecvError, SendError, TcpError};
-pub use id::{Accepted, PathAdvice, Recv, TcpEvent, TcpListenerId, TcpSocketId};
+pub use id::{
+    Accepted, PathAdvice, PendingState, Recv, TcpEvent, TcpListenerId, TcpPending, TcpPendingId, TcpSocketId,
+};
 pub use info::{TcpInfo, TcpListenerInfo, TcpUsage};
 pub use layer::Tcp;
 pub use offer::TakenText;

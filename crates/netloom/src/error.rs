@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
+use netloom_stack::internet::{EchoOpenError, EchoSendError};
 use netloom_stack::transport::{
     ConnectError, ListenError, RecvError, SendError, TcpError, UdpBindError, UdpConnectError, UdpGroupError,
     UdpRecvError, UdpSendError, UdpSocketError,
@@ -131,6 +132,27 @@ pub(crate) fn of_udp_socket(error: UdpSocketError) -> io::Error {
     io::Error::new(kind, error)
 }
 
+pub(crate) fn of_echo_open(error: EchoOpenError) -> io::Error {
+    let kind = match error {
+        EchoOpenError::IdentifierInUse => ErrorKind::AddrInUse,
+        EchoOpenError::Full => ErrorKind::OutOfMemory,
+        _ => ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+pub(crate) fn of_echo_send(error: EchoSendError) -> io::Error {
+    let kind = match error {
+        EchoSendError::NoSocket => return gone(),
+        EchoSendError::InvalidRemote => ErrorKind::InvalidInput,
+        EchoSendError::NoRoute => ErrorKind::NetworkUnreachable,
+        EchoSendError::TooLong => return Errno::EMSGSIZE.into(),
+        EchoSendError::QueueFull => return Errno::ENOBUFS.into(),
+        _ => ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +193,11 @@ mod tests {
                 ErrorKind::ConnectionRefused,
             ),
             (of_udp_recv(UdpRecvError::Socket(UdpSocketError::HostUnreachable)), ErrorKind::HostUnreachable),
+            (of_echo_open(EchoOpenError::IdentifierInUse), ErrorKind::AddrInUse),
+            (of_echo_open(EchoOpenError::Full), ErrorKind::OutOfMemory),
+            (of_echo_send(EchoSendError::NoSocket), ErrorKind::NotConnected),
+            (of_echo_send(EchoSendError::InvalidRemote), ErrorKind::InvalidInput),
+            (of_echo_send(EchoSendError::NoRoute), ErrorKind::NetworkUnreachable),
         ] {
             assert_eq!(error.kind(), kind, "{error}");
         }
@@ -183,6 +210,8 @@ mod tests {
             (of_udp_send(UdpSendError::MessageTooLong), Errno::EMSGSIZE),
             (of_udp_send(UdpSendError::NotConnected), Errno::EDESTADDRREQ),
             (of_udp_group(UdpGroupError::TooManyGroups), Errno::ENOBUFS),
+            (of_echo_send(EchoSendError::TooLong), Errno::EMSGSIZE),
+            (of_echo_send(EchoSendError::QueueFull), Errno::ENOBUFS),
         ] {
             assert_eq!(error.raw_os_error(), Some(number as i32), "{error}");
         }

@@ -14,13 +14,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use netloom_stack::Instant;
+use bytes::{Bytes, BytesMut};
 use netloom_stack::transport::{Recv, RecvError, SendError, TcpError, TcpSocketId};
+use netloom_stack::{Instant, SHARED_LEN_MIN};
 use tokio::io::{Interest, ReadBuf, Ready};
 
 use crate::error;
 use crate::shard::{Shard, Shared};
 use crate::wakers::{Interest as Wait, SocketKey};
+
+/// Bytes that a connection takes at once without copying them. It takes all of such a part as soon as there is room for any
+/// of it, so this is what it may hold beyond its buffer.
+const SHARED_PART_LEN: usize = SHARED_LEN_MIN;
 
 /// Whether received bytes are taken or left where they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,6 +235,32 @@ impl Handle {
         self.poll(cx, &[Wait::Write], |shard, now| self.send(shard, now, pieces))
     }
 
+    /// One attempt to receive into memory of its own.
+    pub(crate) fn poll_receive_bytes(&self, cx: &Context<'_>, limit: usize) -> Poll<io::Result<Bytes>> {
+        if limit == 0 {
+            return Poll::Ready(Ok(Bytes::new()));
+        }
+        let mut bytes = BytesMut::new();
+        let polled = self.poll(cx, &[Wait::Read], |shard, now| {
+            let mut tcp = shard.stack.tcp();
+            let received = tcp.recv_with(now, self.id, limit, |part| bytes.extend_from_slice(part));
+            self.count_of(received)
+        });
+        polled.map_ok(|_| bytes.freeze())
+    }
+
+    /// One attempt to send some of `bytes`, without a copy where there are enough of them.
+    pub(crate) fn poll_send_bytes(&self, cx: &Context<'_>, bytes: &Bytes) -> Poll<io::Result<usize>> {
+        let part = bytes.slice(..bytes.len().min(SHARED_PART_LEN));
+        self.poll(cx, &[Wait::Write], |shard, now| {
+            match shard.stack.tcp().send_shared(now, self.id, Box::new(part)) {
+                Ok(0) => Err(ErrorKind::WouldBlock.into()),
+                Ok(count) => Ok(count),
+                Err(error) => Err(self.send_error(shard, error)),
+            }
+        })
+    }
+
     /// What of `interest` is true now.
     fn readiness(&self, shard: &mut Shard, now: Instant, interest: Interest) -> Ready {
         let mut ready = Ready::EMPTY;
@@ -267,6 +298,15 @@ impl Handle {
         self.poll(cx, waits, |shard, now| {
             let ready = self.readiness(shard, now, interest);
             if ready.is_empty() { Err(ErrorKind::WouldBlock.into()) } else { Ok(ready) }
+        })
+    }
+
+    /// Drops what came and what comes: reads are at the end of the stream.
+    pub(crate) fn shutdown_read(&self) -> io::Result<()> {
+        self.with_open(|shard, now, id| {
+            shard.stack.tcp().shutdown_read(now, id).map_err(|_| error::gone())?;
+            shard.wakers.ready(SocketKey::Tcp(id), Wait::Read);
+            Ok(())
         })
     }
 

@@ -36,12 +36,15 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod accept_any;
+mod any_udp_socket;
 mod binding;
 mod cable;
 mod current;
 mod driver;
 mod error;
 mod handle;
+mod icmp_socket;
 pub mod net;
 mod reservations;
 mod shard;
@@ -53,11 +56,15 @@ mod tcp_stream;
 mod udp_socket;
 mod wakers;
 
+pub use accept_any::{PendingConnection, TcpIncoming};
+pub use any_udp_socket::AnyUdpSocket;
 pub use cable::{Cable, CableCounters};
+pub use icmp_socket::IcmpSocket;
 pub use net::{InterfaceConfig, Net, NetBuilder};
 pub use netloom_device as device;
 pub use netloom_impair as impair;
 pub use netloom_stack as stack;
+pub use netloom_stack::internet::EchoMessage as IcmpMessage;
 pub use netloom_stack::{AddressDetection, Cidr, EthernetAddress, StackConfig};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use tcp_listener::TcpListener;

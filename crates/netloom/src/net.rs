@@ -42,6 +42,11 @@ pub struct InterfaceConfig {
     pub link_address: Option<EthernetAddress>,
     /// How an address is checked for duplicates before and while it is used.
     pub detection: AddressDetection,
+    /// Whether packets for any address are taken, not only for `addresses`: for a VPN client, a proxy, a sandbox. Sockets
+    /// then see which address was asked ([`Net::tcp_listen_any`], or any listener on an unspecified address), answer from it,
+    /// and may be bound to any address. Pings to any address are answered. Without a route, what answers goes out by the
+    /// interface itself if it is a TUN; on a TAP, clients name one of `addresses` as their gateway. Off by default.
+    pub accept_any: bool,
 }
 
 /// Puts a [`Net`] together.
@@ -145,6 +150,7 @@ fn add_interface(
 ) -> io::Result<()> {
     let link_address = config.link_address.unwrap_or_else(|| made_up_address(rng));
     let interface = stack.add_interface(InterfaceSetup { caps: device.caps(), link_address });
+    stack.set_accept_any(interface, config.accept_any);
     for &address in &config.addresses {
         stack.add_address(Instant::ZERO, interface, address, config.detection).map_err(|error| {
             io::Error::new(io::ErrorKind::InvalidInput, format!("address {address}: {error}"))

@@ -261,7 +261,7 @@ impl Shard {
     /// Whether a socket may be bound to `address`.
     pub(crate) fn check_bindable(&self, address: IpAddr) -> io::Result<()> {
         let internet = self.stack.internet();
-        if address.is_unspecified() || address.is_multicast() || internet.is_local(address) {
+        if address.is_unspecified() || address.is_multicast() || internet.may_send_from(address) {
             Ok(())
         } else {
             Err(io::ErrorKind::AddrNotAvailable.into())
@@ -395,6 +395,10 @@ impl Shard {
         match event {
             Event::Tcp(event) => self.dispatch_tcp(*event),
             Event::Udp(event) => self.dispatch_udp(*event),
+            Event::Icmp(id) => {
+                self.wakers.ready(SocketKey::Icmp(*id), Interest::Read);
+                News::None
+            }
             Event::AddressReady { interface, address } => {
                 debug!(%interface, %address, "address ready");
                 News::Some
@@ -413,6 +417,7 @@ impl Shard {
             }
             TcpEvent::Readable(id) => self.wakers.ready(SocketKey::Tcp(id), Interest::Read),
             TcpEvent::Acceptable(id) => self.wakers.ready(SocketKey::Listener(id), Interest::Read),
+            TcpEvent::Decided(id) => self.wakers.ready(SocketKey::Pending(id), Interest::Read),
             // News for whoever looks at `TcpStream::info`; nobody waits for it.
             TcpEvent::Report(_) => {}
             TcpEvent::Closed(id) => {

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,13 +15,16 @@ use crate::shard::Shared;
 use crate::wakers::{Interest, SocketKey};
 use crate::{TcpStream, binding, current, error};
 
+/// Where a listener is said to be that has every address and port.
+const EVERYWHERE: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
+
 /// A TCP listener with a backlog, as [`tokio::net::TcpListener`].
 ///
 /// When it is dropped, its port is free again, and connections that nobody accepted are reset; accepted ones live on.
 #[derive(Debug)]
 pub struct TcpListener {
-    shared: Arc<Shared>,
-    id: TcpListenerId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: TcpListenerId,
     local: SocketAddr,
     /// What its connections inherit.
     linger: Option<Duration>,
@@ -39,6 +42,16 @@ impl TcpListener {
         let shared = Arc::clone(shared);
         let (id, local) = shared.with(|shard, _| binding::listen(shard, address, options, reuse, own))?;
         Ok(Self { shared, id, local, linger })
+    }
+
+    /// Listens at every address and port that nobody else has.
+    pub(crate) fn everywhere_on(shared: &Arc<Shared>, options: ListenOptions) -> io::Result<Self> {
+        let shared = Arc::clone(shared);
+        let id = shared.with(|shard, _| {
+            shard.check_open()?;
+            shard.stack.tcp().listen_any_port(None, options).map_err(error::of_listen)
+        })?;
+        Ok(Self { shared, id, local: EVERYWHERE, linger: None })
     }
 
     /// As tokio's does, it allows reuse: connections of an earlier listener are not in its way.

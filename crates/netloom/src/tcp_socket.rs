@@ -10,6 +10,7 @@ use nix::errno::Errno;
 
 use crate::reservations::{ReservationId, Reuse};
 use crate::shard::Shared;
+use crate::tcp_stream::hop_limit;
 use crate::{TcpListener, TcpStream, binding, current};
 
 /// A TCP socket to be set up before it connects or listens, as [`tokio::net::TcpSocket`].
@@ -20,6 +21,9 @@ pub struct TcpSocket {
     any: IpAddr,
     setup: Mutex<Setup>,
 }
+
+/// The bits of a traffic class that are not ECN's.
+const DSCP: u8 = !0b11;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Setup {
@@ -164,6 +168,49 @@ impl TcpSocket {
         Ok(self.setup().linger)
     }
 
+    /// DSCP of what is sent (the upper six bits); the two of ECN are TCP's own.
+    ///
+    /// # Errors
+    /// `InvalidInput` beyond 255.
+    pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
+        let traffic_class = u8::try_from(tos).map_err(|_| ErrorKind::InvalidInput)?;
+        self.setup().options.traffic_class = traffic_class & DSCP;
+        Ok(())
+    }
+
+    /// What [`set_tos_v4`](Self::set_tos_v4) set.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn tos_v4(&self) -> io::Result<u32> {
+        Ok(self.setup().options.traffic_class.into())
+    }
+
+    /// [`set_tos_v4`](Self::set_tos_v4) by IPv6's name.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
+        self.set_tos_v4(tclass)
+    }
+
+    /// [`tos_v4`](Self::tos_v4) by IPv6's name.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn tclass_v6(&self) -> io::Result<u32> {
+        self.tos_v4()
+    }
+
+    /// TTL, or hop limit, of what is sent; accepted connections inherit it. tokio has this call on streams and listeners.
+    ///
+    /// # Errors
+    /// `InvalidInput` for 0 and beyond 255.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.setup().options.hop_limit = Some(hop_limit(ttl)?);
+        Ok(())
+    }
+
     /// Which congestion control the connection uses, in place of the stack's. tokio has no such call.
     pub fn set_congestion(&self, congestion: Congestion) {
         self.setup().options.congestion = Some(congestion);
@@ -232,7 +279,7 @@ impl TcpSocket {
         let Setup { options, linger, reuse, bound } = *self.setup();
         let address = bound.map_or(SocketAddr::new(self.any, 0), |(_, address)| address);
         let backlog = usize::try_from(backlog).unwrap_or(usize::MAX).max(1);
-        let listen = ListenOptions { backlog, socket: options };
+        let listen = ListenOptions { backlog, socket: options, ..ListenOptions::default() };
         let own = bound.map(|(id, _)| id);
         TcpListener::listen_on(&self.shared, address, listen, reuse, own, linger)
     }

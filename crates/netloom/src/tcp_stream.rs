@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BufMut;
+use bytes::{Buf, BufMut, Bytes};
 use netloom_stack::transport::{SocketOptions, TcpBind, TcpInfo, TcpSocketId};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{ToSocketAddrs, lookup_host};
@@ -253,6 +253,47 @@ impl TcpStream {
             .with_open(|shard, now, id| shard.stack.tcp().set_cork(now, id, cork).map_err(|_| error::gone()))
     }
 
+    /// The TTL, or hop limit, of what is sent; 64 unless it was set.
+    ///
+    /// # Errors
+    /// `NotConnected` once the connection is gone.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.handle.with_open(|shard, _, id| {
+            let options = shard.stack.tcp().options(id).ok_or_else(error::gone)?;
+            Ok(options.hop_limit.map_or(DEFAULT_TTL, u32::from))
+        })
+    }
+
+    /// Sets the TTL, or hop limit, of what is sent from now on.
+    ///
+    /// # Errors
+    /// `InvalidInput` for 0 and beyond 255, `NotConnected` once the connection is gone.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        let hop_limit = hop_limit(ttl)?;
+        self.handle.with_open(|shard, now, id| {
+            shard.stack.tcp().set_hop_limit(now, id, Some(hop_limit)).map_err(|_| error::gone())
+        })
+    }
+
+    /// Whether the next segment is acknowledged at once.
+    ///
+    /// # Errors
+    /// `NotConnected` once the connection is gone.
+    pub fn quickack(&self) -> io::Result<bool> {
+        self.handle.with_open(|shard, _, id| shard.stack.tcp().quickack(id).ok_or_else(error::gone))
+    }
+
+    /// Has what comes acknowledged at once for a while, or leaves acknowledgments to the answers. As on Linux it does not
+    /// last.
+    ///
+    /// # Errors
+    /// `NotConnected` once the connection is gone.
+    pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
+        self.handle.with_open(|shard, now, id| {
+            shard.stack.tcp().set_quickack(now, id, quickack).map_err(|_| error::gone())
+        })
+    }
+
     /// What happens to unsent data when the stream is dropped: `None` and any time other than zero deliver it in the
     /// background, zero drops it and resets the connection. Dropping never blocks.
     ///
@@ -279,6 +320,30 @@ impl TcpStream {
         Ok(self.handle.linger())
     }
 
+    /// Receives what is there, at most `limit` bytes, into memory of its own; waits until there is some. Empty at the end of
+    /// the stream, or for a `limit` of 0. One copy, out of the connection's queue, as reading makes. Cancel safe. tokio has no
+    /// such call.
+    ///
+    /// # Errors
+    /// As reading.
+    pub async fn recv_bytes(&self, limit: usize) -> io::Result<Bytes> {
+        poll_fn(|cx| self.handle.poll_receive_bytes(cx, limit)).await
+    }
+
+    /// Sends all of `bytes`, and takes from them what the connection took: dropped before it is done, the future leaves the
+    /// rest in them. From 64 KiB on they are not copied: the device takes them from where they are, and they are given back
+    /// when they are acknowledged; fewer are copied once. tokio has no such call.
+    ///
+    /// # Errors
+    /// As writing; what was taken before is gone from `bytes`.
+    pub async fn send_bytes(&self, bytes: &mut Bytes) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count = poll_fn(|cx| self.handle.poll_send_bytes(cx, bytes)).await?;
+            bytes.advance(count);
+        }
+        Ok(())
+    }
+
     /// State, round-trip time, windows, counters.
     pub fn info(&self) -> Option<TcpInfo> {
         self.handle.shared.with(|shard, _| shard.stack.tcp().info(self.handle.id))
@@ -288,6 +353,14 @@ impl TcpStream {
     pub fn abort(self) {
         self.handle.shared.with(|shard, now| shard.stack.tcp().abort(now, self.handle.id));
     }
+}
+
+/// The TTL of what no socket asks another for.
+const DEFAULT_TTL: u32 = 64;
+
+/// A TTL as the kernel takes it.
+pub(crate) fn hop_limit(ttl: u32) -> io::Result<u8> {
+    u8::try_from(ttl).ok().filter(|&hops| hops > 0).ok_or_else(|| ErrorKind::InvalidInput.into())
 }
 
 /// Reads through `read` into the next chunk of `buffer`, up to 64 KiB of it.

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::task::Waker;
 
-use netloom_stack::transport::{TcpListenerId, TcpSocketId, UdpSocketId};
+use netloom_stack::internet::EchoId;
+use netloom_stack::transport::{TcpListenerId, TcpPendingId, TcpSocketId, UdpSocketId};
 
 /// A socket of any kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum SocketKey {
     Listener(TcpListenerId),
     Tcp(TcpSocketId),
+    Pending(TcpPendingId),
+    Icmp(EchoId),
     Udp(UdpSocketId),
 }
 

@@ -156,7 +156,8 @@ impl<'a> World<'a> {
         for (plan, listener) in scenario.listeners.iter().zip(listeners) {
             if plan.host == number {
                 let bind = TcpBind { address: None, port: plan.port };
-                let options = ListenOptions { backlog: plan.backlog, socket: plan.options };
+                let options =
+                    ListenOptions { backlog: plan.backlog, socket: plan.options, ..ListenOptions::default() };
                 let opened = host.stack.tcp().listen(bind, options);
                 *listener = Some(opened.map_err(|error| failure(*now, FailureKind::NoListener(error)))?);
             }
@@ -418,6 +419,8 @@ impl<'a> World<'a> {
                         self.accept(listener)?;
                     }
                 }
+                // No listener of a scenario asks.
+                Event::Tcp(TcpEvent::Decided(_)) | Event::Icmp(_) => {}
                 Event::Udp(UdpEvent::Readable(id)) => self.read_datagrams(number, id)?,
                 Event::Udp(UdpEvent::Writable(_) | UdpEvent::Error(_))
                 | Event::AddressReady { .. }

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 
 use netloom_base::InterfaceId;
+use netloom_l3_internet::EchoId;
 use netloom_l4_transport::{TcpEvent, UdpEvent};
 
 /// Something that happened. Events are edges: they say "look", and looking is a socket call.
@@ -12,6 +13,8 @@ pub enum Event {
     Tcp(TcpEvent),
     /// A UDP socket became readable or writable.
     Udp(UdpEvent),
+    /// An echo socket has a reply or an error to read.
+    Icmp(EchoId),
     /// An address has passed its duplicate detection.
     AddressReady {
         /// Where it is.

@@ -210,7 +210,7 @@ impl Stack {
             source: plan.source,
             destination: plan.destination,
             protocol: Protocol::TCP,
-            hop_limit: None,
+            hop_limit: plan.hop_limit,
             traffic_class: plan.traffic_class,
             // Every segment takes part in path MTU discovery (RFC 1191 2).
             dont_fragment: true,

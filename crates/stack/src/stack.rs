@@ -9,7 +9,7 @@ use netloom_wire::Cidr;
 
 use crate::interface::Interface;
 use crate::turn::{LoopedPacket, Turn};
-use crate::{Event, InterfaceSetup, StackConfig, StackCounters, TcpSockets, UdpSockets};
+use crate::{Event, IcmpSockets, InterfaceSetup, StackConfig, StackCounters, TcpSockets, UdpSockets};
 
 /// One host, or one shard of it.
 #[derive(Debug)]
@@ -97,6 +97,12 @@ impl Stack {
         Ok(())
     }
 
+    /// Has an interface take packets for any destination (or no longer): sockets see the address that was asked, and may
+    /// answer from it. See [`Internet::set_accept_any`].
+    pub fn set_accept_any(&mut self, interface: InterfaceId, accepts: bool) {
+        self.internet.set_accept_any(interface, accepts);
+    }
+
     /// The routing table.
     pub fn routes(&self) -> &RoutingTable {
         self.internet.routes()
@@ -126,6 +132,11 @@ impl Stack {
     /// UDP's sockets; the same contract as [`tcp`](Self::tcp).
     pub fn udp(&mut self) -> UdpSockets<'_> {
         UdpSockets::new(&mut self.udp, &self.internet)
+    }
+
+    /// The sockets that ask for echoes; the same contract as [`tcp`](Self::tcp).
+    pub fn icmp(&mut self) -> IcmpSockets<'_> {
+        IcmpSockets::new(&mut self.internet)
     }
 
     /// How much of TCP is in use: connections, timers, bytes. Walks the table of connections.
@@ -159,7 +170,11 @@ impl Stack {
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
-        self.tcp.poll_event().map(Event::Tcp).or_else(|| self.udp.poll_event().map(Event::Udp))
+        self.tcp
+            .poll_event()
+            .map(Event::Tcp)
+            .or_else(|| self.udp.poll_event().map(Event::Udp))
+            .or_else(|| self.internet.poll_echo_event().map(Event::Icmp))
     }
 
     pub(crate) fn push_event(&mut self, event: Event) {

@@ -172,6 +172,14 @@ pub const fn is_same_family(a: IpAddr, b: IpAddr) -> bool {
     a.is_ipv4() == b.is_ipv4()
 }
 
+/// The unspecified address of the same version of IP: what a socket is bound to that takes every address of that version.
+pub const fn unspecified_like(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    }
+}
+
 /// Whether `address` can belong to one host on a network: not unspecified, loopback, group or broadcast.
 pub fn is_global_unicast_candidate(address: IpAddr) -> bool {
     let never = address.is_unspecified() || address.is_loopback() || address.is_multicast();
@@ -223,6 +231,9 @@ mod tests {
         let same = |a: &str, b: &str| is_same_family(a.parse().unwrap(), b.parse().unwrap());
         assert!(same("10.0.0.1", "0.0.0.0") && same("::", "fd00::1"));
         assert!(!same("10.0.0.1", "::ffff:10.0.0.1"));
+        for (address, unspecified) in [("10.0.0.1", "0.0.0.0"), ("fd00::1", "::")] {
+            assert_eq!(unspecified_like(address.parse().unwrap()).to_string(), unspecified);
+        }
     }
 
     #[test]

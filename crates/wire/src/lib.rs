@@ -33,6 +33,7 @@ mod udp;
 
 pub use address::{
     Cidr, CidrError, EthernetAddress, is_global_unicast_candidate, is_same_family, solicited_node,
+    unspecified_like,
 };
 pub use arp::{ARP_PACKET_LEN, ArpOperation, ArpPacket};
 pub use checksum::Checksum;

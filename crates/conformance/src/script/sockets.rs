@@ -197,7 +197,7 @@ impl Sockets {
     fn listen(&mut self, stack: &mut Stack, fd: Fd, backlog: usize) -> Called {
         self.with(fd, |socket| {
             let port = if socket.is_bound { BIND_PORT } else { 0 };
-            let options = ListenOptions { backlog, socket: socket.options };
+            let options = ListenOptions { backlog, socket: socket.options, ..ListenOptions::default() };
             let id = stack.tcp().listen(TcpBind { address: None, port }, options).map_err(
                 |error| match error {
                     ListenError::AddressInUse | ListenError::PortsExhausted => Errno::AddressInUse,

@@ -180,7 +180,14 @@ pub(crate) async fn from_kernel(net: &Net, family: Family) -> (tokio::net::TcpSt
 
 /// The kernel connects to `listener`.
 pub(crate) async fn connect_kernel(listener: &TcpListener) -> (tokio::net::TcpStream, TcpStream) {
-    let address = listener.local_addr().expect("an address");
+    connect_kernel_to(listener.local_addr().expect("an address"), listener).await
+}
+
+/// The kernel connects to `address`, where `listener` listens.
+pub(crate) async fn connect_kernel_to(
+    address: SocketAddr,
+    listener: &TcpListener,
+) -> (tokio::net::TcpStream, TcpStream) {
     let (theirs, ours) = tokio::join!(tokio::net::TcpStream::connect(address), listener.accept());
     (theirs.expect("the kernel connects"), ours.expect("we accept").0)
 }

@@ -4,6 +4,7 @@
 //! `kernel_plain` and `kernel_checksum` are the same tests with less left to each other, but for those with faults, which
 //! are always plain and run here.
 
+mod anybody;
 mod closing;
 mod connections;
 mod datagrams;

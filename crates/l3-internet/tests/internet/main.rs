@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test that is surprised ends")]
 
 mod addresses;
+mod any_destination;
 mod echo;
+mod echo_sockets;
 mod errors;
 mod extension_headers;
 mod forwarding;

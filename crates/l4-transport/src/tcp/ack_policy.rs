@@ -74,6 +74,11 @@ impl AckPolicy {
         self.is_conversation = false;
     }
 
+    /// The user wants answers to carry acknowledgments, where there are any.
+    pub(super) const fn be_slow(&mut self) {
+        self.is_conversation = true;
+    }
+
     /// A segment is missing, or was: the peer's window is small, and every acknowledgment that waits costs it time.
     /// At a high rate there are acknowledgments enough: what comes closer together than [`SLOW_GAP`] changes nothing.
     pub(super) fn on_disorder(&mut self, now: Instant) {

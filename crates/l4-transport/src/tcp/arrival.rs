@@ -5,6 +5,7 @@ use netloom_wire::{CastKind, Datagram, ParseError, TcpFlags, TcpSegment, is_glob
 use tracing::trace;
 
 use super::connection::Context;
+use super::error::TcpError;
 use super::layer::{Slot, Tcp};
 use super::reason::{ResetCause, RetransmitCause};
 use super::reset::reset_for;
@@ -100,8 +101,16 @@ impl Tcp {
                 Ok(())
             }
             Some(HalfOpenVerdict::Remove) => {
-                self.remove_half_open(id);
+                self.fail_half_open(id, TcpError::ConnectionReset);
                 Ok(())
+            }
+            Some(HalfOpenVerdict::BeginAnew) => {
+                self.fail_half_open(id, TcpError::ConnectionReset);
+                self.deliver_to_listener(now, segment, None)
+            }
+            Some(HalfOpenVerdict::Refuse) => {
+                self.refuse(now, segment, ResetCause::AckInListen);
+                Err(DropReason::TcpNoConnection)
             }
             Some(HalfOpenVerdict::Promote) => {
                 let connection = self.promote(now, id)?;

@@ -68,6 +68,9 @@ pub struct TcpConfig {
     pub base_path_mtu: u16,
     /// Whether connections use explicit congestion notification (RFC 3168).
     pub ecn: EcnMode,
+    /// How long a SYN waits for its listener's user to decide about it ([`SynAnswer::OnDecision`]); then it is forgotten.
+    /// Its peer has sent it seven times by then.
+    pub decision_timeout: Duration,
     /// How often a SYN or SYN-ACK is sent again. 7 make 183 seconds; RFC 9293 3.8.3 asks for three minutes.
     pub syn_retries: u8,
     /// Retransmissions of one segment after which the path is suspected: R1 of RFC 9293 3.8.3.
@@ -118,6 +121,7 @@ impl Default for TcpConfig {
             mtu_probing: true,
             base_path_mtu: 1200,
             ecn: EcnMode::Accept,
+            decision_timeout: Duration::from_secs(64),
             syn_retries: 7,
             retries1: 3,
             retries2: 15,
@@ -177,10 +181,24 @@ impl TxSegmentation {
     }
 }
 
+/// In what a listener is bound to: every port.
+pub(super) const ANY_PORT: u16 = 0;
+
+/// When a listener answers a SYN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SynAnswer {
+    /// As soon as it comes, as long as there is room.
+    #[default]
+    AtOnce,
+    /// When its user says so: [`Tcp::next_pending`](super::Tcp::next_pending).
+    OnDecision,
+}
+
 /// An end of a connection that a socket is bound to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TcpBind {
-    /// Our address; `None`: any for a listener, the route's for a connection.
+    /// Our address. For a listener `None` is every one, an unspecified address every one of its version of IP; for a
+    /// connection `None` is the route's.
     pub address: Option<IpAddr>,
     /// Our port; 0: an ephemeral one.
     pub port: u16,
@@ -219,6 +237,8 @@ pub struct SocketOptions {
     pub user_timeout: Option<Duration>,
     /// DSCP (6 bits) of what is sent; the two ECN bits are TCP's own.
     pub traffic_class: u8,
+    /// TTL or hop limit of what is sent; `None`: the internet layer's own. [9293 MUST-49]
+    pub hop_limit: Option<u8>,
     /// Which congestion control; `None`: [`TcpConfig::congestion`]. [9293 MAY-18]
     pub congestion: Option<Congestion>,
     /// Bytes held for sending; `None`: as many as the path needs, up to [`TcpConfig::send_buffer`].
@@ -231,8 +251,11 @@ pub struct SocketOptions {
 /// What a listener can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenOptions {
-    /// Finished handshakes that may wait to be accepted; at least one. As many unfinished ones may wait, and 16 more.
+    /// Finished handshakes that may wait to be accepted; at least one. As many unfinished ones may wait, and 16 more; and as
+    /// many SYNs for a decision.
     pub backlog: usize,
+    /// When a SYN is answered.
+    pub answer: SynAnswer,
     /// What its connections begin with.
     pub socket: SocketOptions,
 }
@@ -240,6 +263,6 @@ pub struct ListenOptions {
 impl Default for ListenOptions {
     /// A backlog of 1024.
     fn default() -> Self {
-        Self { backlog: 1024, socket: SocketOptions::default() }
+        Self { backlog: 1024, answer: SynAnswer::default(), socket: SocketOptions::default() }
     }
 }

@@ -33,6 +33,8 @@ pub struct TcpCounters {
     pub syn_cookies_refused: Counter,
     /// Half-open handshakes whose SYN-ACK was never answered.
     pub half_open_expired: Counter,
+    /// SYNs that nobody decided about in time.
+    pub decisions_expired: Counter,
     /// Connections that left TIME-WAIT early because its table was full.
     pub time_wait_evicted: Counter,
     /// Connections that left TIME-WAIT for a new one between the same ends (RFC 6191).

@@ -5,6 +5,8 @@ use core::net::{IpAddr, SocketAddr};
 
 use netloom_base::SlabId;
 
+use super::error::TcpError;
+
 /// A TCP socket: a connection that a user holds. Never mistaken for a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TcpSocketId(pub(super) SlabId);
@@ -39,6 +41,48 @@ impl fmt::Display for TcpListenerId {
     }
 }
 
+/// A SYN that waits for its listener's user to decide, or the handshake that he let it become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TcpPendingId(pub(super) SlabId);
+
+impl TcpPendingId {
+    /// The id as one number, for keys of tables outside.
+    pub const fn as_u64(self) -> u64 {
+        self.0.as_u64()
+    }
+}
+
+/// A SYN that waits for a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpPending {
+    /// What to decide it by.
+    pub id: TcpPendingId,
+    /// Whom the peer wants to reach: our end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub remote: SocketAddr,
+}
+
+/// Where a handshake stands that somebody decided about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PendingState {
+    /// It is not decided, or not done.
+    Waiting,
+    /// It is done: here is the connection.
+    Established(Accepted),
+    /// It came to nothing.
+    Failed(TcpError),
+}
+
+/// What became of a handshake whose decider has not asked yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Its connection, which is the decider's to take.
+    Established(SlabId),
+    /// Why there is none.
+    Failed(TcpError),
+}
+
 /// Something that a user may want to look at. Edges: each is told once, when it happens; looking is a socket call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TcpEvent {
@@ -48,8 +92,10 @@ pub enum TcpEvent {
     Readable(TcpSocketId),
     /// There is room for data again after a write took less than it was offered.
     Writable(TcpSocketId),
-    /// A listener has a connection to accept.
+    /// A listener has a connection to accept, or a SYN to decide about.
     Acceptable(TcpListenerId),
+    /// A handshake that was decided about is done, or came to nothing.
+    Decided(TcpPendingId),
     /// Something is worth a look that ends nothing: retransmissions have passed R1, an ICMP error came, the peer's
     /// urgent pointer moved. See [`TcpInfo`](super::TcpInfo). [9293 MUST-47, MUST-32] [9293-u11]
     Report(TcpSocketId),

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use netloom_base::Instant;
 
-use super::config::TcpBind;
+use super::config::{TcpBind, TcpConfig};
 use super::congestion::Congestion;
 use super::connection::{Connection, Origin, Owner};
 use super::error::TcpError;
@@ -106,6 +106,10 @@ pub struct TcpInfo {
     pub bytes_acked: u64,
     /// Text received in order.
     pub bytes_received: u64,
+    /// How long an acknowledgment is held back now.
+    pub ack_delay: Duration,
+    /// Text in the peer's full segments, as far as they were seen.
+    pub receive_mss: u32,
     /// Segments sent again.
     pub retransmits: u32,
     /// Timers that ran out.
@@ -133,6 +137,8 @@ pub struct TcpListenerInfo {
     pub waiting: usize,
     /// Handshakes that are not done.
     pub half_open: usize,
+    /// SYNs that wait for a decision.
+    pub pending: usize,
 }
 
 /// What TCP holds: for those who watch for leaks.
@@ -164,12 +170,12 @@ impl TcpUsage {
 impl Tcp {
     /// A connection that a user holds, as it is now.
     pub fn info(&self, id: TcpSocketId) -> Option<TcpInfo> {
-        self.held(id).map(Connection::info)
+        self.held(id).map(|connection| connection.info(&self.config))
     }
 
     /// All connections on which something may still happen, or that a user holds. Walks the table: for tools.
     pub fn connections(&self) -> impl Iterator<Item = (TcpSocketId, TcpInfo)> + '_ {
-        self.connections.iter().map(|(id, connection)| (TcpSocketId(id), connection.info()))
+        self.connections.iter().map(|(id, connection)| (TcpSocketId(id), connection.info(&self.config)))
     }
 
     /// All handshakes that peers have begun. Walks the table: for tools.
@@ -190,6 +196,7 @@ impl Tcp {
             backlog: listener.options.backlog,
             waiting: listener.accept_queue.len(),
             half_open: listener.half_open_count(),
+            pending: listener.pending_count(),
         })
     }
 
@@ -213,7 +220,7 @@ impl Tcp {
 }
 
 impl Connection {
-    fn info(&self) -> TcpInfo {
+    fn info(&self, config: &TcpConfig) -> TcpInfo {
         TcpInfo {
             state: self.state,
             origin: self.origin,
@@ -258,6 +265,8 @@ impl Connection {
             bytes_sent: self.totals.bytes_sent,
             bytes_acked: self.totals.bytes_acked,
             bytes_received: self.totals.bytes_received,
+            ack_delay: self.receiver.ack_policy.delay(config.delayed_ack, self.rtt.srtt()),
+            receive_mss: self.receiver.segment_len(),
             retransmits: self.totals.retransmits,
             timeouts: self.totals.timeouts,
             blocked_by: self.blocked_by,

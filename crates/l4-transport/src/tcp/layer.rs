@@ -8,7 +8,8 @@ use tracing::trace;
 use super::config::{TcpBind, TcpConfig, TxSegmentation};
 use super::connection::{Advice, Connection, Context, Notices, Owner};
 use super::counters::TcpCounters;
-use super::id::{PathAdvice, TcpEvent, TcpListenerId, TcpSocketId};
+use super::error::TcpError;
+use super::id::{Outcome, PathAdvice, TcpEvent, TcpListenerId, TcpPendingId, TcpSocketId};
 use super::isn::IsnGenerator;
 use super::listener::Listener;
 use super::memory::Memory;
@@ -68,6 +69,9 @@ pub struct Tcp {
     /// Connections with notices, each at most once.
     events: VecDeque<SlabId>,
     listener_events: VecDeque<SlabId>,
+    /// What handshakes came to that somebody decided about, by the decider's id.
+    pub(super) outcomes: KeyedMap<u64, Outcome>,
+    pub(super) pending_events: VecDeque<TcpPendingId>,
     advice: VecDeque<PathAdvice>,
 }
 
@@ -96,8 +100,10 @@ impl Tcp {
             replies: VecDeque::new(),
             events: VecDeque::new(),
             listener_events: VecDeque::new(),
+            pending_events: VecDeque::new(),
             advice: VecDeque::new(),
             cookies: SynCookies::new(&mut rng),
+            outcomes: KeyedMap::with_hasher(rng.hash_key()),
             config,
         }
     }
@@ -137,7 +143,7 @@ impl Tcp {
             listener.in_events = false;
             return Some(TcpEvent::Acceptable(TcpListenerId(id)));
         }
-        None
+        self.pending_events.pop_front().map(TcpEvent::Decided)
     }
 
     /// The next hint for the neighbour cache, if any.
@@ -316,7 +322,11 @@ impl Tcp {
         self.demux.remove(&entry.tuple);
         self.half_open_deadlines.set(id.index(), None);
         if let Some(listener) = self.listeners.get_mut(entry.listener) {
-            listener.remove_half_open();
+            if entry.stage.is_silent() {
+                listener.remove_pending();
+            } else {
+                listener.remove_half_open();
+            }
         }
         Some(entry)
     }
@@ -371,11 +381,15 @@ impl Tcp {
     /// The SYN-ACK was not answered in time.
     fn on_half_open_timeout(&mut self, id: SlabId) {
         let Some(entry) = self.half_open.get_mut(id) else { return };
+        if entry.stage.is_silent() {
+            self.counters.decisions_expired.increment();
+            return self.fail_half_open(id, TcpError::TimedOut);
+        }
         trace!(tuple = %entry.tuple, cause = %RtoCause::SynAck, "timeout");
         self.counters.count_timeout(RtoCause::SynAck);
         if entry.retries >= self.config.syn_retries {
             self.counters.half_open_expired.increment();
-            self.remove_half_open(id);
+            self.fail_half_open(id, TcpError::TimedOut);
             return;
         }
         entry.retries += 1;

@@ -19,6 +19,10 @@ pub(super) struct Listener {
     /// Entries of the SYN cache, oldest first; some are gone already.
     half_open: VecDeque<SlabId>,
     half_open_count: usize,
+    /// Entries that nobody was told of, oldest first; some are gone already.
+    pub(super) fresh: VecDeque<SlabId>,
+    /// Entries that wait for a decision, those included that somebody was told of.
+    pending_count: usize,
     /// When it last answered a SYN with a cookie.
     pub(super) last_cookie_at: Option<Instant>,
     /// Whether an event about it waits.
@@ -33,6 +37,8 @@ impl Listener {
             accept_queue: VecDeque::new(),
             half_open: VecDeque::new(),
             half_open_count: 0,
+            fresh: VecDeque::new(),
+            pending_count: 0,
             last_cookie_at: None,
             in_events: false,
         }
@@ -65,6 +71,29 @@ impl Listener {
     /// A handshake ended, one way or the other.
     pub(super) const fn remove_half_open(&mut self) {
         self.half_open_count = self.half_open_count.saturating_sub(1);
+    }
+
+    /// Whether no SYN may wait for a decision any more.
+    pub(super) const fn is_pending_full(&self) -> bool {
+        self.pending_count >= self.options.backlog
+    }
+
+    pub(super) const fn pending_count(&self) -> usize {
+        self.pending_count
+    }
+
+    /// A SYN waits for a decision; `is_live` as in [`add_half_open`](Self::add_half_open).
+    pub(super) fn add_pending(&mut self, entry: SlabId, is_live: impl Fn(SlabId) -> bool) {
+        if self.fresh.len() > 2 * self.pending_count + HALF_OPEN_SLACK {
+            self.fresh.retain(|&entry| is_live(entry));
+        }
+        self.fresh.push_back(entry);
+        self.pending_count += 1;
+    }
+
+    /// A SYN waits no longer.
+    pub(super) const fn remove_pending(&mut self) {
+        self.pending_count = self.pending_count.saturating_sub(1);
     }
 
     /// The oldest unfinished handshake.

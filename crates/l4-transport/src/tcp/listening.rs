@@ -1,18 +1,22 @@
 //! What a user does with listeners: open, accept, close (RFC 9293 3.9.1.1).
 
-use netloom_base::Instant;
+use core::net::IpAddr;
 
-use super::config::{ListenOptions, TcpBind};
+use netloom_base::Instant;
+use netloom_wire::unspecified_like;
+
+use super::config::{ANY_PORT, ListenOptions, TcpBind};
 use super::connection::{Notices, Owner};
-use super::error::ListenError;
+use super::error::{ListenError, TcpError};
 use super::id::{Accepted, TcpListenerId, TcpSocketId};
 use super::layer::Tcp;
 use super::listener::Listener;
 use super::reason::EndReason;
 
 impl Tcp {
-    /// Waits for connections to `local`; port 0 stands for a free one. A listener on one address and one on any may share
-    /// a port: the former goes first. [9293 MUST-41, MUST-42, MUST-43] [1122-T035] [1122-T036]
+    /// Waits for connections to `local`; port 0 stands for a free one. An unspecified address is every one of its version of
+    /// IP, `None` every one of both. A listener on one address and one on any may share a port: the former goes first.
+    /// [9293 MUST-41, MUST-42, MUST-43] [1122-T035] [1122-T036]
     ///
     /// # Errors
     /// If another listener has the same address and port, no port is free, or the table is full.
@@ -20,12 +24,31 @@ impl Tcp {
         let mut bind = local;
         if bind.port == 0 {
             let Self { ports, bound, .. } = self;
+            let any_of_version = local.address.map(unspecified_like);
             let is_used = |port| {
-                bound.contains_key(&TcpBind { address: None, port })
-                    || bound.contains_key(&TcpBind { address: local.address, port })
+                [None, any_of_version, local.address]
+                    .into_iter()
+                    .any(|address| bound.contains_key(&TcpBind { address, port }))
             };
             bind.port = ports.pick(is_used).map_err(|_| ListenError::PortsExhausted)?;
         }
+        self.listen_at(bind, options)
+    }
+
+    /// Waits for connections to `address` (`None`: any) at every port that nobody else listens on. What it gets at an
+    /// address that is not the host's own, the internet layer decides.
+    ///
+    /// # Errors
+    /// If another such listener has the address, or the table is full.
+    pub fn listen_any_port(
+        &mut self,
+        address: Option<IpAddr>,
+        options: ListenOptions,
+    ) -> Result<TcpListenerId, ListenError> {
+        self.listen_at(TcpBind { address, port: ANY_PORT }, options)
+    }
+
+    fn listen_at(&mut self, bind: TcpBind, options: ListenOptions) -> Result<TcpListenerId, ListenError> {
         if self.bound.contains_key(&bind) {
             return Err(ListenError::AddressInUse);
         }
@@ -57,6 +80,10 @@ impl Tcp {
         let Some(mut closed) = self.listeners.remove(listener.0) else { return };
         self.bound.remove(&closed.bind);
         while let Some(entry) = closed.oldest_half_open(|entry| self.half_open.get(entry).is_some()) {
+            self.fail_half_open(entry, TcpError::ConnectionAborted);
+        }
+        // Those that somebody was told of are his to refuse.
+        for entry in closed.fresh {
             self.remove_half_open(entry);
         }
         for id in closed.accept_queue {
@@ -68,7 +95,7 @@ impl Tcp {
         }
     }
 
-    /// The address and port that a listener waits on.
+    /// The address and port that a listener waits on; port 0 is every port.
     pub fn listener_addr(&self, listener: TcpListenerId) -> Option<TcpBind> {
         self.listeners.get(listener.0).map(|listener| listener.bind)
     }

@@ -1,25 +1,29 @@
 //! Connections that peers begin: from a SYN to the accept queue (RFC 9293 3.10.7.2).
 
 use netloom_base::{DropReason, Instant, SlabId};
-use netloom_wire::{SeqNumber, TcpFlags};
+use netloom_wire::{SeqNumber, TcpFlags, unspecified_like};
 
-use super::config::{SocketOptions, TcpBind};
+use super::config::{ANY_PORT, SocketOptions, SynAnswer, TcpBind};
 use super::connection::{Connection, Opening, Origin, Owner, buffer_limits};
 use super::ecn;
+use super::error::TcpError;
+use super::id::Outcome;
 use super::layer::{Slot, Tcp};
 use super::negotiation::{Negotiated, mss_of_mtu, negotiate, peer_mss};
 use super::reason::ResetCause;
 use super::segment::Segment;
 use super::state::Input;
-use super::syn_cache::{HalfOpening, SynCacheEntry};
+use super::syn_cache::{HalfOpening, Stage, SynCacheEntry};
 
 impl Tcp {
-    /// The listener that a segment is for: of its very address first, then of any. [9293 MUST-42]
+    /// The listener that a segment is for: of its very port first, then of any; for each of its very address first, then
+    /// of any of that version of IP, then of any at all. [9293 MUST-42]
     pub(super) fn listener_for(&self, segment: &Segment<'_>) -> Option<SlabId> {
-        let port = segment.tuple.local_port;
-        [Some(segment.tuple.local_address), None]
-            .into_iter()
-            .find_map(|address| self.bound.get(&TcpBind { address, port }).copied())
+        let address = segment.tuple.local_address;
+        let addresses = [Some(address), Some(unspecified_like(address)), None];
+        [segment.tuple.local_port, ANY_PORT].into_iter().find_map(|port| {
+            addresses.into_iter().find_map(|address| self.bound.get(&TcpBind { address, port }).copied())
+        })
     }
 
     /// LISTEN, or CLOSED if nobody listens. `beyond`: what the new connection's numbers must lie beyond.
@@ -44,6 +48,10 @@ impl Tcp {
         }
         self.counters.syns_received.increment();
         let Some(listener) = self.listeners.get(id) else { return Err(DropReason::TcpNoConnection) };
+        match listener.options.answer {
+            SynAnswer::AtOnce => {}
+            SynAnswer::OnDecision => return self.open_pending(now, id, segment, beyond),
+        }
         if listener.is_accept_queue_full() {
             // The peer tries again, by when the application may have accepted one.
             return Err(DropReason::TcpAcceptQueueFull);
@@ -59,14 +67,14 @@ impl Tcp {
     }
 
     /// Makes room for a half-open connection of a listener: the oldest of its own goes.
-    fn make_room(&mut self, id: SlabId) -> Result<(), DropReason> {
+    pub(super) fn make_room(&mut self, id: SlabId) -> Result<(), DropReason> {
         let Self { listeners, half_open, .. } = self;
         let Some(listener) = listeners.get_mut(id) else { return Err(DropReason::TcpNoConnection) };
         let Some(oldest) = listener.oldest_half_open(|entry| half_open.get(entry).is_some()) else {
             return Err(DropReason::TcpSynQueueFull);
         };
         self.counters.half_open_evicted.increment();
-        self.remove_half_open(oldest);
+        self.fail_half_open(oldest, TcpError::ConnectionAborted);
         Ok(())
     }
 
@@ -140,7 +148,8 @@ impl Tcp {
         let Some(listener) = self.listeners.get(entry.listener) else {
             return Err(DropReason::TcpNoConnection);
         };
-        if listener.is_accept_queue_full() {
+        let is_awaited = entry.stage == Stage::Awaited;
+        if !is_awaited && listener.is_accept_queue_full() {
             return Err(DropReason::TcpAcceptQueueFull);
         }
         if self.connections.is_full() {
@@ -154,6 +163,10 @@ impl Tcp {
             return Err(DropReason::TcpTableFull);
         };
         self.demux.insert(entry.tuple, Slot::Connection(connection));
+        if let Some(id) = half_open.filter(|_| is_awaited) {
+            self.conclude(id, Outcome::Established(connection));
+            return Ok(connection);
+        }
         if let Some(listener) = self.listeners.get_mut(entry.listener) {
             listener.accept_queue.push_back(connection);
         }

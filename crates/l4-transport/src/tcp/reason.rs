@@ -167,6 +167,8 @@ reasons! {
         AckInListen = "ack_in_listen",
         /// An acknowledgment, in a handshake, of what we never sent: an old connection's, or a guess.
         BadAckInHandshake = "bad_ack_in_handshake",
+        /// The listener's user refused the SYN.
+        Refused = "refused",
         /// The user aborted the connection.
         Aborted = "aborted",
         /// The local address was lost to another host (RFC 5227 2.4).

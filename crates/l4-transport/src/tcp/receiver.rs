@@ -490,6 +490,11 @@ impl Receiver {
         }
     }
 
+    /// Text in the peer's full segments, as far as they were seen.
+    pub(super) const fn segment_len(&self) -> u32 {
+        self.segment_len
+    }
+
     /// Text came in order: decides whether its acknowledgment waits. `segment_len` is a segment's part of a
     /// super-segment.
     pub(super) fn owe_ack_for_text(&mut self, segment_len: u32, filled_gap: bool) {

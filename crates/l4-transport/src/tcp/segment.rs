@@ -129,6 +129,8 @@ pub struct SegmentPlan {
     pub header: TcpHeader,
     /// DSCP and ECN.
     pub traffic_class: u8,
+    /// TTL or hop limit, if a socket asks for one.
+    pub hop_limit: Option<u8>,
     /// Set if this is a super-segment, which the device has to cut.
     pub gso: Option<Gso>,
     /// The text.

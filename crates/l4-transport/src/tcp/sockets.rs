@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use netloom_base::{Instant, PathInfo, SharedBytes, SlabId};
-use netloom_wire::is_global_unicast_candidate;
+use netloom_wire::{is_global_unicast_candidate, unspecified_like};
 
 use super::config::{SocketOptions, TcpBind, TcpConfig};
 use super::congestion::Congestion;
@@ -51,8 +51,9 @@ impl Tcp {
         let port = if local.port == 0 {
             let Self { ports, demux, bound, .. } = self;
             let is_listening = |port| {
-                bound.contains_key(&TcpBind { address: None, port })
-                    || bound.contains_key(&TcpBind { address: Some(source), port })
+                [None, Some(unspecified_like(source)), Some(source)]
+                    .into_iter()
+                    .any(|address| bound.contains_key(&TcpBind { address, port }))
             };
             ports
                 .pick_towards(source, remote, |port| demux.contains_key(&tuple(port)) || is_listening(port))
@@ -290,7 +291,7 @@ impl Tcp {
         self.abort_where(now, EndReason::Aborted, |_| true);
         let half_open: Vec<SlabId> = self.half_open.iter().map(|(id, _)| id).collect();
         for id in half_open {
-            self.remove_half_open(id);
+            self.fail_half_open(id, TcpError::ConnectionAborted);
         }
         let time_waits: Vec<SlabId> = self.time_waits.iter().map(|(id, _)| id).collect();
         for id in time_waits {
@@ -345,6 +346,37 @@ impl Tcp {
             connection.membership.wants_output = true;
         })
         .ok_or(NoSuchSocket)
+    }
+
+    /// Sets the TTL, or hop limit, of what is sent from now on.
+    ///
+    /// # Errors
+    /// If the socket does not exist.
+    pub fn set_hop_limit(
+        &mut self,
+        now: Instant,
+        id: TcpSocketId,
+        hop_limit: Option<u8>,
+    ) -> Result<(), NoSuchSocket> {
+        self.with_held(now, id, |connection, _| connection.options.hop_limit = hop_limit).ok_or(NoSuchSocket)
+    }
+
+    /// Has what comes acknowledged at once for a while, or leaves acknowledgments to the answers (TCP_QUICKACK). As on
+    /// Linux it is advice for now: what comes and goes next may change it back.
+    ///
+    /// # Errors
+    /// If the socket does not exist.
+    pub fn set_quickack(&mut self, now: Instant, id: TcpSocketId, quick: bool) -> Result<(), NoSuchSocket> {
+        self.with_held(now, id, |connection, _| {
+            let policy = &mut connection.receiver.ack_policy;
+            if quick { policy.be_quick() } else { policy.be_slow() }
+        })
+        .ok_or(NoSuchSocket)
+    }
+
+    /// Whether the next segment is acknowledged at once, whatever its size.
+    pub fn quickack(&self, id: TcpSocketId) -> Option<bool> {
+        self.held(id).map(|connection| connection.receiver.ack_policy.is_quick())
     }
 
     /// Switches keep-alive on or off. [9293 MUST-24] [1122-T074]

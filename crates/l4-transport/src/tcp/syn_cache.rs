@@ -9,7 +9,8 @@
 //! 96 bytes an entry.
 //!
 //! # Not here
-//! The tables that lead to an entry (`layer.rs`), and handshakes that take none (`cookie_handshake.rs`).
+//! The tables that lead to an entry (`layer.rs`), handshakes that take none (`cookie_handshake.rs`), and those that wait
+//! for a user's word (`deciding.rs`).
 
 use netloom_base::{DropReason, Instant, SlabId};
 use netloom_wire::{SeqNumber, TcpFlags, TcpHeader, TcpOptions, TcpTimestamps};
@@ -22,6 +23,29 @@ use super::reason::{ChallengeCause, ResetCause, RetransmitCause};
 use super::rtt::{INITIAL_RTO, MAX_RTO};
 use super::segment::{Reply, Segment};
 use super::tuple::FourTuple;
+
+/// How far its listener's user has come with an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It needs nobody's word: it is answered, and its connection is for the accept queue.
+    Answered,
+    /// It is to be decided about, and nobody has been told of it.
+    Fresh,
+    /// Somebody has been told of it, and has not decided yet.
+    Undecided,
+    /// It is answered, and who decided that waits for its connection.
+    Awaited,
+}
+
+impl Stage {
+    /// Whether nothing was sent for it so far.
+    pub(super) const fn is_silent(self) -> bool {
+        match self {
+            Self::Fresh | Self::Undecided => true,
+            Self::Answered | Self::Awaited => false,
+        }
+    }
+}
 
 /// One half-open connection: SYN-RECEIVED, passive.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +72,7 @@ pub(super) struct SynCacheEntry {
     pub(super) again: Option<RetransmitCause>,
     /// Whether a SYN-ACK waits to be sent.
     pub(super) is_queued: bool,
+    pub(super) stage: Stage,
 }
 
 const _: () = assert!(size_of::<SynCacheEntry>() <= 96);
@@ -76,6 +101,10 @@ pub(super) enum HalfOpenVerdict {
     Remove,
     /// The handshake is done.
     Promote,
+    /// A peer that begins anew before it was answered: this one is gone, and the segment is for the listener.
+    BeginAnew,
+    /// An acknowledgment of what was never sent.
+    Refuse,
 }
 
 impl SynCacheEntry {
@@ -101,6 +130,7 @@ impl SynCacheEntry {
             is_repeated: false,
             again: None,
             is_queued: false,
+            stage: Stage::Answered,
         }
     }
 
@@ -128,8 +158,46 @@ impl SynCacheEntry {
         now + INITIAL_RTO.saturating_mul(1 << self.retries.min(16)).min(MAX_RTO)
     }
 
+    /// The reset that refuses the SYN (RFC 9293 3.10.7.1).
+    pub(super) fn refusal(&self) -> Reply {
+        let header = TcpHeader {
+            window: 0,
+            ..self.header(SeqNumber(0), TcpFlags::RST | TcpFlags::ACK, TcpOptions::default())
+        };
+        Reply { tuple: self.tuple, header, traffic_class: 0 }
+    }
+
+    /// While nothing has been sent for it: LISTEN, but that one SYN is known (RFC 9293 3.10.7.2).
+    fn on_segment_in_silence(&mut self, segment: &Segment<'_>) -> HalfOpenVerdict {
+        let sequence = segment.header.sequence;
+        if segment.has(TcpFlags::RST) {
+            return if sequence == self.irs + 1 {
+                HalfOpenVerdict::Remove
+            } else {
+                HalfOpenVerdict::Stay(Err(DropReason::TcpBadReset))
+            };
+        }
+        if segment.has(TcpFlags::ACK) {
+            return HalfOpenVerdict::Refuse;
+        }
+        if !segment.has(TcpFlags::SYN) {
+            return HalfOpenVerdict::Stay(Err(DropReason::TcpNoAck));
+        }
+        if sequence != self.irs {
+            return HalfOpenVerdict::BeginAnew;
+        }
+        // The answer echoes the last one, so that the peer does not count the wait as a round trip.
+        if let Some(theirs) = segment.header.options.timestamps {
+            self.ts_recent = theirs.value;
+        }
+        HalfOpenVerdict::Stay(Ok(()))
+    }
+
     /// RFC 9293 3.10.7.4 for a passive SYN-RECEIVED.
     pub(super) fn on_segment(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) -> HalfOpenVerdict {
+        if self.stage.is_silent() {
+            return self.on_segment_in_silence(segment);
+        }
         let (rcv_nxt, window) = (self.irs + 1, u32::from(self.window).max(1));
         let sequence = segment.header.sequence;
         if segment.has(TcpFlags::RST) {

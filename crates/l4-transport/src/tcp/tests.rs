@@ -9,6 +9,7 @@ mod closing;
 mod congestion;
 mod cookies;
 mod cork;
+mod deciding;
 mod documented;
 mod ecn;
 mod handshake;

@@ -44,6 +44,7 @@ impl Tcp {
             destination: tuple.remote_address,
             header,
             traffic_class: ecn::without_codepoint(traffic_class),
+            hop_limit: None,
             gso: None,
             payload: PayloadRef { place: None },
         })
@@ -68,6 +69,7 @@ impl Tcp {
                 destination: entry.tuple.remote_address,
                 header: entry.syn_ack(now),
                 traffic_class: ecn::without_codepoint(entry.traffic_class),
+                hop_limit: self.listeners.get(entry.listener).and_then(|it| it.options.socket.hop_limit),
                 gso: None,
                 payload: PayloadRef { place: None },
             });
@@ -104,6 +106,7 @@ fn plan(id: SlabId, connection: &Connection, draft: Draft) -> SegmentPlan {
         destination,
         header,
         traffic_class: ecn::traffic_class(connection.options.traffic_class, is_ect),
+        hop_limit: connection.options.hop_limit,
         gso,
         payload: PayloadRef { place: (text.len > 0).then_some((id, text)) },
     }

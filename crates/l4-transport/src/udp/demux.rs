@@ -31,6 +31,8 @@ struct Binding {
 pub(super) struct Demux {
     ports: KeyedMap<u16, Vec<Binding>>,
     connected: KeyedMap<(Local, SocketAddr), UdpSocketId>,
+    /// The socket for whatever no other takes.
+    any: Option<UdpSocketId>,
 }
 
 /// Whether a socket bound to `bound` gets what is sent to `address`.
@@ -61,7 +63,7 @@ fn exactness(bound: Option<IpAddr>) -> u8 {
 
 impl Demux {
     pub(super) fn new(key: HashKey) -> Self {
-        Self { ports: KeyedMap::with_hasher(key), connected: KeyedMap::with_hasher(key) }
+        Self { ports: KeyedMap::with_hasher(key), connected: KeyedMap::with_hasher(key), any: None }
     }
 
     /// Whether a socket cannot have `local` beside those that are there.
@@ -93,8 +95,25 @@ impl Demux {
         }
     }
 
+    /// Gives a socket whatever no other takes; `false` if another has that.
+    pub(super) fn bind_any(&mut self, id: UdpSocketId) -> bool {
+        let is_free = self.any.is_none();
+        if is_free {
+            self.any = Some(id);
+        }
+        is_free
+    }
+
+    /// Whether a socket has whatever no other takes.
+    pub(super) const fn has_any(&self) -> bool {
+        self.any.is_some()
+    }
+
     /// Takes a socket out that is not connected.
     pub(super) fn unbind(&mut self, local: Local, id: UdpSocketId) {
+        if self.any == Some(id) {
+            self.any = None;
+        }
         let Some(bindings) = self.ports.get_mut(&local.port) else { return };
         for binding in bindings.iter_mut().filter(|binding| binding.address == local.address) {
             binding.socket_count = binding.socket_count.saturating_sub(1);
@@ -153,6 +172,7 @@ impl Demux {
                 .filter(|binding| covers(binding.address, address) && !binding.open.is_empty())
                 .max_by_key(|binding| exactness(binding.address))
                 .and_then(|binding| binding.open.first().copied())
+                .or(self.any)
         })
     }
 
@@ -188,6 +208,6 @@ impl Demux {
     /// Whether no socket is known, for tests of leaks.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.ports.is_empty() && self.connected.is_empty()
+        self.ports.is_empty() && self.connected.is_empty() && self.any.is_none()
     }
 }

@@ -86,6 +86,42 @@ impl Udp {
         Ok(UdpSocketId(id))
     }
 
+    /// A new socket for every datagram to one host that no other socket takes, whatever its address and port: what it
+    /// receives says which those were, and it answers from them by [`send_from`](Self::send_from). Its own port is 0: it
+    /// cannot [`send_to`](Self::send_to), nor be connected.
+    ///
+    /// # Errors
+    /// When there is such a socket already, or there are no more sockets.
+    pub fn bind_any(&mut self) -> Result<UdpSocketId, UdpBindError> {
+        if self.demux.has_any() {
+            return Err(UdpBindError::AddressInUse);
+        }
+        let local = Local { address: None, port: 0 };
+        let id = self.sockets.insert(Socket::new(local, false)).map_err(|_| UdpBindError::TooManySockets)?;
+        self.demux.bind_any(UdpSocketId(id));
+        Ok(UdpSocketId(id))
+    }
+
+    /// Queues a datagram for `remote` that leaves from `local`, address and port: for a socket of
+    /// [`bind_any`](Self::bind_any). Whether it may leave from there is the caller's to know. Drain
+    /// [`poll_transmit`](Self::poll_transmit) next.
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to); `InvalidRemote` also for a `local` that nobody can have.
+    pub fn send_from(
+        &mut self,
+        id: UdpSocketId,
+        local: SocketAddr,
+        remote: SocketAddr,
+        data: &[u8],
+    ) -> Result<(), UdpSendError> {
+        if !is_possible_remote(local) || local.ip().is_multicast() {
+            return Err(UdpSendError::InvalidRemote);
+        }
+        let output = self.output(id, remote, Some(local.ip()), data)?;
+        self.enqueue(UdpOutput { source_port: local.port(), ..output })
+    }
+
     /// Connects a socket: it receives from `remote` only, learns of errors, and may [`send`](Self::send). `source` is
     /// the address that the path to `remote` begins at; it counts if the socket is bound to none. A socket may be
     /// connected again, to another peer.
@@ -99,7 +135,7 @@ impl Udp {
         source: Option<IpAddr>,
     ) -> Result<(), UdpConnectError> {
         let socket = self.open_socket(id).ok_or(UdpConnectError::NoSocket)?;
-        if !is_possible_remote(remote) {
+        if !is_possible_remote(remote) || socket.local.port == 0 {
             return Err(UdpConnectError::InvalidRemote);
         }
         let remote = plain(remote);
@@ -153,6 +189,21 @@ impl Udp {
         source: Option<IpAddr>,
         data: &[u8],
     ) -> Result<(), UdpSendError> {
+        let output = self.output(id, remote, source, data)?;
+        if output.source_port == 0 {
+            return Err(UdpSendError::InvalidRemote);
+        }
+        self.enqueue(output)
+    }
+
+    /// What a socket's datagram is sent with.
+    fn output(
+        &mut self,
+        id: UdpSocketId,
+        remote: SocketAddr,
+        source: Option<IpAddr>,
+        data: &[u8],
+    ) -> Result<UdpOutput, UdpSendError> {
         let socket = self.open_socket_mut(id).ok_or(UdpSendError::NoSocket)?;
         if let Some(error) = socket.error.take() {
             return Err(UdpSendError::Socket(error));
@@ -174,7 +225,7 @@ impl Udp {
             socket.bound_address().filter(|address| !address.is_multicast())
         };
         let options = socket.options;
-        let output = UdpOutput {
+        Ok(UdpOutput {
             id,
             source: source.or(chosen),
             source_port: socket.local.port,
@@ -187,8 +238,7 @@ impl Udp {
             traffic_class: options.traffic_class,
             dont_fragment: options.dont_fragment,
             data: data.to_vec(),
-        };
-        self.enqueue(output)
+        })
     }
 
     fn enqueue(&mut self, output: UdpOutput) -> Result<(), UdpSendError> {

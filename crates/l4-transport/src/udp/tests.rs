@@ -650,3 +650,36 @@ proptest! {
         udp.handle_icmp(&IcmpError { kind, reporter: peer, source: ours, destination: peer, protocol, quote: &quote });
     }
 }
+
+#[test]
+fn the_socket_for_any_port_gets_what_no_other_takes_and_answers_from_there() {
+    for Cast { ours, stranger, peer, group, .. } in casts() {
+        let mut udp = udp();
+        let any = udp.bind_any().unwrap();
+        assert_eq!(udp.bind_any(), Err(UdpBindError::AddressInUse));
+        let own = bind(&mut udp, Some(ours), 53);
+        let from = at(peer, 5000);
+        arrive(&mut udp, from, at(ours, 53), b"own").unwrap();
+        assert_eq!(read(&mut udp, own).unwrap(), b"own");
+        for asked in [at(ours, 54), at(stranger, 53), at(stranger, 7)] {
+            arrive(&mut udp, from, asked, b"any").unwrap();
+            let received = udp.recv_from(any, &mut [0; 10]).unwrap();
+            assert_eq!((received.local, received.remote, received.len), (asked, from, 3));
+            udp.send_from(any, asked, from, b"answer").unwrap();
+            let sent = udp.poll_transmit().unwrap();
+            assert_eq!((sent.source, sent.source_port, sent.remote), (Some(asked.ip()), asked.port(), from));
+            assert_eq!(sent.data, b"answer");
+        }
+        // It is in no group, and has no port of its own.
+        assert_eq!(arrive(&mut udp, from, at(group, 54), b"x"), Err(DropReason::UdpNoSocket));
+        assert_eq!(udp.send_to(any, from, None, b"x"), Err(UdpSendError::InvalidRemote));
+        assert_eq!(udp.connect(any, from, None), Err(UdpConnectError::InvalidRemote));
+        assert_eq!(udp.send_from(any, at(group, 54), from, b"x"), Err(UdpSendError::InvalidRemote));
+        assert_eq!(udp.send_from(any, at(ours, 0), from, b"x"), Err(UdpSendError::InvalidRemote));
+        events(&mut udp);
+        udp.close(any);
+        udp.close(own);
+        assert_eq!(arrive(&mut udp, from, at(stranger, 7), b"x"), Err(DropReason::UdpNoSocket));
+        assert!(udp.is_clean());
+    }
+}

@@ -26,6 +26,13 @@ fn provoke_reset(lab: &mut Lab, cause: ResetCause) -> Vec<Sent> {
             let syn = lab.one();
             let _ = lab.inject(S | A, IRS, syn.sequence(), &[]);
         }
+        ResetCause::Refused => {
+            let options = ListenOptions { answer: SynAnswer::OnDecision, ..ListenOptions::default() };
+            let listener = lab.listen_with(options);
+            lab.inject(S, IRS, 0, &[]).unwrap();
+            let pending = lab.tcp.next_pending(listener).unwrap();
+            lab.tcp.refuse_pending(lab.now, pending.id);
+        }
         ResetCause::Aborted => {
             let flow = lab.accept();
             lab.tcp.abort(lab.now, flow.id);

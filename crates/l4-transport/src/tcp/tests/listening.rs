@@ -164,7 +164,7 @@ fn a_connection_that_was_reset_before_it_was_accepted_says_so_when_read() {
 fn sockets_begin_with_what_their_listener_was_told() {
     let mut lab = Lab::plain();
     let socket = SocketOptions { nodelay: true, receive_buffer: Some(5000), ..SocketOptions::default() };
-    lab.listen_with(ListenOptions { backlog: 1, socket });
+    lab.listen_with(ListenOptions { backlog: 1, socket, ..ListenOptions::default() });
     let flow = lab.accept();
     assert_eq!(lab.tcp.options(flow.id), Some(socket));
     assert_eq!(lab.info(flow).rcv_wnd, 5000);

@@ -1,0 +1,210 @@
+//! Taking what is meant for anybody: connections and datagrams for any address and port that reaches an interface, and
+//! SYNs that are answered only when the user has decided.
+//!
+//! *Theory of operation.* An interface with [`InterfaceConfig::accept_any`](crate::InterfaceConfig::accept_any) hands up what
+//! has any address as its destination. Here are the sockets that take it at any port; those that are bound to a port of
+//! their own go first, as everywhere.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use netloom_stack::transport::{ListenOptions, PendingState, SynAnswer, TcpPendingId};
+
+use crate::reservations::Reuse;
+use crate::shard::Shared;
+use crate::wakers::{Interest, SocketKey};
+use crate::{AnyUdpSocket, Net, TcpListener, TcpStream, error};
+
+impl Net {
+    /// Listens at every address and port that no other listener has, over IPv4 and IPv6. Whom a client wanted is its
+    /// stream's [`local_addr`](TcpStream::local_addr), and it is answered from there.
+    ///
+    /// Addresses that are not the stack's own are heard where
+    /// [`InterfaceConfig::accept_any`](crate::InterfaceConfig::accept_any) is set.
+    ///
+    /// # Errors
+    /// `AddrInUse` if there is such a listener already, `NotConnected` after shutdown.
+    pub async fn tcp_listen_any(&self) -> io::Result<TcpListener> {
+        TcpListener::everywhere_on(&self.shared, ListenOptions::default())
+    }
+
+    /// Listens at `address` as [`tcp_listen`](Self::tcp_listen), but answers no SYN before [`PendingConnection`] is told to.
+    ///
+    /// # Errors
+    /// As [`tcp_listen`](Self::tcp_listen).
+    pub async fn tcp_incoming(&self, address: SocketAddr) -> io::Result<TcpIncoming> {
+        let listener = TcpListener::listen_on(&self.shared, address, deciding(), Reuse::Yes, None, None)?;
+        Ok(TcpIncoming { listener })
+    }
+
+    /// Listens at every address and port as [`tcp_listen_any`](Self::tcp_listen_any), but answers no SYN before
+    /// [`PendingConnection`] is told to: what a proxy needs that connects to the destination first.
+    ///
+    /// # Errors
+    /// As [`tcp_listen_any`](Self::tcp_listen_any).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn forward(net: netloom::Net) -> std::io::Result<()> {
+    /// let incoming = net.tcp_incoming_any().await?;
+    /// loop {
+    ///     let pending = incoming.next().await?;
+    ///     tokio::spawn(async move {
+    ///         match tokio::net::TcpStream::connect(pending.local_addr()).await {
+    ///             Ok(mut there) => {
+    ///                 let mut here = pending.accept().await?;
+    ///                 tokio::io::copy_bidirectional(&mut here, &mut there).await.map(drop)
+    ///             }
+    ///             Err(_) => Ok(pending.refuse()),
+    ///         }
+    ///     });
+    /// }
+    /// # }
+    /// ```
+    pub async fn tcp_incoming_any(&self) -> io::Result<TcpIncoming> {
+        Ok(TcpIncoming { listener: TcpListener::everywhere_on(&self.shared, deciding())? })
+    }
+
+    /// Opens a UDP socket for every datagram to any address and port that no other socket takes, over IPv4 and IPv6.
+    ///
+    /// # Errors
+    /// `AddrInUse` if there is such a socket already, `NotConnected` after shutdown.
+    pub async fn udp_bind_any(&self) -> io::Result<AnyUdpSocket> {
+        AnyUdpSocket::bind_on(&self.shared)
+    }
+}
+
+fn deciding() -> ListenOptions {
+    ListenOptions { answer: SynAnswer::OnDecision, ..ListenOptions::default() }
+}
+
+/// A listener that answers no SYN by itself.
+///
+/// Up to 1024 SYNs wait for a decision; more are dropped, and their clients try again. One that nobody decides about is
+/// forgotten after [`decision_timeout`](netloom_stack::transport::TcpConfig::decision_timeout). When this is dropped its port
+/// is free; connections that were not established are aborted, and a [`PendingConnection`] can only be refused.
+#[derive(Debug)]
+pub struct TcpIncoming {
+    listener: TcpListener,
+}
+
+impl TcpIncoming {
+    /// Waits for a SYN. A SYN that comes again is no second one. Cancel safe.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub async fn next(&self) -> io::Result<PendingConnection> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The same for `poll` functions. Any number of tasks may wait.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<PendingConnection>> {
+        let TcpListener { shared, id, .. } = &self.listener;
+        let pending = shared.with(|shard, _| {
+            if let Err(error) = shard.check_open() {
+                return Poll::Ready(Err(error));
+            }
+            match shard.stack.tcp().next_pending(*id) {
+                Some(pending) => Poll::Ready(Ok(pending)),
+                None => {
+                    shard.wakers.wait(SocketKey::Listener(*id), Interest::Read, cx.waker());
+                    Poll::Pending
+                }
+            }
+        });
+        pending.map_ok(|pending| PendingConnection {
+            shared: Arc::clone(shared),
+            id: Some(pending.id),
+            local: pending.local,
+            remote: pending.remote,
+        })
+    }
+
+    /// The address that is listened on; `[::]:0` for every address and port.
+    ///
+    /// # Errors
+    /// Never; the signature is a listener's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A client whose SYN was not answered yet. Dropping it [refuses](Self::refuse) the client.
+#[derive(Debug)]
+pub struct PendingConnection {
+    shared: Arc<Shared>,
+    /// `None` once it is decided and done.
+    id: Option<TcpPendingId>,
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+impl PendingConnection {
+    /// Whom the client wants to reach.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The client.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// Answers the SYN, and waits until the handshake is done. Dropped before, the future breaks the handshake off, and
+    /// the client sees a reset.
+    ///
+    /// # Errors
+    /// `TimedOut` if nobody decided in time or the client does not finish the handshake, `ConnectionReset` if it gave up,
+    /// `ConnectionAborted` if the listener is gone, `NotConnected` once the stack has ended.
+    pub async fn accept(mut self) -> io::Result<TcpStream> {
+        let Some(id) = self.id else { return Err(error::gone()) };
+        self.shared.with(|shard, now| {
+            shard.check_open()?;
+            shard.stack.tcp().answer(now, id).map_err(error::of_tcp)
+        })?;
+        let accepted = poll_fn(|cx| {
+            self.shared.with(|shard, _| {
+                if let Err(error) = shard.check_open() {
+                    return Poll::Ready(Err(error));
+                }
+                match shard.stack.tcp().pending_state(id) {
+                    PendingState::Established(accepted) => Poll::Ready(Ok(accepted)),
+                    PendingState::Failed(error) => Poll::Ready(Err(error::of_tcp(error))),
+                    PendingState::Waiting => {
+                        shard.wakers.wait(SocketKey::Pending(id), Interest::Read, cx.waker());
+                        Poll::Pending
+                    }
+                }
+            })
+        })
+        .await?;
+        self.id = None;
+        Ok(TcpStream::new(Arc::clone(&self.shared), accepted.id, accepted.local, accepted.remote, None))
+    }
+
+    /// Refuses the client by a reset, as if nobody listened there. So does dropping.
+    pub fn refuse(self) {}
+
+    /// Forgets the SYN without a word. The client sends it again, and is asked about again, until it gives up.
+    pub fn ignore(mut self) {
+        if let Some(id) = self.id.take() {
+            self.shared.with(|shard, now| shard.stack.tcp().ignore_pending(now, id));
+        }
+    }
+}
+
+impl Drop for PendingConnection {
+    fn drop(&mut self) {
+        let Some(id) = self.id else { return };
+        self.shared.with(|shard, now| {
+            shard.stack.tcp().refuse_pending(now, id);
+            shard.wakers.forget(SocketKey::Pending(id));
+        });
+    }
+}

@@ -1,0 +1,130 @@
+//! Echo sockets, TTLs and what else a socket can be told, over queues in memory.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use netloom::device::MemoryQueue;
+use netloom::stack::{IcmpErrorKind, Medium};
+use netloom::{AddressDetection, IcmpMessage, InterfaceConfig, Net, StackConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// No test takes longer.
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn interface(addresses: &[&str], gateways: &[(&str, &str)]) -> InterfaceConfig {
+    InterfaceConfig {
+        addresses: addresses.iter().map(|it| it.parse().unwrap()).collect(),
+        gateways: gateways.iter().map(|(prefix, by)| (prefix.parse().unwrap(), ip(by))).collect(),
+        detection: AddressDetection::Off,
+        ..InterfaceConfig::default()
+    }
+}
+
+/// A host, a router, and another host behind it.
+fn line() -> [Net; 3] {
+    let (left, left_router) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
+    let (right_router, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
+    let mut forwarding = StackConfig::default();
+    forwarding.internet.forwarding = true;
+    let defaults = |by: &'static str, by6: &'static str| [("0.0.0.0/0", by), ("::/0", by6)];
+    let host = interface(&["10.0.0.2/24", "fd00::2/64"], &defaults("10.0.0.1", "fd00::1"));
+    let far = interface(&["10.1.0.2/24", "fd01::2/64"], &defaults("10.1.0.1", "fd01::1"));
+    let near_side = interface(&["10.0.0.1/24", "fd00::1/64"], &[]);
+    let far_side = interface(&["10.1.0.1/24", "fd01::1/64"], &[]);
+    let router = Net::builder()
+        .config(forwarding)
+        .interface(Box::new(left_router), near_side)
+        .interface(Box::new(right_router), far_side);
+    [Net::builder().interface(Box::new(left), host), router, Net::builder().interface(Box::new(right), far)]
+        .map(|builder| builder.spin(Duration::ZERO).start().unwrap())
+}
+
+fn run<F: Future<Output = ()>>(test: impl FnOnce([Net; 3]) -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { timeout(LIMIT, test(line())).await.expect("it ends in time") });
+}
+
+#[test]
+fn an_echo_comes_back_and_a_short_way_is_reported() {
+    run(async |[host, router, far]| {
+        for [any, to, first_hop] in [["0.0.0.0", "10.1.0.2", "10.0.0.1"], ["::", "fd01::2", "fd00::1"]] {
+            let socket = host.icmp_bind(ip(any)).await.unwrap();
+            assert_eq!((socket.local_addr().unwrap(), socket.ttl().unwrap()), (ip(any), 64));
+            assert_eq!(socket.try_recv().unwrap_err().kind(), ErrorKind::WouldBlock);
+            let data = vec![9; 4000];
+            socket.send_to(1, &data, ip(to)).unwrap();
+            let expected = IcmpMessage::Reply { from: ip(to), sequence: 1, hop_limit: 63, data };
+            assert_eq!(socket.recv().await.unwrap(), expected);
+            // As traceroute does it.
+            socket.set_ttl(1).unwrap();
+            socket.send_to(2, b"probe", ip(to)).unwrap();
+            let IcmpMessage::Error { from, sequence, remote, kind } = socket.recv().await.unwrap() else {
+                panic!("a router must report")
+            };
+            assert_eq!((from, sequence, remote), (ip(first_hop), 2, ip(to)));
+            assert_eq!(kind, IcmpErrorKind::HopLimitExceeded);
+            // Each hears its own.
+            let other = host.icmp_bind(ip(any)).await.unwrap();
+            assert_ne!(socket.identifier().unwrap(), other.identifier().unwrap());
+            other.send_to(3, b"", ip(to)).unwrap();
+            other.recv().await.unwrap();
+            assert_eq!(socket.try_recv().unwrap_err().kind(), ErrorKind::WouldBlock);
+            // Itself.
+            let own =
+                host.addresses().iter().map(|it| it.address()).find(|it| it.is_ipv4() == ip(to).is_ipv4());
+            other.send_to(4, b"me", own.unwrap()).unwrap();
+            assert!(matches!(other.recv().await.unwrap(), IcmpMessage::Reply { sequence: 4, .. }));
+        }
+        let socket = host.icmp_bind(ip("0.0.0.0")).await.unwrap();
+        assert_eq!(socket.send_to(1, b"", ip("fd00::1")).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(socket.set_ttl(0).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(socket.set_ttl(256).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(socket.send_to(1, &[0; 65_508], ip("10.0.0.1")).unwrap_err().raw_os_error(), Some(90));
+        assert_eq!(host.icmp_bind(ip("10.7.7.7")).await.unwrap_err().kind(), ErrorKind::AddrNotAvailable);
+        drop(socket);
+        assert_eq!(host.inspect(|stack| stack.icmp().count()), 0);
+        drop((router, far));
+    });
+}
+
+#[test]
+fn whoever_waits_for_an_echo_is_told_of_the_end() {
+    run(async |[host, _router, _far]| {
+        let socket = host.icmp_bind(ip("0.0.0.0")).await.unwrap();
+        let (received, ()) = tokio::join!(socket.recv(), async { host.abort() });
+        assert_eq!(received.unwrap_err().kind(), ErrorKind::NotConnected);
+    });
+}
+
+#[test]
+fn a_stream_s_ttl_is_what_its_packets_carry() {
+    run(async |[host, router, far]| {
+        let listener = far.tcp_listen("10.1.0.2:80".parse().unwrap()).await.unwrap();
+        let mut outgoing = host.tcp_connect("10.1.0.2:80".parse().unwrap()).await.unwrap();
+        let (mut incoming, _) = listener.accept().await.unwrap();
+        assert_eq!(outgoing.ttl().unwrap(), 64);
+        let dropped = || router.inspect(|stack| stack.internet().counters().icmp_errors_sent.get());
+        let before = dropped();
+        outgoing.set_ttl(1).unwrap();
+        outgoing.write_all(b"x").await.unwrap();
+        while dropped() == before {
+            tokio::task::yield_now().await;
+        }
+        outgoing.set_ttl(2).unwrap();
+        let mut byte = [0];
+        incoming.read_exact(&mut byte).await.unwrap();
+        assert_eq!(outgoing.set_ttl(0).unwrap_err().kind(), ErrorKind::InvalidInput);
+        outgoing.set_quickack(true).unwrap();
+        assert!(outgoing.quickack().unwrap());
+        outgoing.set_quickack(false).unwrap();
+        assert!(!outgoing.quickack().unwrap());
+    });
+}
