@@ -1,27 +1,106 @@
-//! A TCP/IP stack in user space, with sockets for tokio.
+//! A TCP/IP stack in user space, with sockets for tokio, and for programs without.
 //!
-//! A [`Net`] is a host of its own: it answers ARP and ping, and its [`TcpListener`], [`TcpStream`] and [`UdpSocket`] work
-//! as tokio's do, over a TUN or TAP interface or any other [`Queue`](netloom_device::Queue).
+//! A [`Net`] is a host of its own: it answers ARP and ping, and its sockets work as tokio's do. Where they differ, and why, is
+//! a table in `docs/sockets.md`.
+//!
+//! # A host, three ways
+//!
+//! *Behind an interface of the kernel's.* [`NetBuilder::tap`] and [`NetBuilder::tun`] make or open one; its kernel side is
+//! raised and addressed with `ip`, as any interface's.
+//!
+//! ```no_run
+//! # async fn start() -> std::io::Result<()> {
+//! use netloom::{InterfaceConfig, Net};
+//!
+//! let config = InterfaceConfig {
+//!     addresses: vec!["10.0.0.2/24".parse().expect("a CIDR")],
+//!     gateways: vec![("0.0.0.0/0".parse().expect("a CIDR"), "10.0.0.1".parse().expect("an address"))],
+//!     ..InterfaceConfig::default()
+//! };
+//! let net = Net::builder().tap("nl0", config)?.start()?;
+//! net.addresses_ready().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! *Behind anything that carries packets.* [`Tunnel`] has an end for the stack and one for tasks of yours; its page shows a
+//! VPN over UDP. Whoever has a descriptor implements [`Queue`](device::Queue):
 //!
 //! ```
-//! use netloom::{AddressDetection, InterfaceConfig, Net};
+//! use std::io;
+//! use std::net::UdpSocket;
+//! use std::os::fd::{AsFd, BorrowedFd};
+//!
+//! use netloom::device::Queue;
+//! use netloom::stack::{DeviceCaps, Medium, RxMeta, TxMeta};
+//!
+//! /// A tunnel whose other end is the socket's peer: a datagram is an IP packet.
+//! struct UdpTunnel(UdpSocket);
+//!
+//! impl AsFd for UdpTunnel {
+//!     fn as_fd(&self) -> BorrowedFd<'_> {
+//!         self.0.as_fd()
+//!     }
+//! }
+//!
+//! impl Queue for UdpTunnel {
+//!     fn caps(&self) -> DeviceCaps {
+//!         DeviceCaps::plain(Medium::Ip, 1400)
+//!     }
+//!
+//!     fn name(&self) -> &str {
+//!         "tunnel"
+//!     }
+//!
+//!     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+//!         Ok((self.0.recv(buffer)?, RxMeta::default()))
+//!     }
+//!
+//!     fn send(&mut self, _: TxMeta, head: &[u8], [first, second]: [&[u8]; 2]) -> io::Result<()> {
+//!         self.0.send(&[head, first, second].concat()).map(drop)
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> io::Result<()> {
+//! use netloom::{InterfaceConfig, Net};
+//!
+//! let socket = UdpSocket::bind("127.0.0.1:0")?;
+//! socket.connect(socket.local_addr()?)?;
+//! socket.set_nonblocking(true)?;
+//! let net = Net::builder().interface(Box::new(UdpTunnel(socket)), InterfaceConfig::default()).start()?;
+//! # net.abort();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! *In memory*, with another host at the other end: for tests. So begin the examples below.
+//!
+//! # Listen and connect
+//!
+//! ```
 //! use netloom::device::MemoryQueue;
 //! use netloom::stack::Medium;
+//! use netloom::{AddressDetection, InterfaceConfig, Net};
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! /// Two hosts in one process, joined by a cable.
+//! fn hosts() -> std::io::Result<(Net, Net)> {
+//!     let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500)?;
+//!     let config = |cidr: &str| InterfaceConfig {
+//!         addresses: vec![cidr.parse().expect("a CIDR")],
+//!         // Nobody else is on this cable: no need to ask before using the address.
+//!         detection: AddressDetection::Off,
+//!         ..InterfaceConfig::default()
+//!     };
+//!     let server = Net::builder().interface(Box::new(left), config("10.0.0.1/24")).start()?;
+//!     let client = Net::builder().interface(Box::new(right), config("10.0.0.2/24")).start()?;
+//!     Ok((server, client))
+//! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> std::io::Result<()> {
-//! // Two hosts in one process, joined by a cable.
-//! let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500)?;
-//! let config = |cidr: &str| InterfaceConfig {
-//!     addresses: vec![cidr.parse().expect("a CIDR")],
-//!     // Nobody else is on this cable: no need to ask before using the address.
-//!     detection: AddressDetection::Off,
-//!     ..InterfaceConfig::default()
-//! };
-//! let server = Net::builder().interface(Box::new(left), config("10.0.0.1/24")).start()?;
-//! let client = Net::builder().interface(Box::new(right), config("10.0.0.2/24")).start()?;
-//!
+//! let (server, client) = hosts()?;
 //! let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
 //! let mut outgoing = client.tcp_connect(listener.local_addr()?).await?;
 //! let (mut incoming, _) = listener.accept().await?;
@@ -31,14 +110,78 @@
 //! let mut text = String::new();
 //! incoming.read_to_string(&mut text).await?;
 //! assert_eq!(text, "hello");
+//!
+//! // Datagrams.
+//! let socket = server.udp_bind("10.0.0.1:53".parse().expect("an address")).await?;
+//! let other = client.udp_bind("0.0.0.0:0".parse().expect("an address")).await?;
+//! other.send_to(b"question", socket.local_addr()?).await?;
+//! let mut buffer = [0; 100];
+//! let (len, _) = socket.recv_from(&mut buffer).await?;
+//! assert_eq!(&buffer[..len], b"question");
+//!
+//! // The end: connections are given some time to finish, then the devices are closed.
+//! drop((outgoing, incoming, listener));
+//! client.shutdown(std::time::Duration::from_secs(1)).await;
+//! server.abort();
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Code that was written for tokio
+//!
+//! [`net`](mod@net) has the names of `tokio::net`. Which stack they mean, [`Net::scope`] says for a task, and
+//! [`Net::set_default`] for the process.
+//!
+//! ```
+//! use netloom::net::{TcpListener, TcpStream}; // was: tokio::net
+//!
+//! # async fn run(net: netloom::Net) -> std::io::Result<()> {
+//! net.scope(async {
+//!     let listener = TcpListener::bind("10.0.0.1:80").await?;
+//!     let stream = TcpStream::connect("10.0.0.2:80").await?;
+//! #   let _ = (listener, stream);
+//!     Ok(())
+//! })
+//! .await
+//! # }
+//! ```
+//!
+//! # For any address and port
+//!
+//! An interface with [`InterfaceConfig::accept_any`] takes what is for anybody, as VPN clients, proxies and sandboxes must.
+//! [`Net::tcp_listen_any`] and [`Net::udp_bind_any`] say whom it was for and answer from there;
+//! [`Net::tcp_incoming_any`] answers a SYN only when that is decided, for instance when the destination has been reached.
+//!
+//! # Tests with a bad network
+//!
+//! A [`Cable`] joins two devices with loss, delay, reordering, duplicates and a seed:
+//!
+//! ```
+//! use netloom::device::MemoryQueue;
+//! use netloom::impair::ImpairSpec;
+//! use netloom::stack::Medium;
+//! use netloom::Cable;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (server_end, one) = MemoryQueue::pair(Medium::Ethernet, 1500)?;
+//! let (client_end, other) = MemoryQueue::pair(Medium::Ethernet, 1500)?;
+//! let faults: ImpairSpec = "delay=10ms,loss=1%,seed=7".parse()?;
+//! let cable = Cable::start([Box::new(one), Box::new(other)], &faults)?;
+//! // `server_end` and `client_end` are interfaces of two hosts, as above.
+//! # let _ = (server_end, client_end, cable);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Without tokio
+//!
+//! [`blocking`] has the shape of `std::net`.
 #![forbid(unsafe_code)]
 
 mod accept_any;
 mod any_udp_socket;
 mod binding;
+pub mod blocking;
 mod cable;
 mod current;
 mod driver;
@@ -53,6 +196,7 @@ mod split;
 mod tcp_listener;
 mod tcp_socket;
 mod tcp_stream;
+mod tunnel;
 mod udp_socket;
 mod wakers;
 
@@ -70,4 +214,5 @@ pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf
 pub use tcp_listener::TcpListener;
 pub use tcp_socket::TcpSocket;
 pub use tcp_stream::TcpStream;
+pub use tunnel::Tunnel;
 pub use udp_socket::UdpSocket;

@@ -80,6 +80,17 @@ impl NetBuilder {
         self
     }
 
+    /// Bytes that the buffers of one connection hold at most, half of it in each direction; at least 4 KiB. A peer whose data
+    /// nobody reads is slowed down at that, and a writer whose data nobody takes waits. Unset it is 64 MiB, of which only
+    /// what the path is worth is used; what all connections hold together has a bound of its own
+    /// ([`TcpConfig::max_buffer_bytes`](netloom_stack::transport::TcpConfig::max_buffer_bytes)). A socket may be told
+    /// otherwise ([`TcpSocket::set_recv_buffer_size`]). Say it after [`config`](Self::config), which replaces it.
+    #[must_use]
+    pub fn connection_memory(mut self, bytes: usize) -> Self {
+        (self.config.tcp.send_buffer, self.config.tcp.receive_buffer) = (bytes / 2, bytes / 2);
+        self
+    }
+
     /// Randomness other than the operating system's: for tests that must repeat. Whoever knows the seed can guess
     /// ports and sequence numbers.
     #[must_use]
@@ -186,7 +197,12 @@ fn entropy() -> io::Result<[u8; 32]> {
 impl Net {
     /// Begins to put a stack together.
     pub fn builder() -> NetBuilder {
-        NetBuilder { config: StackConfig::default(), seed: None, spin: default_span(), interfaces: Vec::new() }
+        NetBuilder {
+            config: StackConfig::default(),
+            seed: None,
+            spin: default_span(),
+            interfaces: Vec::new(),
+        }
     }
 
     /// Waits until the stack has ended: by [`shutdown`](Self::shutdown) or [`abort`](Self::abort), or because a device

@@ -1,6 +1,7 @@
 //! What a program may rely on, of tokio's sockets and of ours. The names are `crate::net`'s: `tokio::net` in one run,
 //! `netloom::net` in the other.
 
+mod contention;
 mod datagrams;
 mod endings;
 mod names;

@@ -1,0 +1,88 @@
+//! A TCP listener that blocks.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+use super::TcpStream;
+use super::setup::{Patience, Side, first_of};
+use super::wait::wait;
+
+/// A TCP listener, as [`std::net::TcpListener`].
+#[derive(Debug)]
+pub struct TcpListener {
+    shared: Arc<(crate::TcpListener, Patience)>,
+}
+
+impl From<crate::TcpListener> for TcpListener {
+    fn from(listener: crate::TcpListener) -> Self {
+        Self { shared: Arc::new((listener, Patience::default())) }
+    }
+}
+
+impl TcpListener {
+    /// Listens, on the process's stack, at the first of the addresses that can be had.
+    ///
+    /// # Errors
+    /// The last address's, as [`Net::tcp_listen`](super::Net::tcp_listen); `NetworkDown` without a stack.
+    pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
+        let net = crate::Net::current()?;
+        first_of(addr, |address| wait(net.tcp_listen(address)).map(Self::from))
+    }
+
+    /// Waits for a connection. Several threads may wait on clones.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended; `WouldBlock` if it does not wait.
+    pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (listener, patience) = &*self.shared;
+        let (stream, from) = patience.wait(Side::Read, |cx| listener.poll_accept(cx))?;
+        Ok((stream.into(), from))
+    }
+
+    /// Connections without end, as [`accept`](Self::accept) gives them.
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming { listener: self }
+    }
+
+    /// The address that is listened on.
+    ///
+    /// # Errors
+    /// Never; the signature is std's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.shared.0.local_addr()
+    }
+
+    /// Another handle to the same listener.
+    ///
+    /// # Errors
+    /// Never; the signature is std's.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { shared: Arc::clone(&self.shared) })
+    }
+
+    /// Whether [`accept`](Self::accept) fails with `WouldBlock` instead of waiting, on all clones.
+    ///
+    /// # Errors
+    /// Never; the signature is std's.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.shared.1.set_nonblocking(nonblocking);
+        Ok(())
+    }
+}
+
+/// Connections without end: what [`TcpListener::incoming`] gives.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    listener: &'a TcpListener,
+}
+
+impl Iterator for Incoming<'_> {
+    type Item = io::Result<TcpStream>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.listener.accept().map(|(stream, _)| stream))
+    }
+}
+
+impl std::iter::FusedIterator for Incoming<'_> {}

@@ -1,0 +1,231 @@
+//! A UDP socket that blocks.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::ReadBuf;
+
+use super::setup::{Patience, Side, first_of};
+use super::wait::wait;
+
+/// A UDP socket, as [`std::net::UdpSocket`]. The last clone closes it.
+#[derive(Debug)]
+pub struct UdpSocket {
+    shared: Arc<(crate::UdpSocket, Patience)>,
+}
+
+impl From<crate::UdpSocket> for UdpSocket {
+    fn from(socket: crate::UdpSocket) -> Self {
+        Self { shared: Arc::new((socket, Patience::default())) }
+    }
+}
+
+impl UdpSocket {
+    /// Opens a socket, on the process's stack, at the first of the addresses that can be had.
+    ///
+    /// # Errors
+    /// The last address's, as [`Net::udp_bind`](super::Net::udp_bind); `NetworkDown` without a stack.
+    pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
+        let net = crate::Net::current()?;
+        first_of(addr, |address| wait(net.udp_bind(address)).map(Self::from))
+    }
+
+    fn socket(&self) -> &crate::UdpSocket {
+        &self.shared.0
+    }
+
+    fn receive<R>(
+        &self,
+        buf: &mut [u8],
+        mut poll: impl FnMut(&crate::UdpSocket, &mut Context<'_>, &mut ReadBuf<'_>) -> Poll<io::Result<R>>,
+    ) -> io::Result<(usize, R)> {
+        let (socket, patience) = &*self.shared;
+        patience.wait(Side::Read, |cx| {
+            let mut buffer = ReadBuf::new(buf);
+            poll(socket, cx, &mut buffer).map_ok(|result| (buffer.filled().len(), result))
+        })
+    }
+
+    /// Receives one datagram; what does not fit `buf` is lost.
+    ///
+    /// # Errors
+    /// As [`netloom::UdpSocket::recv_from`](crate::UdpSocket::recv_from); `WouldBlock` after the time-out.
+    pub fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.receive(buf, crate::UdpSocket::poll_recv_from)
+    }
+
+    /// Copies the next datagram without taking it.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.receive(buf, crate::UdpSocket::poll_peek_from)
+    }
+
+    /// Receives one datagram from the connected peer.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.recv_from(buf)?.0)
+    }
+
+    /// Copies the next datagram without taking it, and without its sender.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.peek_from(buf)?.0)
+    }
+
+    /// Sends one datagram to the first of the addresses; waits for room in the socket's queue.
+    ///
+    /// # Errors
+    /// As [`netloom::UdpSocket::send_to`](crate::UdpSocket::send_to); `WouldBlock` after the time-out.
+    pub fn send_to(&self, buf: &[u8], addr: impl ToSocketAddrs) -> io::Result<usize> {
+        let target = addr.to_socket_addrs()?.next().ok_or_else(crate::error::no_address)?;
+        let (socket, patience) = &*self.shared;
+        patience.wait(Side::Write, |cx| socket.poll_send_to(cx, buf, target))
+    }
+
+    /// Sends one datagram to the connected peer.
+    ///
+    /// # Errors
+    /// As [`netloom::UdpSocket::send`](crate::UdpSocket::send); `WouldBlock` after the time-out.
+    pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
+        let (socket, patience) = &*self.shared;
+        patience.wait(Side::Write, |cx| socket.poll_send(cx, buf))
+    }
+
+    /// Receives only from `addr`, the first that can be reached, and sends there with [`send`](Self::send).
+    ///
+    /// # Errors
+    /// `NetworkUnreachable` without a route.
+    pub fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
+        first_of(addr, |address| wait(self.socket().connect(address)))
+    }
+
+    /// The socket's own address.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket().local_addr()
+    }
+
+    /// The connected peer's address.
+    ///
+    /// # Errors
+    /// `NotConnected` without one.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.socket().peer_addr()
+    }
+
+    /// Another handle to the same socket, with the same time-outs.
+    ///
+    /// # Errors
+    /// Never; the signature is std's.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { shared: Arc::clone(&self.shared) })
+    }
+
+    /// How long receiving waits; `None`: for ever. It then fails with `WouldBlock`.
+    ///
+    /// # Errors
+    /// `InvalidInput` for zero.
+    pub fn set_read_timeout(&self, dur: Option<Duration>) -> io::Result<()> {
+        self.shared.1.set_timeout(Side::Read, dur)
+    }
+
+    /// How long sending waits for room; `None`: for ever. It then fails with `WouldBlock`.
+    ///
+    /// # Errors
+    /// `InvalidInput` for zero.
+    pub fn set_write_timeout(&self, dur: Option<Duration>) -> io::Result<()> {
+        self.shared.1.set_timeout(Side::Write, dur)
+    }
+
+    /// What [`set_read_timeout`](Self::set_read_timeout) set.
+    ///
+    /// # Errors
+    /// Never; the signature is std's.
+    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.shared.1.timeout(Side::Read))
+    }
+
+    /// What [`set_write_timeout`](Self::set_write_timeout) set.
+    ///
+    /// # Errors
+    /// Never; the signature is std's.
+    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.shared.1.timeout(Side::Write))
+    }
+
+    /// Whether calls fail with `WouldBlock` instead of waiting, on all clones.
+    ///
+    /// # Errors
+    /// Never; the signature is std's.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.shared.1.set_nonblocking(nonblocking);
+        Ok(())
+    }
+
+    /// Whether datagrams may be sent to broadcast addresses.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
+        self.socket().set_broadcast(broadcast)
+    }
+
+    /// What [`set_broadcast`](Self::set_broadcast) set.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn broadcast(&self) -> io::Result<bool> {
+        self.socket().broadcast()
+    }
+
+    /// As [`netloom::UdpSocket::join_multicast_v4`](crate::UdpSocket::join_multicast_v4).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn join_multicast_v4(&self, multiaddr: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
+        self.socket().join_multicast_v4(*multiaddr, *interface)
+    }
+
+    /// As [`netloom::UdpSocket::join_multicast_v6`](crate::UdpSocket::join_multicast_v6).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.socket().join_multicast_v6(multiaddr, interface)
+    }
+
+    /// Undoes [`join_multicast_v4`](Self::join_multicast_v4).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn leave_multicast_v4(&self, multiaddr: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
+        self.socket().leave_multicast_v4(*multiaddr, *interface)
+    }
+
+    /// Undoes [`join_multicast_v6`](Self::join_multicast_v6).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.socket().leave_multicast_v6(multiaddr, interface)
+    }
+
+    /// The error that waits for the next call, which will not tell it then.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket().take_error()
+    }
+}

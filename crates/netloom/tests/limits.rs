@@ -1,0 +1,99 @@
+//! What a connection may hold, and that nothing is left of it.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use netloom::device::MemoryQueue;
+use netloom::stack::{Medium, PIECE_LEN};
+use netloom::{AddressDetection, InterfaceConfig, Net, TcpStream};
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
+
+/// No test takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
+/// What one connection may hold: half of it in each direction.
+const CAP: usize = 128 << 10;
+const CONNECTIONS: usize = 8;
+
+fn start(device: MemoryQueue, address: &str) -> Net {
+    let config = InterfaceConfig {
+        addresses: vec![address.parse().unwrap()],
+        detection: AddressDetection::Off,
+        ..InterfaceConfig::default()
+    };
+    let builder = Net::builder().connection_memory(CAP).interface(Box::new(device), config);
+    builder.spin(Duration::ZERO).start().unwrap()
+}
+
+/// Writes until there is no room for a while; how much that was.
+async fn fill(stream: &TcpStream, mut watch: impl FnMut()) -> usize {
+    let block = vec![5; 10_000];
+    let mut written = 0;
+    while timeout(Duration::from_millis(300), stream.writable()).await.is_ok() {
+        match stream.try_write(&block) {
+            Ok(count) => written += count,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+        watch();
+    }
+    written
+}
+
+#[test]
+fn a_connection_holds_no_more_than_its_cap_and_slows_its_peer() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime
+        .block_on(async {
+            timeout(LIMIT, async {
+                let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
+                let (server, client) = (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"));
+                let listener = server.tcp_listen("10.0.0.1:80".parse().unwrap()).await.unwrap();
+                let mut streams = Vec::new();
+                for _ in 0..CONNECTIONS {
+                    let outgoing = client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();
+                    streams.push((listener.accept().await.unwrap().0, outgoing));
+                }
+                let held = |net: &Net| net.inspect(|stack| stack.transport_usage().buffer_bytes);
+                let watch = || {
+                    for net in [&server, &client] {
+                        // Queues are made of pieces, the last of which is not full.
+                        assert!(held(net) <= CONNECTIONS * (CAP + 2 * PIECE_LEN), "{} bytes", held(net));
+                        net.inspect(|stack| {
+                            for (_, info) in stack.tcp().connections() {
+                                assert!(info.receive_queue_len <= CAP / 2 && info.send_queue_len <= CAP / 2);
+                            }
+                        });
+                    }
+                };
+                // Nobody reads: each way holds a buffer's worth at either end, and then the writer waits.
+                let mut written = Vec::new();
+                for (incoming, outgoing) in &streams {
+                    written.push((fill(outgoing, watch).await, fill(incoming, watch).await));
+                }
+                assert!(written.iter().all(|&(up, down)| up <= CAP && down <= CAP), "{written:?}");
+                assert!(written.iter().all(|&(up, down)| up > CAP / 4 && down > CAP / 4), "{written:?}");
+                // Nothing of it was lost.
+                for ((incoming, outgoing), (up, down)) in streams.into_iter().zip(written) {
+                    let mut pair = [(incoming, up), (outgoing, down)];
+                    for (stream, expected) in &mut pair {
+                        let mut rest = vec![0; *expected];
+                        stream.read_exact(&mut rest).await.unwrap();
+                        assert!(rest.iter().all(|&byte| byte == 5));
+                    }
+                }
+                drop(listener);
+                // And nothing is left: no connection, no byte, and no timer but those of TIME-WAIT.
+                let is_clean = |net: &Net| {
+                    let usage = net.inspect(|stack| stack.transport_usage());
+                    (usage.connections, usage.half_open, usage.listeners, usage.buffer_bytes) == (0, 0, 0, 0)
+                        && usage.timers == usage.time_wait
+                };
+                while !(is_clean(&server) && is_clean(&client)) {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await
+        })
+        .expect("it ends in time");
+}
