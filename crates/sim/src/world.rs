@@ -419,10 +419,11 @@ impl<'a> World<'a> {
                         self.accept(listener)?;
                     }
                 }
-                // No listener of a scenario asks.
-                Event::Tcp(TcpEvent::Decided(_)) | Event::Icmp(_) => {}
                 Event::Udp(UdpEvent::Readable(id)) => self.read_datagrams(number, id)?,
-                Event::Udp(UdpEvent::Writable(_) | UdpEvent::Error(_))
+                // No listener of a scenario asks, and nobody pings.
+                Event::Tcp(TcpEvent::Decided(_))
+                | Event::Icmp(_)
+                | Event::Udp(UdpEvent::Writable(_) | UdpEvent::Error(_))
                 | Event::AddressReady { .. }
                 | Event::AddressConflict { .. } => {}
             }

@@ -18,6 +18,7 @@ use super::connection::{Context, Notices, Owner};
 use super::error::TcpError;
 use super::id::{Accepted, Outcome, PendingState, TcpListenerId, TcpPending, TcpPendingId, TcpSocketId};
 use super::layer::{Slot, Tcp};
+use super::listener::Listener;
 use super::reason::{EndReason, ResetCause};
 use super::segment::Segment;
 use super::syn_cache::{Stage, SynCacheEntry};
@@ -92,7 +93,7 @@ impl Tcp {
         if self.listeners.get(entry.listener).is_none() {
             return Err(TcpError::ConnectionAborted);
         }
-        if self.listeners.get(entry.listener).is_some_and(|listener| listener.is_half_open_full()) {
+        if self.listeners.get(entry.listener).is_some_and(Listener::is_half_open_full) {
             // Those that were answered and never finished make room, as with any listener.
             let _ = self.make_room(entry.listener);
         }

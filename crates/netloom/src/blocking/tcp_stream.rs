@@ -202,7 +202,7 @@ impl Read for &TcpStream {
             loop {
                 match stream.try_read_vectored(bufs) {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        ready!(stream.poll_read_ready(cx))?
+                        ready!(stream.poll_read_ready(cx))?;
                     }
                     result => return Poll::Ready(result),
                 }
