@@ -169,6 +169,8 @@ drop_reasons! {
     UdpQueueFull = "udp.queue_full",
     /// The bound on queued transmissions was reached.
     TransmitQueueFull = "transmit.queue_full",
+    /// It came to a shard that does not own it, and the owner has too much to take over already.
+    HandoverFull = "handover.full",
 }
 
 impl fmt::Display for DropReason {

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use siphasher::sip::SipHasher13;
 
 /// The secret of a hash table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashKey(u64, u64);
 
 impl HashKey {

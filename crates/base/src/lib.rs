@@ -17,6 +17,7 @@ mod keyed_map;
 mod path;
 mod ring_buffer;
 mod rng;
+mod sharding;
 mod slab;
 mod time;
 
@@ -30,5 +31,6 @@ pub use keyed_map::{HashKey, KeyedMap, KeyedSet};
 pub use path::{NextHop, PathInfo};
 pub use ring_buffer::RingBuffer;
 pub use rng::Rng;
+pub use sharding::{ShardIndex, Sharding};
 pub use slab::{Slab, SlabId};
 pub use time::Instant;

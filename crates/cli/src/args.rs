@@ -115,6 +115,9 @@ pub(crate) struct Options {
     /// Congestion control of the stack's connections: cubic or newreno [default: cubic]
     #[arg(long, value_name = "NAME", help_heading = "Interface")]
     pub(crate) congestion: Option<String>,
+    /// Queues of the interface, each with a stack and a thread of its own: 1..64 [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Interface")]
+    pub(crate) queues: Option<u16>,
     /// What the kernel and the stack leave to each other, as far as the kernel allows: `on` cutting segments and
     /// checksums, `checksum` only these, `off` nothing, as always with --impair [default: on]
     #[arg(long, value_name = "on|checksum|off", help_heading = "Interface")]

@@ -40,34 +40,31 @@ impl Endpoint {
     pub(crate) async fn open(host: &Host, mut settings: Settings) -> Result<Self, Failure> {
         device_access::check_node().map_err(Failure::new)?;
         let snapshot = host.snapshot().await?;
-        let (device, kernel_end) = if snapshot.link_named(&settings.interface.name).is_some() {
+        let (devices, kernel_end) = if snapshot.link_named(&settings.interface.name).is_some() {
             attach(host, &settings, &snapshot).await?
         } else {
             create(host, &mut settings, &snapshot).await?
         };
         let KernelEnd { mtu, addresses } = kernel_end;
-        let neighborhood = if device.created() { Neighborhood::KernelAlone } else { Neighborhood::Unknown };
-        let offload = device.offload();
-        let queue: Box<dyn Queue> = match &settings.pcap {
-            None => Box::new(device),
+        let is_created = devices.first().is_some_and(TunTap::created);
+        let neighborhood = if is_created { Neighborhood::KernelAlone } else { Neighborhood::Unknown };
+        let offload = devices.first().map_or(Offload::Plain, TunTap::offload);
+        let queues: Vec<Box<dyn Queue>> = match &settings.pcap {
+            None => boxed(devices),
             Some(path) => {
                 let shown = path.display();
                 let failure =
                     |error| Failure::new(format_args!("--pcap {shown}: {error}: name a file to write"));
                 let writer = CaptureWriter::new(BufWriter::new(File::create(path).map_err(failure)?));
                 let writer = Arc::new(Mutex::new(writer.map_err(failure)?));
-                Box::new(Captured::new(device, writer).map_err(failure)?)
+                boxed(Captured::of_queues(devices, &writer).map_err(failure)?)
             }
         };
-        let (cable, queue) = match &settings.impair {
-            None => (None, queue),
-            Some(faults) => {
-                let (cable, queue) = Cable::before(queue, faults)
-                    .map_err(|error| Failure::new(format_args!("cannot start the faults: {error}")))?;
-                (Some(cable), queue)
-            }
+        let (cable, queues) = match &settings.impair {
+            None => (None, queues),
+            Some(faults) => plug_in(queues, faults)?,
         };
-        let stack = StackHost::start(queue, &settings, neighborhood, &addresses).await?;
+        let stack = StackHost::start(queues, &settings, neighborhood, &addresses).await?;
         Ok(Self { settings, host_addresses: addresses, mtu, offload, stack, cable })
     }
 
@@ -124,6 +121,26 @@ impl Endpoint {
     }
 }
 
+fn boxed<Q: Queue + 'static>(queues: Vec<Q>) -> Vec<Box<dyn Queue>> {
+    queues.into_iter().map(|queue| -> Box<dyn Queue> { Box::new(queue) }).collect()
+}
+
+/// Puts a cable with faults before the queue; there is only one then.
+fn plug_in(
+    queues: Vec<Box<dyn Queue>>,
+    faults: &ImpairSpec,
+) -> Result<(Option<Cable>, Vec<Box<dyn Queue>>), Failure> {
+    let failure = |error| Failure::new(format_args!("cannot start the faults: {error}"));
+    let mut cable = None;
+    let mut behind = Vec::new();
+    for queue in queues {
+        let (plugged, end) = Cable::before(queue, faults).map_err(failure)?;
+        cable = Some(plugged);
+        behind.push(end);
+    }
+    Ok((cable, behind))
+}
+
 /// The kernel's end as it is.
 struct KernelEnd {
     mtu: u16,
@@ -134,30 +151,31 @@ async fn create(
     host: &Host,
     settings: &mut Settings,
     snapshot: &Snapshot,
-) -> Result<(TunTap, KernelEnd), Failure> {
+) -> Result<(Vec<TunTap>, KernelEnd), Failure> {
     device_access::check_privilege(&settings.interface).map_err(Failure::new)?;
     settle_ipv6(settings)?;
     conflict::check_free(snapshot, &settings.addressing, &settings.interface)?;
     let mtu = settings.mtu_to_create();
-    let device = open_device(settings, mtu)?;
-    if !device.created() {
+    let devices = open_device(settings, mtu)?;
+    if !devices.iter().all(TunTap::created) {
         return Err(Failure::new(format_args!(
             "someone else made {} at the same moment: try again",
             settings.interface.name
         )));
     }
-    host.set_up(device.name(), mtu, &settings.addressing.host).await?;
-    tracing::debug!(interface = device.name(), mtu, "interface created and raised");
-    Ok((device, KernelEnd { mtu, addresses: settings.addressing.host.clone() }))
+    let name = &settings.interface.name;
+    host.set_up(name, mtu, &settings.addressing.host).await?;
+    tracing::debug!(interface = name, mtu, "interface created and raised");
+    Ok((devices, KernelEnd { mtu, addresses: settings.addressing.host.clone() }))
 }
 
 async fn attach(
     host: &Host,
     settings: &Settings,
     snapshot: &Snapshot,
-) -> Result<(TunTap, KernelEnd), Failure> {
+) -> Result<(Vec<TunTap>, KernelEnd), Failure> {
     let name = &settings.interface.name;
-    let device = open_device(settings, settings.mtu_to_create())?;
+    let devices = open_device(settings, settings.mtu_to_create())?;
     let link = host.link(name).await?;
     let mtu = settings.check_existing_mtu(link.mtu)?;
     if settings.mtu.is_some_and(|asked| asked != mtu) {
@@ -169,7 +187,7 @@ async fn attach(
     conflict::check_own_free(snapshot, &settings.addressing, &settings.interface)?;
     let addresses: Vec<Cidr> = snapshot.addresses_of(link.index).map(|held| held.cidr).collect();
     warn_of_dead_ends(settings, &link, &addresses);
-    Ok((device, KernelEnd { mtu, addresses }))
+    Ok((devices, KernelEnd { mtu, addresses }))
 }
 
 /// Says what an administrator's interface lacks; it is his to change.
@@ -187,9 +205,9 @@ fn warn_of_dead_ends(settings: &Settings, link: &Link, addresses: &[Cidr]) {
     }
 }
 
-fn open_device(settings: &Settings, mtu: u16) -> Result<TunTap, Failure> {
+fn open_device(settings: &Settings, mtu: u16) -> Result<Vec<TunTap>, Failure> {
     let config = TunTapConfig { kind: settings.interface.medium, name: settings.interface.name.clone(), mtu };
-    TunTap::open_offloading(&config, settings.offload).map_err(Failure::new)
+    TunTap::open_queues(&config, settings.offload, settings.queues).map_err(Failure::new)
 }
 
 /// Leaves IPv6 out where the kernel does not speak it, unless it was asked for.

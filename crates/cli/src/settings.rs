@@ -3,6 +3,7 @@
 //! Nothing here looks at the machine, except for the file named by `--config` and the directory named by `--root`.
 
 use std::fmt;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use netloom::impair::ImpairSpec;
@@ -28,6 +29,8 @@ const MTU_MIN_IPV6: u32 = 1280;
 const MTU_MAX_TAP: u32 = 65_521;
 /// Largest MTU of a TUN: the largest IPv4 packet.
 const MTU_MAX_TUN: u32 = 65_535;
+/// Most queues: a stack and a thread each. The kernel would give 256.
+const QUEUES_MAX: u16 = 64;
 /// The MTU unless another is asked for.
 const MTU_DEFAULT: u16 = 1500;
 
@@ -77,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) mtu: Option<u16>,
     /// Congestion control of the stack's connections.
     pub(crate) congestion: Congestion,
+    /// How many queues the interface has, and so how many stacks are behind it.
+    pub(crate) queues: NonZeroU16,
     /// The most that the kernel and the stack may leave to each other.
     pub(crate) offload: Offload,
     /// Which services.
@@ -117,12 +122,17 @@ impl Settings {
             Some(name) => choose_congestion(&name)?,
             None => Congestion::default(),
         };
+        let queues = choose_queues(flags.queues.or(file.queues).unwrap_or(1))?;
         let impair = flags.impair.or(file.impair).as_deref().map(parse_faults).transpose()?;
+        if impair.is_some() && queues > NonZeroU16::MIN {
+            return Err(Failure::usage("--impair puts one cable before the stack: leave --queues out"));
+        }
         Ok(Self {
             interface,
             addressing,
             mtu,
             congestion,
+            queues,
             offload: match &impair {
                 None => flags.offload.or(file.offload).unwrap_or_default().most(),
                 // What crosses a wire are frames, and faults happen to each.
@@ -204,6 +214,15 @@ fn choose_congestion(name: &str) -> Result<Congestion, Failure> {
         let known: Vec<_> = Congestion::ALL.iter().map(|known| format!("--congestion {known}")).collect();
         Failure::usage(format_args!("--congestion {name} is unknown: type {}", known.join(" or ")))
     })
+}
+
+fn choose_queues(count: u16) -> Result<NonZeroU16, Failure> {
+    match NonZeroU16::new(count) {
+        Some(queues) if count <= QUEUES_MAX => Ok(queues),
+        Some(_) | None => Err(Failure::usage(format_args!(
+            "--queues {count} is not possible: type a number from 1 to {QUEUES_MAX}; more than there are processors help nobody"
+        ))),
+    }
 }
 
 fn check_mtu(mtu: u32, medium: Medium, addressing: &Addressing) -> Result<u16, Failure> {

@@ -1,13 +1,15 @@
 //! The stack and its services, started on a queue and stopped.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use netloom::{AddressDetection, Cidr, InterfaceConfig, Net, StackConfig, UdpSocket};
 use netloom_device::Queue;
 use netloom_l7_app::http::HttpOptions;
 use netloom_l7_app::{CancellationToken, Service, ServiceOptions, ServiceSpec};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::failure::Failure;
@@ -39,6 +41,24 @@ fn default_routes(gateways: &[Cidr]) -> Vec<(Cidr, IpAddr)> {
     .collect()
 }
 
+/// A service's task on a shard's thread; it ends with this.
+struct Spawned(JoinHandle<()>);
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Future for Spawned {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // A task that panicked has said so.
+        Pin::new(&mut self.0).poll(cx).map(|_| ())
+    }
+}
+
 /// A stack that runs, and services that run on it.
 pub(crate) struct StackHost {
     net: Net,
@@ -48,11 +68,11 @@ pub(crate) struct StackHost {
 }
 
 impl StackHost {
-    /// Starts the stack on a queue, and every service that was chosen.
+    /// Starts the stack, a shard a queue, and every service that was chosen.
     ///
     /// `neighborhood` says who else may be on the link; `gateways` are the kernel's addresses on it.
     pub(crate) async fn start(
-        queue: Box<dyn Queue>,
+        queues: Vec<Box<dyn Queue>>,
         settings: &Settings,
         neighborhood: Neighborhood,
         gateways: &[Cidr],
@@ -70,7 +90,7 @@ impl StackHost {
         };
         let mut stack = StackConfig::default();
         stack.tcp.congestion = settings.congestion;
-        let net = Net::builder().config(stack).interface(queue, config).start().map_err(failure)?;
+        let net = Net::builder().config(stack).interface_queues(queues, config).start().map_err(failure)?;
         net.addresses_ready().await;
         let mut host = Self {
             net,
@@ -95,16 +115,21 @@ impl StackHost {
         // Every own address of both families.
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         let listener = self.net.tcp_listen(address).await.map_err(failure)?;
-        let udp: Option<UdpSocket> = match service.uses_udp() {
+        let mut udp: Option<UdpSocket> = match service.uses_udp() {
             true => Some(self.net.udp_bind(address).await.map_err(failure)?),
             false => None,
         };
-        let shutdown = self.shutdown.clone();
-        self.services.spawn(async move {
-            if let Err(error) = service.run(listener, udp, &options, shutdown).await {
-                tracing::warn!(%service, port, "service ended: {error}");
-            }
-        });
+        let listeners = if service.is_divisible() { listener.into_shards() } else { vec![listener] };
+        for (shard, listener) in listeners.into_iter().enumerate() {
+            let (options, shutdown) = (options.clone(), self.shutdown.clone());
+            let udp = udp.take_if(|udp| !service.is_divisible() || udp.shard() == shard);
+            let task = self.net.spawn_on(shard, async move {
+                if let Err(error) = service.run(listener, udp, &options, shutdown).await {
+                    tracing::warn!(%service, port, "service ended: {error}");
+                }
+            });
+            self.services.spawn(Spawned(task));
+        }
         Ok(())
     }
 

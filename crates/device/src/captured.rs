@@ -52,6 +52,18 @@ impl<Q: Queue, W: Write + Send> Captured<Q, W> {
         Ok(Self { queue, capture, interface, failure: None })
     }
 
+    /// Wraps all queues of one device, which are one interface to the capture.
+    ///
+    /// # Errors
+    ///
+    /// What writing the description gave.
+    pub fn of_queues(queues: Vec<Q>, capture: &SharedCapture<W>) -> io::Result<Vec<Self>> {
+        let Some(first) = queues.first() else { return Ok(Vec::new()) };
+        let interface = lock(capture).add_interface(first.name(), first.caps().medium)?;
+        let wrap = |queue| Self { queue, capture: Arc::clone(capture), interface, failure: None };
+        Ok(queues.into_iter().map(wrap).collect())
+    }
+
     /// Why recording ended, if it has.
     pub fn failure(&self) -> Option<&io::Error> {
         self.failure.as_ref()

@@ -8,7 +8,7 @@
 //!               +-------------+----> Lost <---------+-- defend, or ---+
 //! ```
 //! Without probing an address begins at its first announcement. An IPv6 address is only known here, so that nobody
-//! teaches it to the cache: its detection is the internet layer's.
+//! teaches it to the cache: its detection is the internet layer's. So is an address that another shard of the host keeps.
 //!
 //! # Not here
 //! Choosing another address after a conflict, and resetting connections on a lost one: the layers above are told.
@@ -46,7 +46,7 @@ pub(crate) enum ClaimEffect {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// IPv6: known, and nothing else.
+    /// Known, and nothing else: IPv6, and what another shard keeps.
     Registered,
     /// So many probes were sent.
     Probing(u8),
@@ -137,6 +137,16 @@ impl Claims {
         }
     }
 
+    /// Adds an address that somebody else tries out, announces and defends.
+    pub(crate) fn adopt(&mut self, cidr: Cidr) {
+        self.remove(cidr.address());
+        let claim =
+            Claim { cidr, detection: AddressDetection::Off, phase: Phase::Registered, defended_at: None };
+        if let Ok(id) = self.claims.insert(claim) {
+            self.by_address.insert(cidr.address(), id);
+        }
+    }
+
     /// Now, or after many conflicts a minute after the last attempt.
     // [5227-08]
     fn probing_start(&mut self, now: Instant) -> Instant {
@@ -208,8 +218,10 @@ impl Claims {
                 self.defend(now, id, packet.sender_link);
                 true
             }
+            // The conflict is another shard's to answer; a rival's probe names nobody else's address.
+            Phase::Registered => !rival,
             // Whoever won it is a neighbour.
-            Phase::Lost | Phase::Registered => false,
+            Phase::Lost => false,
         }
     }
 

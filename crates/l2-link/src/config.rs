@@ -11,6 +11,9 @@ pub struct LinkConfig {
     pub address: EthernetAddress,
     /// The neighbour cache, and how addresses are kept.
     pub neighbors: NeighborConfig,
+    /// Whether ARP requests are answered here. If not, another shard of the host does that, and tries out, announces
+    /// and defends its addresses; this one only listens and asks.
+    pub speaks_for_host: bool,
 }
 
 /// Bounds and times of a neighbour cache. The times are RFC 4861's (section 10), for ARP too.

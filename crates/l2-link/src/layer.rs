@@ -24,6 +24,7 @@ use crate::value::{LinkEvent, LinkInput, LinkOutput, NeighborEntry, QueuedPacket
 #[derive(Debug)]
 pub struct LinkLayer {
     address: EthernetAddress,
+    speaks_for_host: bool,
     claims: Claims,
     groups: Groups,
     cache: NeighborCache,
@@ -38,9 +39,10 @@ pub struct LinkLayer {
 impl LinkLayer {
     /// A link without neighbours. `rng` keys the tables and spreads the timers.
     pub fn new(config: LinkConfig, mut rng: Rng) -> Self {
-        let LinkConfig { address, neighbors } = config;
+        let LinkConfig { address, neighbors, speaks_for_host } = config;
         Self {
             address,
+            speaks_for_host,
             claims: Claims::new(neighbors.address_defence, rng.fork()),
             groups: Groups::new(&mut rng),
             max_pending: neighbors.max_pending,
@@ -71,6 +73,16 @@ impl LinkLayer {
             self.cache.remove(&broadcast);
         }
         self.claims.add(now, address, detection);
+        self.carry();
+    }
+
+    /// Takes an address that another shard of the host has tried out, announces and defends.
+    pub fn adopt_address(&mut self, address: Cidr) {
+        self.cache.remove(&address.address());
+        if let Some(broadcast) = address.broadcast() {
+            self.cache.remove(&broadcast);
+        }
+        self.claims.adopt(address);
         self.carry();
     }
 

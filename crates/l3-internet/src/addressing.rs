@@ -71,6 +71,34 @@ impl Internet {
         Ok(())
     }
 
+    /// Has an address as another shard of the host has it, that tries it out and answers for it: usable, or not at all.
+    /// Says whether that changed what is usable.
+    pub fn adopt_address(&mut self, now: Instant, address: LocalAddress) -> Result<bool, AddressError> {
+        let LocalAddress { interface, cidr, state, trial: _ } = address;
+        let ip = cidr.address();
+        match (self.addresses.get(ip).map(|known| known.state), state.is_usable()) {
+            (None, false) => Ok(false),
+            (None, true) => {
+                self.interface(interface).ok_or(AddressError::UnknownInterface)?;
+                self.addresses.insert(LocalAddress { trial: None, ..address })?;
+                if let Err(error) = self.add_on_link_route(interface, cidr) {
+                    self.addresses.remove(ip);
+                    return Err(error);
+                }
+                self.join_groups_of(now, interface, ip);
+                Ok(true)
+            }
+            (Some(known), true) => {
+                self.addresses.set(ip, state, None);
+                if known != state && state == AddressState::Preferred {
+                    self.push_event(InternetEvent::TrialPassed { interface });
+                }
+                Ok(false)
+            }
+            (Some(_), false) => self.remove_address(now, ip).map(|_| true),
+        }
+    }
+
     /// Takes an address away, with its route unless another address needs it; gives back where it was.
     pub fn remove_address(
         &mut self,
@@ -106,7 +134,7 @@ impl Internet {
     /// The group is reported over IPv6 (RFC 3810); over IPv4 it is not (IGMP is not implemented), so that a switch that
     /// snoops must be told to flood.
     pub fn join_group(&mut self, now: Instant, interface: InterfaceId, group: IpAddr) -> bool {
-        let is_reported = self.link_address_of(interface).is_some() && is_reported(group);
+        let is_reported = self.is_reported(interface, group);
         match self.groups.join(now, interface, group, is_reported) {
             Joined::First => self.push_event(InternetEvent::JoinGroup { interface, group }),
             Joined::Again => {}
@@ -119,13 +147,16 @@ impl Internet {
     pub fn leave_group(&mut self, _now: Instant, interface: InterfaceId, group: IpAddr) {
         if self.groups.leave(interface, group) {
             self.push_event(InternetEvent::LeaveGroup { interface, group });
-            if let IpAddr::V6(group) = group
-                && self.link_address_of(interface).is_some()
-                && is_reported(group.into())
+            if let IpAddr::V6(left) = group
+                && self.is_reported(interface, group)
             {
-                self.report_left(interface, group);
+                self.report_left(interface, left);
             }
         }
+    }
+
+    fn is_reported(&self, interface: InterfaceId, group: IpAddr) -> bool {
+        self.config.sharding.is_first() && self.link_address_of(interface).is_some() && is_reported(group)
     }
 
     /// Duplicate detection found another host with the address [4862-07].

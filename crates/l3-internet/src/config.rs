@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use netloom_base::Sharding;
 use netloom_wire::EthernetAddress;
 
 use crate::reassembly::ReassemblyConfig;
@@ -12,6 +13,9 @@ pub struct InternetConfig {
     /// Whether packets for others are forwarded (RFC 1812). Off unless somebody asks for it, however many
     /// interfaces there are [1122-I005] [1122-I006] [1122-I007].
     pub forwarding: bool,
+    /// Which shard of the host this is. Only the first tries addresses out, announces them, answers solicitations for
+    /// them and reports groups; the others' addresses come by [`adopt_address`](crate::Internet::adopt_address).
+    pub sharding: Sharding,
     /// TTL and hop limit of packets whose sender does not choose one [1122-I024] [9293 MUST-49]. Zero counts as one.
     pub hop_limit: u8,
     /// Routes; each costs about 100 bytes.
@@ -55,6 +59,7 @@ impl Default for InternetConfig {
     fn default() -> Self {
         Self {
             forwarding: false,
+            sharding: Sharding::default(),
             hop_limit: 64,
             max_routes: 131_072,
             max_addresses: 64,

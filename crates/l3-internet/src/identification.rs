@@ -2,27 +2,29 @@
 
 use core::net::IpAddr;
 
-use netloom_base::{HashKey, Rng};
+use netloom_base::{HashKey, Rng, Sharding};
 use netloom_wire::Protocol;
 
 /// Counters, each shared by the few (source, destination, protocol) triples that hash to it.
 ///
 /// A triple's counter starts at random and steps by one, so that an identification comes back only after 65,536 packets
 /// (IPv4) or 2^32 (IPv6), as RFC 6864 4.3 and RFC 8200 4.5 want, and tells an outsider nothing about packets to
-/// others. 4 KiB.
+/// others. Shards that are one host share the numbers out, so that two of them never send the same to one peer: each comes
+/// back as many times sooner. 4 KiB.
 #[derive(Debug)]
 pub(crate) struct Identifications {
     counters: Vec<u32>,
     key: HashKey,
     label_key: HashKey,
+    sharding: Sharding,
 }
 
 const COUNTERS: usize = 1024;
 
 impl Identifications {
-    pub(crate) fn new(rng: &mut Rng) -> Self {
+    pub(crate) fn new(rng: &mut Rng, sharding: Sharding) -> Self {
         let counters = (0..COUNTERS).map(|_| rng.next_u32()).collect();
-        Self { counters, key: rng.hash_key(), label_key: rng.hash_key() }
+        Self { counters, key: rng.hash_key(), label_key: rng.hash_key(), sharding }
     }
 
     /// The next identification for a packet that may be fragmented [791-02] [8200-09].
@@ -32,7 +34,7 @@ impl Identifications {
         match self.counters.get_mut(slot) {
             Some(counter) => {
                 *counter = counter.wrapping_add(1);
-                *counter
+                counter.wrapping_mul(self.sharding.count().into()).wrapping_add(self.sharding.index().into())
             }
             None => 0,
         }
@@ -63,7 +65,7 @@ mod tests {
     #[test]
     fn one_flow_repeats_only_after_all_numbers() {
         // [791-02] [8200-09]
-        let mut ids = Identifications::new(&mut Rng::from_number(1));
+        let mut ids = Identifications::new(&mut Rng::from_number(1), Sharding::default());
         let (a, b): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
         let first = ids.next(a, b, Protocol::UDP);
         assert_eq!(ids.next(a, b, Protocol::UDP), first.wrapping_add(1));

@@ -62,7 +62,7 @@ impl Internet {
             destinations: DestinationCache::new(config.max_destinations, lifetime, rng.hash_key()),
             reassembler: Reassembler::new(config.reassembly, rng.hash_key()),
             error_limit: TokenBucket::new(config.icmp_errors_per_second, burst),
-            identifications: Identifications::new(&mut rng),
+            identifications: Identifications::new(&mut rng, config.sharding),
             outbox: Outbox::new(config.max_queued_packets, config.max_queued_bytes),
             events: EventQueue::new(config.max_events),
             counters: InternetCounters::default(),

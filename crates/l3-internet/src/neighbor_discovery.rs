@@ -153,7 +153,7 @@ impl Internet {
         let Some(entry) = entry.filter(|entry| entry.interface == arrival.interface) else {
             return Err(DropReason::NdpIgnored);
         };
-        if is_trial && entry.state.is_on_trial() {
+        if is_trial && self.is_on_trial_here(&entry) {
             // [4862-05] two hosts try the same address: neither gets it.
             self.give_up_address(now, &entry);
             return Ok(());
@@ -186,12 +186,12 @@ impl Internet {
     ) -> Result<(), DropReason> {
         match self.addresses.get(target.into()).copied() {
             // [4862-06]
-            Some(entry) if entry.interface == interface && entry.state.is_on_trial() => {
+            Some(entry) if entry.interface == interface && self.is_on_trial_here(&entry) => {
                 self.give_up_address(now, &entry);
                 Ok(())
             }
             // Somebody claims what is ours already: it stays so, but people should know (RFC 4862 5.4.4).
-            Some(LocalAddress { state: AddressState::Preferred, .. }) => {
+            Some(LocalAddress { state: AddressState::Preferred, .. }) if self.config.sharding.is_first() => {
                 self.push_event(InternetEvent::DuplicateAddress { interface, address: target.into() });
                 Ok(())
             }
@@ -201,6 +201,11 @@ impl Internet {
                 Ok(())
             }
         }
+    }
+
+    /// Whether this shard tries the address out.
+    fn is_on_trial_here(&self, entry: &LocalAddress) -> bool {
+        self.config.sharding.is_first() && entry.state.is_on_trial()
     }
 
     /// [4861-07] [4861-33]
@@ -255,7 +260,9 @@ impl Internet {
         solicited: bool,
         link_destination: Option<EthernetAddress>,
     ) {
-        let Some(link) = self.link_address_of(interface) else { return };
+        let Some(link) = self.link_address_of(interface).filter(|_| self.config.sharding.is_first()) else {
+            return;
+        };
         // [4861-19]; while it might be another's it overrides nothing (RFC 4429 3.3).
         let override_ =
             self.addresses.get(target.into()).is_some_and(|entry| entry.state == AddressState::Preferred);

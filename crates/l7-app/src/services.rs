@@ -82,13 +82,22 @@ impl Service {
         }
     }
 
+    /// Whether connections may be served apart, by a [`run`](Self::run) for each part of them that knows nothing of the others; one
+    /// without a UDP socket serves none. A test of iperf3 is several connections that must meet.
+    pub fn is_divisible(self) -> bool {
+        match self {
+            Self::Http | Self::Echo | Self::Discard | Self::Chargen | Self::Daytime => true,
+            Self::Iperf3 => false,
+        }
+    }
+
     /// Runs the service on sockets that are bound to the same address, until `shutdown`.
     ///
     /// The service drops its sockets when it ends.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] when the service [uses UDP](Self::uses_udp) and `udp` is missing; the UDP
-    /// socket's own error, when it can no longer be used.
+    /// [`io::ErrorKind::InvalidInput`] when iperf3 gets no UDP socket; the UDP socket's own error, when it can no longer be
+    /// used.
     pub async fn run<L, D>(
         self,
         listener: L,
@@ -112,23 +121,34 @@ impl Service {
                 return iperf3::serve(listener, udp.ok_or_else(needs_udp)?, options.iperf3, shutdown).await;
             }
             Self::Echo => tokio::join!(
-                echo::serve_udp(udp.ok_or_else(needs_udp)?, stop),
+                if_any(udp, |udp| echo::serve_udp(udp, stop)),
                 echo::serve_tcp(listener, limits, shutdown)
             ),
             Self::Discard => tokio::join!(
-                discard::serve_udp(udp.ok_or_else(needs_udp)?, stop),
+                if_any(udp, |udp| discard::serve_udp(udp, stop)),
                 discard::serve_tcp(listener, limits, shutdown)
             ),
             Self::Chargen => tokio::join!(
-                chargen::serve_udp(udp.ok_or_else(needs_udp)?, stop),
+                if_any(udp, |udp| chargen::serve_udp(udp, stop)),
                 chargen::serve_tcp(listener, limits, shutdown)
             ),
             Self::Daytime => tokio::join!(
-                daytime::serve_udp(udp.ok_or_else(needs_udp)?, stop),
+                if_any(udp, |udp| daytime::serve_udp(udp, stop)),
                 daytime::serve_tcp(listener, limits, shutdown)
             ),
         };
         served.0
+    }
+}
+
+/// Serves a socket if there is one: a part of a divided service has none.
+async fn if_any<D, F>(socket: Option<D>, serve: impl FnOnce(D) -> F) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>>,
+{
+    match socket {
+        Some(socket) => serve(socket).await,
+        None => Ok(()),
     }
 }
 

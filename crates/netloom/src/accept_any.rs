@@ -28,7 +28,7 @@ impl Net {
     /// # Errors
     /// `AddrInUse` if there is such a listener already, `NotConnected` after shutdown.
     pub async fn tcp_listen_any(&self) -> io::Result<TcpListener> {
-        TcpListener::everywhere_on(&self.shared, ListenOptions::default())
+        TcpListener::everywhere_on(&self.host, ListenOptions::default())
     }
 
     /// Listens at `address` as [`tcp_listen`](Self::tcp_listen), but answers no SYN before [`PendingConnection`] is told to.
@@ -36,7 +36,7 @@ impl Net {
     /// # Errors
     /// As [`tcp_listen`](Self::tcp_listen).
     pub async fn tcp_incoming(&self, address: SocketAddr) -> io::Result<TcpIncoming> {
-        let listener = TcpListener::listen_on(&self.shared, address, deciding(), Reuse::Yes, None, None)?;
+        let listener = TcpListener::listen_on(&self.host, address, deciding(), Reuse::Yes, None, None)?;
         Ok(TcpIncoming { listener })
     }
 
@@ -65,7 +65,7 @@ impl Net {
     /// # }
     /// ```
     pub async fn tcp_incoming_any(&self) -> io::Result<TcpIncoming> {
-        Ok(TcpIncoming { listener: TcpListener::everywhere_on(&self.shared, deciding())? })
+        Ok(TcpIncoming { listener: TcpListener::everywhere_on(&self.host, deciding())? })
     }
 
     /// Opens a UDP socket for every datagram to any address and port that no other socket takes, over IPv4 and IPv6.
@@ -73,7 +73,7 @@ impl Net {
     /// # Errors
     /// `AddrInUse` if there is such a socket already, `NotConnected` after shutdown.
     pub async fn udp_bind_any(&self) -> io::Result<AnyUdpSocket> {
-        AnyUdpSocket::bind_on(&self.shared)
+        AnyUdpSocket::bind_on(&self.host)
     }
 }
 
@@ -105,21 +105,9 @@ impl TcpIncoming {
     /// # Errors
     /// As [`next`](Self::next).
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<PendingConnection>> {
-        let TcpListener { shared, id, .. } = &self.listener;
-        let pending = shared.with(|shard, _| {
-            if let Err(error) = shard.check_open() {
-                return Poll::Ready(Err(error));
-            }
-            match shard.stack.tcp().next_pending(*id) {
-                Some(pending) => Poll::Ready(Ok(pending)),
-                None => {
-                    shard.wakers.wait(SocketKey::Listener(*id), Interest::Read, cx.waker());
-                    Poll::Pending
-                }
-            }
-        });
-        pending.map_ok(|pending| PendingConnection {
-            shared: Arc::clone(shared),
+        let pending = self.listener.poll_parts(cx, |shard, id| shard.stack.tcp().next_pending(id));
+        pending.map_ok(|(pending, shared)| PendingConnection {
+            shared,
             id: Some(pending.id),
             local: pending.local,
             remote: pending.remote,

@@ -4,11 +4,13 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use netloom_stack::transport::{UdpReceived, UdpSocketId};
 
 use crate::error;
+use crate::host::Host;
 use crate::shard::{Shard, Shared};
 use crate::wakers::{Interest, SocketKey};
 
@@ -18,18 +20,32 @@ use crate::wakers::{Interest, SocketKey};
 /// [`receive_queue_bytes`](netloom_stack::transport::UdpConfig::receive_queue_bytes); more are dropped.
 #[derive(Debug)]
 pub struct AnyUdpSocket {
+    host: Arc<Host>,
+    /// One a shard, in their order: each has the ports that its shard owns.
+    parts: Vec<Part>,
+    /// The part that is looked at first, so that none starves.
+    turn: AtomicUsize,
+}
+
+/// A shard's part of the socket.
+#[derive(Debug)]
+struct Part {
     shared: Arc<Shared>,
     id: UdpSocketId,
 }
 
 impl AnyUdpSocket {
-    pub(crate) fn bind_on(shared: &Arc<Shared>) -> io::Result<Self> {
-        let shared = Arc::clone(shared);
-        let id = shared.with(|shard, _| {
-            shard.check_open()?;
-            shard.stack.udp().bind_any().map_err(error::of_udp_bind)
-        })?;
-        Ok(Self { shared, id })
+    pub(crate) fn bind_on(host: &Arc<Host>) -> io::Result<Self> {
+        let bind = |shared: &Arc<Shared>| {
+            let id = shared.with(|shard, _| {
+                shard.check_open()?;
+                shard.stack.udp().bind_any().map_err(error::of_udp_bind)
+            })?;
+            Ok(Part { shared: Arc::clone(shared), id })
+        };
+        // If one refuses, those that did not close again.
+        let parts = host.shards().iter().map(bind).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { host: Arc::clone(host), parts, turn: AtomicUsize::new(0) })
     }
 
     /// Receives one datagram: its length, who sent it, and whom it was sent to. What does not fit `buf` is lost. Cancel
@@ -50,7 +66,12 @@ impl AnyUdpSocket {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr, SocketAddr)>> {
-        self.poll(cx, Interest::Read, |shard| self.take(shard, buf))
+        for part in self.in_turn() {
+            if let Poll::Ready(received) = part.poll(cx, Interest::Read, |shard| part.take(shard, buf)) {
+                return Poll::Ready(received);
+            }
+        }
+        Poll::Pending
     }
 
     /// The same if one is there.
@@ -58,10 +79,33 @@ impl AnyUdpSocket {
     /// # Errors
     /// As [`recv_from`](Self::recv_from), and `WouldBlock`.
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr, SocketAddr)> {
-        self.shared.with(|shard, _| {
-            shard.check_open()?;
-            self.take(shard, buf)
-        })
+        for part in self.in_turn() {
+            let received = part.shared.with(|shard, _| {
+                shard.check_open()?;
+                part.take(shard, buf)
+            });
+            if received.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+                continue;
+            }
+            return received;
+        }
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    /// The parts, another one first each time.
+    fn in_turn(&self) -> impl Iterator<Item = &Part> {
+        let first = match self.parts.len() {
+            1 => 0,
+            count => self.turn.fetch_add(1, Ordering::Relaxed) % count,
+        };
+        let (later, sooner) = self.parts.split_at(first);
+        sooner.iter().chain(later)
+    }
+
+    /// The part that sends from `local`: the one that hears the answers.
+    fn part_of(&self, local: SocketAddr) -> io::Result<&Part> {
+        let owner = self.host.owner_of_port(local.port()).index();
+        self.parts.get(owner).ok_or_else(error::gone)
     }
 
     /// Sends one datagram from `local`, which may be anybody's address and port, to `remote`; waits for room in the
@@ -85,7 +129,11 @@ impl AnyUdpSocket {
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        self.poll(cx, Interest::Write, |shard| self.transmit(shard, buf, local, remote))
+        let part = match self.part_of(local) {
+            Ok(part) => part,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        part.poll(cx, Interest::Write, |shard| part.transmit(shard, buf, local, remote))
     }
 
     /// The same if there is room now.
@@ -93,12 +141,15 @@ impl AnyUdpSocket {
     /// # Errors
     /// As [`send_from`](Self::send_from), and `WouldBlock`.
     pub fn try_send_from(&self, buf: &[u8], local: SocketAddr, remote: SocketAddr) -> io::Result<usize> {
-        self.shared.with(|shard, _| {
+        let part = self.part_of(local)?;
+        part.shared.with(|shard, _| {
             shard.check_open()?;
-            self.transmit(shard, buf, local, remote)
+            part.transmit(shard, buf, local, remote)
         })
     }
+}
 
+impl Part {
     fn take(&self, shard: &mut Shard, target: &mut [u8]) -> io::Result<(usize, SocketAddr, SocketAddr)> {
         let received = shard.stack.udp().recv_from(self.id, target).map_err(error::of_udp_recv)?;
         let UdpReceived { len, remote, local, .. } = received;
@@ -146,7 +197,7 @@ impl AnyUdpSocket {
     }
 }
 
-impl Drop for AnyUdpSocket {
+impl Drop for Part {
     fn drop(&mut self) {
         self.shared.with(|shard, _| {
             shard.stack.udp().close(self.id);

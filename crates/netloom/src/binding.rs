@@ -6,12 +6,15 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use netloom_stack::transport::{ListenOptions, TcpBind, TcpListenerId};
 
 use crate::error;
-use crate::reservations::{ReservationId, Reuse};
-use crate::shard::{Shard, wildcard};
+use crate::host::Host;
+use crate::reservations::{ReservationId, Reservations, Reuse};
+use crate::shard::{Shard, Shared, wildcard};
+use crate::wakers::SocketKey;
 
 fn overlap(one: IpAddr, other: IpAddr) -> bool {
     let covers = |all: IpAddr, it: IpAddr| {
@@ -20,75 +23,123 @@ fn overlap(one: IpAddr, other: IpAddr) -> bool {
     one == other || covers(one, other) || covers(other, one)
 }
 
-fn check(shard: &mut Shard, address: SocketAddr, reuse: Reuse, own: Option<ReservationId>) -> io::Result<()> {
+fn check(
+    host: &Host,
+    reservations: &Reservations,
+    address: SocketAddr,
+    reuse: Reuse,
+    own: Option<ReservationId>,
+) -> io::Result<()> {
     if address.port() == 0 {
         return Ok(());
     }
     let collides = |ip: IpAddr, port: u16| port == address.port() && overlap(ip, address.ip());
-    let is_reserved = shard.reservations.iter().any(|(id, other, other_reuse)| {
+    let is_reserved = reservations.iter().any(|(id, other, other_reuse)| {
         Some(id) != own
             && (reuse, other_reuse) != (Reuse::Yes, Reuse::Yes)
             && collides(other.ip(), other.port())
     });
-    let tcp = shard.stack.tcp();
-    let is_listened_on = tcp.listeners().any(|listener| {
-        collides(listener.local.address.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), listener.local.port)
-    });
-    let is_connected = reuse == Reuse::No
-        && (tcp.connections().any(|(_, info)| collides(info.local.ip(), info.local.port()))
-            || tcp.time_waits().any(|(tuple, _)| collides(tuple.local_address, tuple.local_port)));
-    if is_reserved || is_listened_on || is_connected { Err(ErrorKind::AddrInUse.into()) } else { Ok(()) }
+    // All shards listen to the same.
+    let is_listened_on = || {
+        host.first().with(|shard, _| {
+            shard.stack.tcp().listeners().any(|listener| {
+                collides(listener.local.address.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), listener.local.port)
+            })
+        })
+    };
+    let is_connected = |shard: &mut Shard| {
+        let tcp = shard.stack.tcp();
+        tcp.connections().any(|(_, info)| collides(info.local.ip(), info.local.port()))
+            || tcp.time_waits().any(|(tuple, _)| collides(tuple.local_address, tuple.local_port))
+    };
+    let is_taken = is_reserved
+        || is_listened_on()
+        || reuse == Reuse::No && host.shards().iter().any(|shard| shard.with(|shard, _| is_connected(shard)));
+    if is_taken { Err(ErrorKind::AddrInUse.into()) } else { Ok(()) }
 }
 
 /// Binds without listening; the address with its port, and what holds it.
 pub(crate) fn reserve(
-    shard: &mut Shard,
+    host: &Host,
     address: SocketAddr,
     reuse: Reuse,
 ) -> io::Result<(ReservationId, SocketAddr)> {
-    shard.check_open()?;
-    shard.check_bindable(address.ip())?;
-    check(shard, address, reuse, None)?;
+    let mut reservations = host.reservations();
+    check_bindable(host, address)?;
+    check(host, &reservations, address, reuse, None)?;
     let mut bound = address;
     if bound.port() == 0 {
-        bound.set_port(free_port(shard, address.ip())?);
+        bound.set_port(free_port(host, &reservations, address.ip())?);
     }
-    Ok((shard.reservations.add(bound, reuse), bound))
+    Ok((reservations.add(bound, reuse), bound))
+}
+
+/// Whether the host lives and has the address.
+pub(crate) fn check_bindable(host: &Host, address: SocketAddr) -> io::Result<()> {
+    host.first().look(|shard| {
+        shard.check_open()?;
+        shard.check_bindable(address.ip())
+    })
 }
 
 /// A port that nobody listens on, nor has reserved.
-fn free_port(shard: &mut Shard, address: IpAddr) -> io::Result<u16> {
+fn free_port(host: &Host, reservations: &Reservations, address: IpAddr) -> io::Result<u16> {
     /// Ports are drawn at random: that so many are reserved is not chance.
     const ATTEMPTS: usize = 64;
     for _ in 0..ATTEMPTS {
-        let mut tcp = shard.stack.tcp();
-        let bind = TcpBind { address: wildcard(address), port: 0 };
-        let id = tcp.listen(bind, ListenOptions::default()).map_err(error::of_listen)?;
-        let port = tcp.listener_port(id).unwrap_or_default();
-        // No frame has come in between: this lock is held.
-        tcp.close_listener(netloom_stack::Instant::ZERO, id);
-        if check(shard, SocketAddr::new(address, port), Reuse::No, None).is_ok() {
+        let port = host.first().with(|shard, now| {
+            let mut tcp = shard.stack.tcp();
+            let bind = TcpBind { address: wildcard(address), port: 0 };
+            let id = tcp.listen(bind, ListenOptions::default()).map_err(error::of_listen)?;
+            let port = tcp.listener_port(id).unwrap_or_default();
+            // No frame has come in between: this lock is held.
+            tcp.close_listener(now, id);
+            Ok::<_, io::Error>(port)
+        })?;
+        if check(host, reservations, SocketAddr::new(address, port), Reuse::No, None).is_ok() {
             return Ok(port);
         }
     }
     Err(ErrorKind::AddrInUse.into())
 }
 
-/// Listens; the address with its port.
+/// A shard's part of a listener. The port is the shard's until this is dropped.
+#[derive(Debug)]
+pub(crate) struct ListenerPart {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: TcpListenerId,
+}
+
+impl Drop for ListenerPart {
+    fn drop(&mut self) {
+        self.shared.with(|shard, now| {
+            shard.stack.tcp().close_listener(now, self.id);
+            shard.wakers.forget(SocketKey::Listener(self.id));
+        });
+    }
+}
+
+/// Listens on every shard; the address with its port.
 pub(crate) fn listen(
-    shard: &mut Shard,
+    host: &Host,
     address: SocketAddr,
     options: ListenOptions,
     reuse: Reuse,
     own: Option<ReservationId>,
-) -> io::Result<(TcpListenerId, SocketAddr)> {
-    shard.check_open()?;
-    shard.check_bindable(address.ip())?;
-    check(shard, address, reuse, own)?;
-    let port = if address.port() == 0 { free_port(shard, address.ip())? } else { address.port() };
+) -> io::Result<(Vec<ListenerPart>, SocketAddr)> {
+    let reservations = host.reservations();
+    check_bindable(host, address)?;
+    check(host, &reservations, address, reuse, own)?;
+    let port =
+        if address.port() == 0 { free_port(host, &reservations, address.ip())? } else { address.port() };
     let bind = TcpBind { address: wildcard(address.ip()), port };
-    let id = shard.stack.tcp().listen(bind, options).map_err(error::of_listen)?;
-    Ok((id, SocketAddr::new(address.ip(), port)))
+    let listen = |shared: &Arc<Shared>| {
+        let id = shared.with(|shard, _| shard.stack.tcp().listen(bind, options)).map_err(error::of_listen)?;
+        Ok(ListenerPart { shared: Arc::clone(shared), id })
+    };
+    // If one refuses, those that did not stop again.
+    let parts = host.shards().iter().map(listen).collect::<io::Result<Vec<_>>>()?;
+    Ok((parts, SocketAddr::new(address.ip(), port)))
 }
 
 #[cfg(test)]

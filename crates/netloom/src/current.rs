@@ -8,26 +8,26 @@ use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::shard::Shared;
+use crate::host::Host;
 
 tokio::task_local! {
-    static OF_TASK: Arc<Shared>;
+    static OF_TASK: Arc<Host>;
 }
 
-static OF_PROCESS: Mutex<Option<Arc<Shared>>> = Mutex::new(None);
+static OF_PROCESS: Mutex<Option<Arc<Host>>> = Mutex::new(None);
 
-/// Runs `future` with `shared` as its task's.
-pub(crate) async fn scope<F: Future>(shared: Arc<Shared>, future: F) -> F::Output {
-    OF_TASK.scope(shared, future).await
+/// Runs `future` with `host` as its task's.
+pub(crate) async fn scope<F: Future>(host: Arc<Host>, future: F) -> F::Output {
+    OF_TASK.scope(host, future).await
 }
 
 /// Sets the process's, and returns the one before.
-pub(crate) fn replace_default(shared: Option<Arc<Shared>>) -> Option<Arc<Shared>> {
-    std::mem::replace(&mut *OF_PROCESS.lock().unwrap_or_else(PoisonError::into_inner), shared)
+pub(crate) fn replace_default(host: Option<Arc<Host>>) -> Option<Arc<Host>> {
+    std::mem::replace(&mut *OF_PROCESS.lock().unwrap_or_else(PoisonError::into_inner), host)
 }
 
 /// The task's, or else the process's; `NetworkDown` if there is neither.
-pub(crate) fn current() -> io::Result<Arc<Shared>> {
+pub(crate) fn current() -> io::Result<Arc<Host>> {
     let of_process = || OF_PROCESS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     OF_TASK
         .try_with(Arc::clone)

@@ -37,9 +37,25 @@ impl Drop for Leaving {
     }
 }
 
+/// Runs the driver of shard `index` until it has ended, and with it the host.
+pub(crate) async fn run_shard(
+    shards: Arc<[Arc<Shared>]>,
+    index: usize,
+    descriptors: Vec<AsyncFd<OwnedFd>>,
+    spin: Duration,
+) {
+    let Some(shared) = shards.get(index).map(Arc::clone) else { return };
+    run(Arc::clone(&shared), descriptors, spin).await;
+    if let Some(why) = shared.look(|shard| shard.ended) {
+        for other in shards.iter() {
+            other.end(why);
+        }
+    }
+}
+
 /// Runs until the shard has ended. `descriptors` are duplicates of the devices' own, in the order of the interfaces;
 /// `spin` is how long it may look for the next frame before it sleeps.
-pub(crate) async fn run(shared: Arc<Shared>, descriptors: Vec<AsyncFd<OwnedFd>>, spin: Duration) {
+async fn run(shared: Arc<Shared>, descriptors: Vec<AsyncFd<OwnedFd>>, spin: Duration) {
     let _leaving = Leaving(Arc::clone(&shared));
     // Dropped before it leaves.
     let descriptors = descriptors;
@@ -75,7 +91,7 @@ pub(crate) async fn run(shared: Arc<Shared>, descriptors: Vec<AsyncFd<OwnedFd>>,
 }
 
 async fn wait<'a>(shared: &Shared, descriptors: &'a [AsyncFd<OwnedFd>], turn: &Turn) -> WakeUp<'a> {
-    let mut notified = pin!(shared.driver.notified());
+    let mut notified = pin!(shared.rung());
     let mut timer = pin!(turn.deadline.map(tokio::time::sleep_until));
     poll_fn(|cx| {
         if notified.as_mut().poll(cx).is_ready() {

@@ -8,9 +8,9 @@
 //! at the end of the stream, and whoever writes has a broken pipe.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -40,12 +40,34 @@ pub(crate) enum Take {
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: TcpSocketId,
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
-    /// What `SO_LINGER` is.
-    linger: Mutex<Option<Duration>>,
+    ends: Ends,
+    /// What `SO_LINGER` is, in milliseconds; the largest is none.
+    linger_millis: AtomicU64,
     /// Somebody was told why the connection broke.
     has_told_error: AtomicBool,
+}
+
+const NO_LINGER: u64 = u64::MAX;
+
+// With the counts of an `Arc` 64 bytes: idle connections should be cheap.
+const _: () = assert!(size_of::<Handle>() <= 48);
+
+/// Both ends of a connection, in as little room as they take.
+#[derive(Debug)]
+enum Ends {
+    V4 { local: (Ipv4Addr, u16), remote: (Ipv4Addr, u16) },
+    Other(Box<[SocketAddr; 2]>),
+}
+
+impl Ends {
+    fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+        match (local, remote) {
+            (SocketAddr::V4(local), SocketAddr::V4(remote)) => {
+                Self::V4 { local: (*local.ip(), local.port()), remote: (*remote.ip(), remote.port()) }
+            }
+            (_, _) => Self::Other(Box::new([local, remote])),
+        }
+    }
 }
 
 impl Handle {
@@ -56,16 +78,38 @@ impl Handle {
         remote: SocketAddr,
         linger: Option<Duration>,
     ) -> Self {
-        let linger = Mutex::new(linger);
-        Self { shared, id, local, remote, linger, has_told_error: AtomicBool::new(false) }
+        let ends = Ends::new(local, remote);
+        let (linger_millis, has_told_error) = (AtomicU64::new(NO_LINGER), AtomicBool::new(false));
+        let handle = Self { shared, id, ends, linger_millis, has_told_error };
+        handle.set_linger(linger);
+        handle
+    }
+
+    pub(crate) fn local(&self) -> SocketAddr {
+        match &self.ends {
+            Ends::V4 { local, .. } => (*local).into(),
+            Ends::Other(ends) => ends[0],
+        }
+    }
+
+    pub(crate) fn remote(&self) -> SocketAddr {
+        match &self.ends {
+            Ends::V4 { remote, .. } => (*remote).into(),
+            Ends::Other(ends) => ends[1],
+        }
     }
 
     pub(crate) fn linger(&self) -> Option<Duration> {
-        *self.linger.lock().unwrap_or_else(PoisonError::into_inner)
+        let millis = self.linger_millis.load(Ordering::Relaxed);
+        (millis != NO_LINGER).then(|| Duration::from_millis(millis))
     }
 
     pub(crate) fn set_linger(&self, patience: Option<Duration>) {
-        *self.linger.lock().unwrap_or_else(PoisonError::into_inner) = patience;
+        // What is left of a millisecond is still time: only zero is zero.
+        let millis = |patience: Duration| {
+            u64::try_from(patience.as_nanos().div_ceil(1_000_000)).unwrap_or(NO_LINGER - 1)
+        };
+        self.linger_millis.store(patience.map_or(NO_LINGER, millis), Ordering::Relaxed);
     }
 
     /// Does `work` if the stack has not ended.

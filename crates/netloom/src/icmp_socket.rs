@@ -36,7 +36,7 @@ impl Net {
     /// # }
     /// ```
     pub async fn icmp_bind(&self, address: IpAddr) -> io::Result<IcmpSocket> {
-        IcmpSocket::bind_on(&self.shared, address)
+        IcmpSocket::bind_on(self.host.first(), address)
     }
 }
 

@@ -14,13 +14,19 @@ use netloom_device::Queue;
 use netloom_stack::internet::{AddressState, LocalAddress, Route};
 use netloom_stack::transport::{SocketOptions, TcpBind};
 use netloom_stack::{
-    AddressDetection, Cidr, EthernetAddress, Instant, InterfaceId, InterfaceSetup, Rng, Stack, StackConfig,
+    AddressDetection, Cidr, EthernetAddress, Instant, InterfaceId, InterfaceSetup, Rng, Sharding, Stack,
+    StackConfig,
 };
 use tokio::io::unix::AsyncFd;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
-use crate::shard::{Ended, Shard, Shared};
+use crate::host::Host;
+use crate::mailbox::Mailbox;
+use crate::shard::{Ended, Look, Shard, Shared};
 use crate::spin::default_span;
-use crate::{current, driver};
+use crate::{current, driver, host};
 
 pub use tokio::net::{ToSocketAddrs, lookup_host};
 
@@ -54,16 +60,20 @@ pub struct NetBuilder {
     config: StackConfig,
     seed: Option<[u8; 32]>,
     spin: Duration,
-    interfaces: Vec<(Box<dyn Queue>, InterfaceConfig)>,
+    interfaces: Vec<(Vec<Box<dyn Queue>>, InterfaceConfig)>,
 }
 
 /// A TCP/IP stack that runs: an own host behind one or more devices.
 ///
 /// Clones are handles to the same stack. It runs on the tokio runtime that it was started on, until
 /// [`shutdown`](Self::shutdown), [`abort`](Self::abort), or the failure of a device.
+///
+/// *Shards.* With several queues ([`NetBuilder::interface_queues`]) it is as many stacks that are one host. Each owns the
+/// flows whose hash names it, with their sockets; a UDP socket with all its peers belongs to one of them, by its port.
+/// Sockets work on every thread, and best on their shard's.
 #[derive(Clone, Debug)]
 pub struct Net {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) host: Arc<Host>,
 }
 
 impl std::fmt::Debug for NetBuilder {
@@ -73,7 +83,7 @@ impl std::fmt::Debug for NetBuilder {
 }
 
 impl NetBuilder {
-    /// Bounds and choices other than the defaults.
+    /// Bounds and choices other than the defaults. Each shard has such bounds for itself.
     #[must_use]
     pub fn config(mut self, config: StackConfig) -> Self {
         self.config = config;
@@ -109,16 +119,23 @@ impl NetBuilder {
 
     /// Adds an interface: a device, and what the stack is on it.
     #[must_use]
-    pub fn interface(mut self, device: Box<dyn Queue>, config: InterfaceConfig) -> Self {
-        self.interfaces.push((device, config));
+    pub fn interface(self, device: Box<dyn Queue>, config: InterfaceConfig) -> Self {
+        self.interface_queues(vec![device], config)
+    }
+
+    /// Adds an interface with several queues, each of which is to be a shard's. Every interface must have as many.
+    #[must_use]
+    pub fn interface_queues(mut self, queues: Vec<Box<dyn Queue>>, config: InterfaceConfig) -> Self {
+        self.interfaces.push((queues, config));
         self
     }
 
-    /// Starts the stack on the present tokio runtime.
+    /// Starts the stack on the present tokio runtime; shards beyond the first on threads of their own, which end with it.
     ///
     /// # Errors
-    /// If an address or gateway makes no sense on its interface (`InvalidInput`), if the device's descriptor cannot be
-    /// polled, or if the operating system has no randomness.
+    /// If an address or gateway makes no sense on its interface, or interfaces differ in their number of queues
+    /// (`InvalidInput`), if the device's descriptor cannot be polled, or if the operating system has no randomness or no
+    /// thread.
     ///
     /// # Panics
     /// Outside a tokio runtime with IO and time enabled.
@@ -128,17 +145,119 @@ impl NetBuilder {
             None => entropy()?,
         });
         let mut made_up = rng.fork();
-        let mut stack = Stack::new(self.config, rng);
-        let mut devices = Vec::new();
-        let mut descriptors: Vec<AsyncFd<OwnedFd>> = Vec::new();
-        for (device, config) in self.interfaces {
-            add_interface(&mut stack, device.as_ref(), &config, &mut made_up)?;
-            descriptors.push(watch(device.as_ref())?);
-            devices.push(device);
+        let count = self.shard_count()?;
+        let sharding_key = rng.hash_key();
+        let mut setups = Vec::new();
+        let mut queues_of_shards: Vec<Vec<Box<dyn Queue>>> = (0..count).map(|_| Vec::new()).collect();
+        for (queues, config) in self.interfaces {
+            let link_address = config.link_address.unwrap_or_else(|| made_up_address(&mut made_up));
+            setups.push((link_address, config));
+            for (shard, queue) in queues_of_shards.iter_mut().zip(queues) {
+                shard.push(queue);
+            }
         }
-        let shared = Arc::new(Shared::new(stack, devices));
-        tokio::spawn(driver::run(Arc::clone(&shared), descriptors, self.spin));
-        Ok(Net { shared })
+        let changed = Arc::new(Notify::new());
+        let mailboxes: Arc<[Mailbox]> = (0..count).map(|_| Mailbox::default()).collect();
+        let mut shards = Vec::new();
+        let mut starts = Vec::new();
+        for (index, devices) in (0..count).zip(queues_of_shards) {
+            let sharding = Sharding::new(sharding_key, index, count).unwrap_or_default();
+            let mut stack = Stack::new(StackConfig { sharding, ..self.config.clone() }, rng.fork());
+            for ((link_address, config), device) in setups.iter().zip(&devices) {
+                add_interface(&mut stack, device.as_ref(), *link_address, config)?;
+            }
+            starts.push(Start::new(index.into(), &devices)?);
+            let (mailboxes, changed) = (Arc::clone(&mailboxes), Arc::clone(&changed));
+            shards.push(Arc::new(Shared::new(stack, devices, mailboxes, changed)));
+        }
+        let shards: Arc<[Arc<Shared>]> = shards.into();
+        // The first tells the others which addresses can be used already, before anybody asks.
+        for shard in shards.iter() {
+            shard.turn(Look::Nowhere);
+        }
+        let run = |start: Start| start.run(&shards, self.spin);
+        let runtimes = starts.into_iter().map(run).collect::<io::Result<Vec<_>>>().inspect_err(|_| {
+            // Those that run already stop again.
+            shards.iter().for_each(|shard| shard.end(Ended::ShutDown));
+        })?;
+        let sharding = Sharding::new(sharding_key, 0, count).unwrap_or_default();
+        Ok(Net { host: Arc::new(Host::new(shards, sharding, changed, runtimes)) })
+    }
+
+    /// How many queues every interface has.
+    fn shard_count(&self) -> io::Result<u16> {
+        let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        let count = self.interfaces.first().map_or(1, |(queues, _)| queues.len());
+        if self.interfaces.iter().any(|(queues, _)| queues.len() != count) {
+            return refuse("every interface must have as many queues as the others");
+        }
+        match u16::try_from(count) {
+            Ok(0) => refuse("an interface without a queue"),
+            Ok(count) => Ok(count),
+            Err(_) => refuse("more queues than there are numbers for"),
+        }
+    }
+}
+
+/// A shard that is about to run.
+struct Start {
+    index: usize,
+    descriptors: Vec<AsyncFd<OwnedFd>>,
+    /// The first shard's is the present one.
+    runtime: Option<OwnRuntime>,
+}
+
+/// A runtime that can be dropped where tasks run, as happens if the start fails half-way: it waits for nobody.
+struct OwnRuntime(Option<Runtime>);
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl OwnRuntime {
+    fn new() -> io::Result<Self> {
+        Ok(Self(Some(Builder::new_current_thread().enable_all().build()?)))
+    }
+
+    /// It is there until this is dropped.
+    fn get(&self) -> Option<&Runtime> {
+        self.0.as_ref()
+    }
+}
+
+impl Start {
+    fn new(index: usize, devices: &[Box<dyn Queue>]) -> io::Result<Self> {
+        let runtime = match index {
+            0 => None,
+            _ => Some(OwnRuntime::new()?),
+        };
+        let descriptors = {
+            let _context = runtime.as_ref().and_then(OwnRuntime::get).map(Runtime::enter);
+            devices.iter().map(|device| watch(device.as_ref())).collect::<io::Result<_>>()?
+        };
+        Ok(Self { index, descriptors, runtime })
+    }
+
+    /// Starts the driver; where it runs.
+    fn run(self, shards: &Arc<[Arc<Shared>]>, spin: Duration) -> io::Result<Handle> {
+        let Self { index, descriptors, runtime } = self;
+        let driver = driver::run_shard(Arc::clone(shards), index, descriptors, spin);
+        let Some(handle) = runtime.as_ref().and_then(OwnRuntime::get).map(|it| it.handle().clone()) else {
+            tokio::spawn(driver);
+            return Ok(Handle::current());
+        };
+        std::thread::Builder::new().name(format!("netloom-{index}")).spawn(move || {
+            host::thread_serves(index);
+            if let Some(runtime) = runtime.as_ref().and_then(OwnRuntime::get) {
+                runtime.block_on(driver);
+            }
+            // What is still running here has sockets that work no more, and ends with the runtime.
+        })?;
+        Ok(handle)
     }
 }
 
@@ -152,20 +271,21 @@ fn watch(device: &dyn Queue) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::new(descriptor)
 }
 
-/// Sets the interface up.
+/// Sets the interface up. Shards beyond the first get their addresses from it.
 fn add_interface(
     stack: &mut Stack,
     device: &dyn Queue,
+    link_address: EthernetAddress,
     config: &InterfaceConfig,
-    rng: &mut Rng,
 ) -> io::Result<()> {
-    let link_address = config.link_address.unwrap_or_else(|| made_up_address(rng));
     let interface = stack.add_interface(InterfaceSetup { caps: device.caps(), link_address });
     stack.set_accept_any(interface, config.accept_any);
-    for &address in &config.addresses {
-        stack.add_address(Instant::ZERO, interface, address, config.detection).map_err(|error| {
-            io::Error::new(io::ErrorKind::InvalidInput, format!("address {address}: {error}"))
-        })?;
+    if stack.sharding().is_first() {
+        for &address in &config.addresses {
+            stack.add_address(Instant::ZERO, interface, address, config.detection).map_err(|error| {
+                io::Error::new(io::ErrorKind::InvalidInput, format!("address {address}: {error}"))
+            })?;
+        }
     }
     for &(prefix, gateway) in &config.gateways {
         add_gateway(stack, interface, prefix, gateway)?;
@@ -211,8 +331,8 @@ impl Net {
     /// # Errors
     /// The kind of the device's error.
     pub async fn ended(&self) -> io::Result<()> {
-        self.wait_for(|shard| shard.ended.is_some()).await;
-        match self.shared.look(|shard| shard.ended) {
+        self.host.wait_for(|shard| shard.ended.is_some()).await;
+        match self.host.first().look(|shard| shard.ended) {
             Some(Ended::DeviceFailed(kind)) => Err(kind.into()),
             Some(Ended::ShutDown) | None => Ok(()),
         }
@@ -222,7 +342,16 @@ impl Net {
     /// [`AddressDetection::Optimistic`] and `Off`.
     pub async fn addresses_ready(&self) {
         let is_settled = |address: &LocalAddress| address.state != AddressState::Tentative;
-        self.wait_for(|shard| shard.stack.internet().addresses().all(is_settled)).await;
+        let usable = |shard: &Shard| {
+            shard.stack.internet().addresses().filter(|address| address.state.is_usable()).count()
+        };
+        self.host
+            .wait_until(|| {
+                let first = self.host.first();
+                first.look(|shard| shard.stack.internet().addresses().all(is_settled))
+                    && self.host.shards().iter().all(|shard| shard.look(usable) == first.look(usable))
+            })
+            .await;
     }
 
     /// Listens for connections to `address`; with an unspecified IP address to any of the stack's own, of that family
@@ -231,7 +360,7 @@ impl Net {
     /// # Errors
     /// `AddrInUse`, `AddrNotAvailable` if the address is not the stack's own, or `NotConnected` after shutdown.
     pub async fn tcp_listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::bind_on(&self.shared, address)
+        TcpListener::bind_on(&self.host, address)
     }
 
     /// Connects to `remote`.
@@ -240,7 +369,7 @@ impl Net {
     /// Those of `std::net::TcpStream::connect`: `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`,
     /// `HostUnreachable`, `AddrNotAvailable` when no port is free.
     pub async fn tcp_connect(&self, remote: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::connect_on(&self.shared, TcpBind::default(), remote, &SocketOptions::default(), None).await
+        TcpStream::connect_on(&self.host, TcpBind::default(), remote, &SocketOptions::default(), None).await
     }
 
     /// Opens a UDP socket on `address`; the rules are [`tcp_listen`](Self::tcp_listen)'s.
@@ -248,33 +377,33 @@ impl Net {
     /// # Errors
     /// As [`tcp_listen`](Self::tcp_listen).
     pub async fn udp_bind(&self, address: SocketAddr) -> io::Result<UdpSocket> {
-        UdpSocket::bind_on(&self.shared, address)
+        UdpSocket::bind_on(&self.host, address)
     }
 
     /// A TCP socket for IPv4, to be set up before it connects or listens.
     pub fn tcp_socket_v4(&self) -> TcpSocket {
-        TcpSocket::on(Arc::clone(&self.shared), Ipv4Addr::UNSPECIFIED.into())
+        TcpSocket::on(Arc::clone(&self.host), Ipv4Addr::UNSPECIFIED.into())
     }
 
     /// A TCP socket for IPv6, to be set up before it connects or listens.
     pub fn tcp_socket_v6(&self) -> TcpSocket {
-        TcpSocket::on(Arc::clone(&self.shared), Ipv6Addr::UNSPECIFIED.into())
+        TcpSocket::on(Arc::clone(&self.host), Ipv6Addr::UNSPECIFIED.into())
     }
 
     /// Runs `future` with this stack under the sockets that it makes without naming one. What it spawns does not inherit
     /// that.
     pub async fn scope<F: Future>(&self, future: F) -> F::Output {
-        current::scope(Arc::clone(&self.shared), future).await
+        current::scope(Arc::clone(&self.host), future).await
     }
 
     /// Makes this stack the one of all tasks of the process that have no [`scope`](Self::scope).
     pub fn set_default(&self) {
-        current::replace_default(Some(Arc::clone(&self.shared)));
+        current::replace_default(Some(Arc::clone(&self.host)));
     }
 
     /// Takes the process's stack away again, and returns it.
     pub fn take_default() -> Option<Self> {
-        current::replace_default(None).map(|shared| Self { shared })
+        current::replace_default(None).map(|host| Self { host })
     }
 
     /// The stack of this task, or else of the process.
@@ -282,48 +411,54 @@ impl Net {
     /// # Errors
     /// `NetworkDown` if there is neither.
     pub fn current() -> io::Result<Self> {
-        current::current().map(|shared| Self { shared })
+        current::current().map(|host| Self { host })
     }
 
     /// The stack's own addresses.
     pub fn addresses(&self) -> Vec<Cidr> {
-        self.shared.look(|shard| shard.stack.internet().addresses().map(|it| it.cidr).collect())
+        self.host.first().look(|shard| shard.stack.internet().addresses().map(|it| it.cidr).collect())
     }
 
-    /// Looks at the stack: its counters, tables, connections. `look` runs under the shard's lock: be brief.
-    pub fn inspect<R>(&self, look: impl FnOnce(&mut Stack) -> R) -> R {
-        self.shared.with(|shard, _| look(&mut shard.stack))
+    /// Looks at each shard's stack in turn: its counters, tables, connections. `look` runs under the shard's lock: be brief.
+    pub fn inspect<R>(&self, mut look: impl FnMut(&mut Stack) -> R) -> Vec<R> {
+        self.host.shards().iter().map(|shard| shard.with(|shard, _| look(&mut shard.stack))).collect()
+    }
+
+    /// How many shards there are: as many as each interface has queues.
+    pub fn shard_count(&self) -> usize {
+        self.host.shards().len()
+    }
+
+    /// Spawns a task on the thread of a shard, where that shard's sockets are served best; counted from 0, and around. The
+    /// first shard's is the runtime that the stack was started on. On the other threads tasks end with the stack.
+    pub fn spawn_on<F>(&self, shard: usize, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.host.runtime(shard).spawn(task)
     }
 
     /// Waits until all connections have ended, but no longer than `patience`; then ends the stack, resetting what is
     /// left. Drop listeners and streams first: an open stream keeps its connection. The devices are closed when this
     /// returns, and an interface that was made by opening one is gone.
     pub async fn shutdown(self, patience: Duration) {
-        self.shared.with(|shard, _| shard.is_draining = true);
+        for shard in self.host.shards() {
+            shard.with(|shard, _| shard.is_draining = true);
+        }
         let connections_ended =
-            self.wait_for(|shard| shard.ended.is_some() || shard.stack.transport_usage().live() == 0);
+            self.host.wait_for(|shard| shard.ended.is_some() || shard.stack.transport_usage().live() == 0);
         // What is left after that is reset below.
         let _ = tokio::time::timeout(patience, connections_ended).await;
         self.abort();
-        self.wait_for(|shard| shard.has_no_driver).await;
+        self.host.wait_for(|shard| shard.has_no_driver).await;
     }
 
     /// Ends the stack now: open connections are reset, sockets fail with `NotConnected`, devices are closed.
     pub fn abort(&self) {
-        self.shared.with(|shard, now| shard.stack.tcp().abort_all(now));
-        self.shared.end(Ended::ShutDown);
-    }
-
-    /// Waits until `done` says so; it is asked again whenever something other than a socket's readiness changes.
-    async fn wait_for(&self, done: impl Fn(&Shard) -> bool) {
-        loop {
-            let changed = self.shared.changed.notified();
-            let mut changed = std::pin::pin!(changed);
-            changed.as_mut().enable();
-            if self.shared.look(&done) {
-                return;
-            }
-            changed.await;
+        for shard in self.host.shards() {
+            shard.with(|shard, now| shard.stack.tcp().abort_all(now));
         }
+        self.host.end(Ended::ShutDown);
     }
 }

@@ -8,7 +8,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use netloom_device::Queue;
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
 use crate::error;
-use crate::reservations::Reservations;
+use crate::mailbox::{GroupChange, Mail, Mailbox, Post};
 use crate::wakers::{Interest, SocketKey, Wakers};
 
 /// Frames that one turn takes from a device before it looks at anything else.
@@ -35,17 +35,18 @@ const _: () = assert!(PIECE_LEN >= netloom_device::RECEIVE_BUFFER_LEN, "every fr
 #[derive(Debug)]
 pub(crate) struct Shared {
     shard: Mutex<Shard>,
-    /// Tells the driver that its deadline has moved, or that it should end.
-    pub(crate) driver: Notify,
+    /// Of all shards of the host.
+    mailboxes: Arc<[Mailbox]>,
+    /// Which of them is this shard's.
+    index: usize,
     /// Tells whoever waits for addresses or for the last connection to look again.
-    pub(crate) changed: Notify,
+    changed: Arc<Notify>,
 }
 
 pub(crate) struct Shard {
     pub(crate) stack: Stack,
     pub(crate) wakers: Wakers,
-    /// TCP ports that are taken by nothing but a name.
-    pub(crate) reservations: Reservations,
+    post: Post,
     devices: Vec<Box<dyn Queue>>,
     origin: tokio::time::Instant,
     head: HeadBuf,
@@ -115,12 +116,19 @@ pub(crate) struct Turn {
 }
 
 impl Shared {
-    pub(crate) fn new(stack: Stack, devices: Vec<Box<dyn Queue>>) -> Self {
+    /// A shard of the host whose `mailboxes` and `changed` these are.
+    pub(crate) fn new(
+        stack: Stack,
+        devices: Vec<Box<dyn Queue>>,
+        mailboxes: Arc<[Mailbox]>,
+        changed: Arc<Notify>,
+    ) -> Self {
+        let index = usize::from(stack.sharding().index());
         Self {
             shard: Mutex::new(Shard {
                 stack,
                 wakers: Wakers::default(),
-                reservations: Reservations::default(),
+                post: Post::new(Arc::clone(&mailboxes), index),
                 devices,
                 origin: tokio::time::Instant::now(),
                 head: HeadBuf::new(),
@@ -133,8 +141,28 @@ impl Shared {
                 ended: None,
                 has_no_driver: false,
             }),
-            driver: Notify::new(),
-            changed: Notify::new(),
+            mailboxes,
+            index,
+            changed,
+        }
+    }
+
+    /// Which shard of the host it is.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Tells the driver that its deadline has moved, or that it should end.
+    pub(crate) async fn rung(&self) {
+        match self.mailboxes.get(self.index) {
+            Some(mailbox) => mailbox.driver.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn ring(&self, shard: usize) {
+        if let Some(mailbox) = self.mailboxes.get(shard) {
+            mailbox.driver.notify_one();
         }
     }
 
@@ -156,11 +184,11 @@ impl Shared {
             (None, Some(_) | None) => false,
         };
         let must_wake_driver = is_earlier || shard.stalled.is_some() || shard.has_more_to_send;
-        let wakers = shard.wakers.take_ready();
+        let told = shard.take_told(news);
         drop(shard);
-        self.tell(wakers, news);
+        self.tell(told);
         if must_wake_driver {
-            self.driver.notify_one();
+            self.ring(self.index);
         }
         result
     }
@@ -177,8 +205,9 @@ impl Shared {
         if shard.stack.poll_timeout().is_some_and(|deadline| deadline <= now) {
             shard.stack.handle_timeout(now);
         }
+        let mailed = shard.read_mail(now);
         let Received { frame_count, has_more } = shard.receive_from(now, look);
-        let news = shard.settle(now);
+        let news = mailed.news.max(shard.settle(now));
         let is_unfinished = has_more || shard.has_more_to_send;
         if !is_unfinished {
             shard.flush();
@@ -186,14 +215,14 @@ impl Shared {
         shard.armed = shard.stack.poll_timeout();
         let turn = Turn {
             is_unfinished,
-            frame_count,
+            frame_count: frame_count + mailed.frame_count,
             deadline: shard.armed.map(|deadline| shard.to_tokio(deadline)),
             stalled: shard.stalled.as_ref().map(|frame| frame.interface),
             has_ended: shard.ended.is_some(),
         };
-        let wakers = shard.wakers.take_ready();
+        let told = shard.take_told(news);
         drop(shard);
-        self.tell(wakers, news);
+        self.tell(told);
         turn
     }
 
@@ -206,10 +235,10 @@ impl Shared {
             shard.transmit(now);
         }
         shard.end(why);
-        let wakers = shard.wakers.take_ready();
+        let told = shard.take_told(News::Some);
         drop(shard);
-        self.tell(wakers, News::Some);
-        self.driver.notify_one();
+        self.tell(told);
+        self.ring(self.index);
     }
 
     /// The driver has ended, and holds no descriptor any more.
@@ -218,9 +247,13 @@ impl Shared {
         self.changed.notify_waiters();
     }
 
-    fn tell(&self, wakers: Vec<Waker>, news: News) {
+    fn tell(&self, told: Told) {
+        let Told { wakers, rings, news } = told;
         for waker in wakers {
             waker.wake();
+        }
+        for shard in rings {
+            self.ring(shard);
         }
         if news == News::Some {
             self.changed.notify_waiters();
@@ -239,6 +272,21 @@ struct Received {
     frame_count: usize,
     /// A bound was reached before the end.
     has_more: bool,
+}
+
+/// What the other shards sent.
+#[derive(Clone, Copy, Debug)]
+struct Mailed {
+    frame_count: usize,
+    news: News,
+}
+
+/// Whom to tell what, once the lock is gone.
+struct Told {
+    wakers: Vec<Waker>,
+    /// Shards that have mail.
+    rings: Vec<usize>,
+    news: News,
 }
 
 /// Whether something happened that no socket waits for: an address became ready, a connection ended.
@@ -295,6 +343,28 @@ impl Shard {
         received
     }
 
+    /// Takes what the other shards sent.
+    fn read_mail(&mut self, now: Instant) -> Mailed {
+        let Some(Mail { handovers, addresses, groups, .. }) = self.post.take() else {
+            return Mailed { frame_count: 0, news: News::None };
+        };
+        let news = if addresses.is_some() { News::Some } else { News::None };
+        if let Some(addresses) = addresses {
+            self.stack.adopt_addresses(now, &addresses);
+        }
+        for change in groups {
+            match change {
+                GroupChange::Joined(interface, group) => self.stack.join_group(now, interface, group),
+                GroupChange::Left(interface, group) => self.stack.leave_group(now, interface, group),
+            }
+        }
+        for handover in &handovers {
+            self.stack.take_over(now, handover);
+        }
+        self.post.hand_over(&mut self.stack);
+        Mailed { frame_count: handovers.len(), news }
+    }
+
     /// Takes up to a batch of frames.
     fn receive(&mut self, now: Instant, interface: InterfaceId) -> Received {
         let (mut frame_count, mut byte_count) = (0, 0);
@@ -307,6 +377,7 @@ impl Shard {
                     frame_count += 1;
                     byte_count += len;
                     self.stack.handle_buffer(now, interface, &mut self.receive_buffer, len, meta);
+                    self.post.hand_over(&mut self.stack);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Received { frame_count, has_more: false };
@@ -328,6 +399,7 @@ impl Shard {
     /// Sends what is ready and hands events to whoever waits for them.
     fn settle(&mut self, now: Instant) -> News {
         self.transmit(now);
+        self.post.hand_over(&mut self.stack);
         let mut news = if self.is_draining { News::Some } else { News::None };
         while let Some(event) = self.stack.poll_event() {
             if self.dispatch(&event) == News::Some {
@@ -391,6 +463,19 @@ impl Shard {
         }
     }
 
+    fn take_told(&mut self, news: News) -> Told {
+        Told { wakers: self.wakers.take_ready(), rings: self.post.take_rings(), news }
+    }
+
+    /// Tells the other shards which addresses there are.
+    fn publish_addresses(&mut self) -> News {
+        if self.stack.sharding().is_first() {
+            let addresses: Vec<_> = self.stack.internet().addresses().copied().collect();
+            self.post.tell_addresses(&addresses);
+        }
+        News::Some
+    }
+
     fn dispatch(&mut self, event: &Event) -> News {
         match event {
             Event::Tcp(event) => self.dispatch_tcp(*event),
@@ -401,11 +486,20 @@ impl Shard {
             }
             Event::AddressReady { interface, address } => {
                 debug!(%interface, %address, "address ready");
-                News::Some
+                self.publish_addresses()
             }
             Event::AddressConflict { interface, address } => {
                 warn!(%interface, %address, "another host uses this address");
-                News::Some
+                self.publish_addresses()
+            }
+            Event::TrialPassed { interface: _ } => self.publish_addresses(),
+            Event::GroupJoined { interface, group } => {
+                self.post.tell_group(GroupChange::Joined(*interface, *group));
+                News::None
+            }
+            Event::GroupLeft { interface, group } => {
+                self.post.tell_group(GroupChange::Left(*interface, *group));
+                News::None
             }
         }
     }

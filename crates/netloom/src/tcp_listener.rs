@@ -4,14 +4,17 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use netloom_stack::transport::{ListenOptions, TcpListenerId};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
+use crate::binding::ListenerPart;
+use crate::host::Host;
 use crate::reservations::{ReservationId, Reuse};
-use crate::shard::Shared;
+use crate::shard::{Shard, Shared};
 use crate::wakers::{Interest, SocketKey};
 use crate::{TcpStream, binding, current, error};
 
@@ -23,8 +26,10 @@ const EVERYWHERE: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED)
 /// When it is dropped, its port is free again, and connections that nobody accepted are reset; accepted ones live on.
 #[derive(Debug)]
 pub struct TcpListener {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) id: TcpListenerId,
+    /// One a shard.
+    parts: Vec<ListenerPart>,
+    /// The part that is looked at first, so that none starves.
+    turn: AtomicUsize,
     local: SocketAddr,
     /// What its connections inherit.
     linger: Option<Duration>,
@@ -32,31 +37,34 @@ pub struct TcpListener {
 
 impl TcpListener {
     pub(crate) fn listen_on(
-        shared: &Arc<Shared>,
+        host: &Host,
         address: SocketAddr,
         options: ListenOptions,
         reuse: Reuse,
         own: Option<ReservationId>,
         linger: Option<Duration>,
     ) -> io::Result<Self> {
-        let shared = Arc::clone(shared);
-        let (id, local) = shared.with(|shard, _| binding::listen(shard, address, options, reuse, own))?;
-        Ok(Self { shared, id, local, linger })
+        let (parts, local) = binding::listen(host, address, options, reuse, own)?;
+        Ok(Self { parts, turn: AtomicUsize::new(0), local, linger })
     }
 
     /// Listens at every address and port that nobody else has.
-    pub(crate) fn everywhere_on(shared: &Arc<Shared>, options: ListenOptions) -> io::Result<Self> {
-        let shared = Arc::clone(shared);
-        let id = shared.with(|shard, _| {
-            shard.check_open()?;
-            shard.stack.tcp().listen_any_port(None, options).map_err(error::of_listen)
-        })?;
-        Ok(Self { shared, id, local: EVERYWHERE, linger: None })
+    pub(crate) fn everywhere_on(host: &Host, options: ListenOptions) -> io::Result<Self> {
+        let listen = |shared: &Arc<Shared>| {
+            let id = shared.with(|shard, _| {
+                shard.check_open()?;
+                shard.stack.tcp().listen_any_port(None, options).map_err(error::of_listen)
+            })?;
+            Ok(ListenerPart { shared: Arc::clone(shared), id })
+        };
+        // If one refuses, those that did not stop again.
+        let parts = host.shards().iter().map(listen).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { parts, turn: AtomicUsize::new(0), local: EVERYWHERE, linger: None })
     }
 
     /// As tokio's does, it allows reuse: connections of an earlier listener are not in its way.
-    pub(crate) fn bind_on(shared: &Arc<Shared>, address: SocketAddr) -> io::Result<Self> {
-        Self::listen_on(shared, address, ListenOptions::default(), Reuse::Yes, None, None)
+    pub(crate) fn bind_on(host: &Host, address: SocketAddr) -> io::Result<Self> {
+        Self::listen_on(host, address, ListenOptions::default(), Reuse::Yes, None, None)
     }
 
     /// Listens, on the [`Net`](crate::Net) of this task, at the first of the addresses that can be had.
@@ -64,10 +72,10 @@ impl TcpListener {
     /// # Errors
     /// The last address's, as [`Net::tcp_listen`](crate::Net::tcp_listen); `NetworkDown` without a [`Net`](crate::Net).
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
-        let shared = current::current()?;
+        let host = current::current()?;
         let mut last = None;
         for address in lookup_host(addr).await? {
-            match Self::bind_on(&shared, address) {
+            match Self::bind_on(&host, address) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => last = Some(error),
             }
@@ -88,23 +96,50 @@ impl TcpListener {
     /// # Errors
     /// `NotConnected` once the stack has ended.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let accepted = self.shared.with(|shard, _| {
-            if let Err(error) = shard.check_open() {
-                return Poll::Ready(Err(error));
-            }
-            match shard.stack.tcp().accept(self.id) {
-                Some(accepted) => Poll::Ready(Ok(accepted)),
-                None => {
-                    shard.wakers.wait(SocketKey::Listener(self.id), Interest::Read, cx.waker());
-                    Poll::Pending
-                }
-            }
-        });
-        accepted.map_ok(|accepted| {
-            let (shared, linger) = (Arc::clone(&self.shared), self.linger);
-            let stream = TcpStream::new(shared, accepted.id, accepted.local, accepted.remote, linger);
+        let accepted = self.poll_parts(cx, |shard, id| shard.stack.tcp().accept(id));
+        accepted.map_ok(|(accepted, shared)| {
+            let stream = TcpStream::new(shared, accepted.id, accepted.local, accepted.remote, self.linger);
             (stream, accepted.remote)
         })
+    }
+
+    /// What the first part has for which `take` finds something, and that part's shard; else the task waits for all.
+    pub(crate) fn poll_parts<R>(
+        &self,
+        cx: &Context<'_>,
+        take: impl Fn(&mut Shard, TcpListenerId) -> Option<R>,
+    ) -> Poll<io::Result<(R, Arc<Shared>)>> {
+        let first = match self.parts.len() {
+            1 => 0,
+            count => self.turn.fetch_add(1, Ordering::Relaxed) % count,
+        };
+        let (later, sooner) = self.parts.split_at(first);
+        for ListenerPart { shared, id } in sooner.iter().chain(later) {
+            let taken = shared.with(|shard, _| {
+                if let Err(error) = shard.check_open() {
+                    return Poll::Ready(Err(error));
+                }
+                match take(shard, *id) {
+                    Some(taken) => Poll::Ready(Ok(taken)),
+                    None => {
+                        shard.wakers.wait(SocketKey::Listener(*id), Interest::Read, cx.waker());
+                        Poll::Pending
+                    }
+                }
+            });
+            if taken.is_ready() {
+                return taken.map_ok(|taken| (taken, Arc::clone(shared)));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// One listener for each shard of the [`Net`](crate::Net), in their order: each accepts what its shard owns, to be served
+    /// there ([`Net::spawn_on`](crate::Net::spawn_on)). All must be served: when one is dropped, its shard refuses.
+    pub fn into_shards(self) -> Vec<Self> {
+        let Self { parts, turn: _, local, linger } = self;
+        let alone = |part| Self { parts: vec![part], turn: AtomicUsize::new(0), local, linger };
+        parts.into_iter().map(alone).collect()
     }
 
     /// The address that is listened on; an unwildcard one stays unwildcard.
@@ -113,15 +148,6 @@ impl TcpListener {
     /// Never; the signature is tokio's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.local)
-    }
-}
-
-impl Drop for TcpListener {
-    fn drop(&mut self) {
-        self.shared.with(|shard, now| {
-            shard.stack.tcp().close_listener(now, self.id);
-            shard.wakers.forget(SocketKey::Listener(self.id));
-        });
     }
 }
 

@@ -8,15 +8,15 @@ use std::time::Duration;
 use netloom_stack::transport::{Congestion, Keepalive, ListenOptions, SocketOptions, TcpBind};
 use nix::errno::Errno;
 
+use crate::host::Host;
 use crate::reservations::{ReservationId, Reuse};
-use crate::shard::Shared;
 use crate::tcp_stream::hop_limit;
 use crate::{TcpListener, TcpStream, binding, current};
 
 /// A TCP socket to be set up before it connects or listens, as [`tokio::net::TcpSocket`].
 #[derive(Debug)]
 pub struct TcpSocket {
-    shared: Arc<Shared>,
+    host: Arc<Host>,
     /// The unspecified address of its family.
     any: IpAddr,
     setup: Mutex<Setup>,
@@ -34,8 +34,8 @@ struct Setup {
 }
 
 impl TcpSocket {
-    pub(crate) fn on(shared: Arc<Shared>, any: IpAddr) -> Self {
-        Self { shared, any, setup: Mutex::default() }
+    pub(crate) fn on(host: Arc<Host>, any: IpAddr) -> Self {
+        Self { host, any, setup: Mutex::default() }
     }
 
     /// A socket for IPv4 on the [`Net`](crate::Net) of this task.
@@ -233,7 +233,7 @@ impl TcpSocket {
             return Err(ErrorKind::InvalidInput.into());
         }
         let reuse = setup.reuse;
-        setup.bound = Some(self.shared.with(|shard, _| binding::reserve(shard, addr, reuse))?);
+        setup.bound = Some(binding::reserve(&self.host, addr, reuse)?);
         Ok(())
     }
 
@@ -268,7 +268,7 @@ impl TcpSocket {
             address: Some(address.ip()).filter(|ip| !ip.is_unspecified()),
             port: address.port(),
         });
-        TcpStream::connect_on(&self.shared, local, addr, &options, linger).await
+        TcpStream::connect_on(&self.host, local, addr, &options, linger).await
     }
 
     /// Listens, with up to `backlog` connections that wait to be accepted.
@@ -281,7 +281,7 @@ impl TcpSocket {
         let backlog = usize::try_from(backlog).unwrap_or(usize::MAX).max(1);
         let listen = ListenOptions { backlog, socket: options, ..ListenOptions::default() };
         let own = bound.map(|(id, _)| id);
-        TcpListener::listen_on(&self.shared, address, listen, reuse, own, linger)
+        TcpListener::listen_on(&self.host, address, listen, reuse, own, linger)
     }
 }
 
@@ -289,7 +289,7 @@ impl Drop for TcpSocket {
     fn drop(&mut self) {
         let bound = self.setup().bound.take();
         if let Some((id, _)) = bound {
-            self.shared.with(|shard, _| shard.reservations.remove(id));
+            self.host.reservations().remove(id);
         }
     }
 }

@@ -14,8 +14,23 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
 use crate::handle::{Handle, Take};
-use crate::shard::Shared;
+use crate::host::Host;
+use crate::shard::{Shard, Shared};
 use crate::{current, error};
+
+/// The shard that a connection from `local` to `remote` is to belong to: without a port the nearest, which will find a port
+/// that makes it so.
+fn shard_to_connect(host: &Host, local: TcpBind, remote: SocketAddr) -> &Arc<Shared> {
+    if local.port == 0 {
+        return host.nearest();
+    }
+    let path = |shard: &Shard| shard.stack.internet().path(local.address, remote.ip());
+    match host.first().look(path) {
+        Ok(path) => host.owner_of_flow(SocketAddr::new(path.source, local.port), remote),
+        // Whoever is asked says so.
+        Err(_) => host.first(),
+    }
+}
 
 /// A TCP connection, as [`tokio::net::TcpStream`].
 ///
@@ -38,13 +53,13 @@ impl TcpStream {
     }
 
     pub(crate) async fn connect_on(
-        shared: &Arc<Shared>,
+        host: &Host,
         local: TcpBind,
         remote: SocketAddr,
         options: &SocketOptions,
         linger: Option<Duration>,
     ) -> io::Result<Self> {
-        let shared = Arc::clone(shared);
+        let shared = Arc::clone(shard_to_connect(host, local, remote));
         let (id, local) = shared.with(|shard, now| {
             shard.check_open()?;
             let mut tcp = shard.stack.tcp();
@@ -63,11 +78,11 @@ impl TcpStream {
     /// # Errors
     /// The last address's, as [`Net::tcp_connect`](crate::Net::tcp_connect); `NetworkDown` without a [`Net`](crate::Net).
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
-        let shared = current::current()?;
+        let host = current::current()?;
         let options = SocketOptions::default();
         let mut last = None;
         for remote in lookup_host(addr).await? {
-            match Self::connect_on(&shared, TcpBind::default(), remote, &options, None).await {
+            match Self::connect_on(&host, TcpBind::default(), remote, &options, None).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = Some(error),
             }
@@ -80,7 +95,7 @@ impl TcpStream {
     /// # Errors
     /// Never; the signature is tokio's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.handle.local)
+        Ok(self.handle.local())
     }
 
     /// The peer's address.
@@ -88,7 +103,7 @@ impl TcpStream {
     /// # Errors
     /// Never; the signature is tokio's.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.handle.remote)
+        Ok(self.handle.remote())
     }
 
     /// Why the connection broke, if it did and nobody was told yet; nobody else will be.

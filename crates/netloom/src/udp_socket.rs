@@ -14,10 +14,11 @@ use tokio::io::{Interest, ReadBuf, Ready};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
 use crate::handle::Take;
+use crate::host::Host;
 use crate::shard::{Shard, Shared, wildcard};
 use crate::tcp_stream::fill;
 use crate::wakers::{Interest as Wait, SocketKey};
-use crate::{current, error};
+use crate::{binding, current, error};
 
 /// A UDP socket, as [`tokio::net::UdpSocket`].
 #[derive(Debug)]
@@ -27,11 +28,16 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    pub(crate) fn bind_on(shared: &Arc<Shared>, address: SocketAddr) -> io::Result<Self> {
-        let shared = Arc::clone(shared);
+    pub(crate) fn bind_on(host: &Host, address: SocketAddr) -> io::Result<Self> {
+        binding::check_bindable(host, address)?;
+        // Without a port the nearest shard finds one of its own.
+        let owner = match address.port() {
+            0 => host.nearest(),
+            port => host.owner_of_port(port),
+        };
+        let shared = Arc::clone(owner);
         let id = shared.with(|shard, _| {
             shard.check_open()?;
-            shard.check_bindable(address.ip())?;
             let local = UdpBind::new(wildcard(address.ip()), address.port());
             shard.stack.udp().bind(local).map_err(error::of_udp_bind)
         })?;
@@ -43,10 +49,10 @@ impl UdpSocket {
     /// # Errors
     /// The last address's, as [`Net::udp_bind`](crate::Net::udp_bind); `NetworkDown` without a [`Net`](crate::Net).
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
-        let shared = current::current()?;
+        let host = current::current()?;
         let mut last = None;
         for address in lookup_host(addr).await? {
-            match Self::bind_on(&shared, address) {
+            match Self::bind_on(&host, address) {
                 Ok(socket) => return Ok(socket),
                 Err(error) => last = Some(error),
             }
@@ -319,6 +325,11 @@ impl UdpSocket {
     /// `NotConnected` once the stack has ended.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.with_open(|shard| Ok(shard.stack.udp().take_error(self.id).map(error::of_udp_socket)))
+    }
+
+    /// Which shard of the [`Net`](crate::Net) the socket belongs to, by its port. tokio has no such call.
+    pub fn shard(&self) -> usize {
+        self.shared.index()
     }
 
     /// The socket's own address.

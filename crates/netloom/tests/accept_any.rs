@@ -72,7 +72,7 @@ fn is_clean(net: &Net) -> bool {
         let usage = stack.tcp().usage();
         let is_quiet = usage.connections == 0 && usage.half_open == 0 && usage.listeners == 0;
         is_quiet && usage.buffer_bytes == 0 && stack.udp().sockets().next().is_none()
-    })
+    })[0]
 }
 
 async fn say(mut from: TcpStream, mut to: TcpStream) {
@@ -139,10 +139,11 @@ fn a_client_is_answered_when_that_is_decided() {
             let deciding = async {
                 let pending = incoming.next().await.unwrap();
                 assert_eq!(pending.local_addr(), wanted);
-                assert_eq!(gateway.inspect(|stack| stack.tcp().usage()).active, 0);
+                assert_eq!(gateway.inspect(|stack| stack.tcp().usage())[0].active, 0);
                 let is_connecting = |info: TcpInfo| info.remote == wanted && info.state == TcpState::SynSent;
-                let waits =
-                    || client.inspect(|stack| stack.tcp().connections().any(|(_, info)| is_connecting(info)));
+                let waits = || {
+                    client.inspect(|stack| stack.tcp().connections().any(|(_, info)| is_connecting(info)))[0]
+                };
                 // A SYN-ACK would have come by then.
                 for _ in 0..100 {
                     assert!(waits(), "nothing is answered before the decision");
@@ -213,7 +214,7 @@ fn a_decision_that_comes_too_late_finds_nothing() {
         let connecting = client.tcp_connect(address(ANYBODY[0]));
         let too_late = async {
             let pending = incoming.next().await.unwrap();
-            while gateway.inspect(|stack| stack.tcp().counters().decisions_expired.get()) == 0 {
+            while gateway.inspect(|stack| stack.tcp().counters().decisions_expired.get())[0] == 0 {
                 tokio::task::yield_now().await;
             }
             pending.accept().await.unwrap_err()

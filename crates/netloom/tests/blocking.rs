@@ -44,7 +44,7 @@ fn finish(server: blocking::Net, client: blocking::Net) {
                 let sockets = stack.udp().sockets().count();
                 (usage.connections, usage.half_open, usage.listeners, usage.buffer_bytes, sockets)
                     == (0, 0, 0, 0, 0)
-            })
+            })[0]
         };
         while !is_clean() {
             assert!(Instant::now() < deadline, "sockets are left");

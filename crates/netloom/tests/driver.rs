@@ -73,7 +73,7 @@ async fn exchange(offload: Offload, medium: Medium, spin: Duration, networks: [&
         read_all(outgoing_read),
     );
     assert!(at_client == down && at_server == up, "{offload} over {medium:?}");
-    server.inspect(|stack| stack.counters().frames_received.get())
+    server.inspect(|stack| stack.counters().frames_received.get())[0]
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn abort_resets_more_connections_than_a_burst_has_frames() {
                 let outgoing = client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();
                 ends.push((outgoing, listener.accept().await.unwrap().0));
             }
-            let sent = || server.inspect(|stack| stack.counters().frames_sent.get());
+            let sent = || server.inspect(|stack| stack.counters().frames_sent.get())[0];
             let before = sent();
             server.abort();
             assert!(sent() - before >= COUNT, "a reset for each");

@@ -54,7 +54,7 @@ fn a_connection_holds_no_more_than_its_cap_and_slows_its_peer() {
                     let outgoing = client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();
                     streams.push((listener.accept().await.unwrap().0, outgoing));
                 }
-                let held = |net: &Net| net.inspect(|stack| stack.transport_usage().buffer_bytes);
+                let held = |net: &Net| net.inspect(|stack| stack.transport_usage().buffer_bytes)[0];
                 let watch = || {
                     for net in [&server, &client] {
                         // Queues are made of pieces, the last of which is not full.
@@ -85,7 +85,7 @@ fn a_connection_holds_no_more_than_its_cap_and_slows_its_peer() {
                 drop(listener);
                 // And nothing is left: no connection, no byte, and no timer but those of TIME-WAIT.
                 let is_clean = |net: &Net| {
-                    let usage = net.inspect(|stack| stack.transport_usage());
+                    let usage = net.inspect(|stack| stack.transport_usage())[0];
                     (usage.connections, usage.half_open, usage.listeners, usage.buffer_bytes) == (0, 0, 0, 0)
                         && usage.timers == usage.time_wait
                 };

@@ -97,7 +97,7 @@ fn a_full_tunnel_makes_its_sender_wait_and_a_dropped_one_ends_the_stack() {
         };
         assert_eq!(full.kind(), ErrorKind::WouldBlock);
         tunnel.send(&[0; 1000]).await.unwrap();
-        let frames = || net.inspect(|stack| stack.counters().frames_received.get());
+        let frames = || net.inspect(|stack| stack.counters().frames_received.get())[0];
         while frames() < count + 1 {
             tokio::task::yield_now().await;
         }

@@ -425,7 +425,10 @@ impl<'a> World<'a> {
                 | Event::Icmp(_)
                 | Event::Udp(UdpEvent::Writable(_) | UdpEvent::Error(_))
                 | Event::AddressReady { .. }
-                | Event::AddressConflict { .. } => {}
+                | Event::AddressConflict { .. }
+                | Event::TrialPassed { .. }
+                | Event::GroupJoined { .. }
+                | Event::GroupLeft { .. } => {}
             }
         }
         Ok(())

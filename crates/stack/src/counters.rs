@@ -15,6 +15,10 @@ pub struct StackCounters {
     pub bytes_sent: Counter,
     /// Packets that this host sent to itself.
     pub packets_looped: Counter,
+    /// Frames and packets given to the shards that own them; copies for several count each.
+    pub handed_over: Counter,
+    /// Frames and packets that other shards gave to this one.
+    pub taken_over: Counter,
     /// What went no further, by reason.
     pub drops: ReasonCounters,
 }

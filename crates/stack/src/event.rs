@@ -29,4 +29,24 @@ pub enum Event {
         /// Which.
         address: IpAddr,
     },
+    /// An address that was in use already has passed its duplicate detection.
+    TrialPassed {
+        /// Where it is.
+        interface: InterfaceId,
+    },
+    /// A socket of a shard that is not the first joined a group: tell [`Stack::join_group`](crate::Stack::join_group) of
+    /// the first, which reports it.
+    GroupJoined {
+        /// Where.
+        interface: InterfaceId,
+        /// Which.
+        group: IpAddr,
+    },
+    /// It left the group again: tell [`Stack::leave_group`](crate::Stack::leave_group) of the first.
+    GroupLeft {
+        /// Where.
+        interface: InterfaceId,
+        /// Which.
+        group: IpAddr,
+    },
 }

@@ -57,15 +57,24 @@ impl Stack {
                 UdpGroupChange::Join { group, interface } => {
                     if let Some(interface) = interface.or_else(|| self.interface_towards(group)) {
                         self.internet.join_group(now, interface, group);
+                        self.tell_first(Event::GroupJoined { interface, group });
                     }
                 }
                 UdpGroupChange::Leave { group, interface } => {
                     if let Some(interface) = interface.or_else(|| self.interface_towards(group)) {
                         self.internet.leave_group(now, interface, group);
+                        self.tell_first(Event::GroupLeft { interface, group });
                     }
                 }
             }
             self.exchange(now);
+        }
+    }
+
+    /// What the first shard must know; from that itself it is no news.
+    fn tell_first(&mut self, event: Event) {
+        if !self.config.sharding.is_first() {
+            self.push_event(event);
         }
     }
 
@@ -127,6 +136,7 @@ impl Stack {
                     link.ask_postponed(now);
                     self.exchange_link_events(now);
                 }
+                self.push_event(Event::TrialPassed { interface });
             }
             InternetEvent::DuplicateAddress { interface, address } => {
                 // An address that is only contested stays ours.

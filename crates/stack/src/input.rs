@@ -7,14 +7,18 @@ use netloom_wire::{CastKind, Datagram, IcmpErrorKind, Protocol};
 use tracing::trace;
 
 use crate::Stack;
+use crate::steering::Share;
 
 impl Stack {
     /// Takes one frame from a device. Whatever it holds, this neither fails nor panics; what is dropped is counted by
     /// its reason. Drain [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event) afterwards, once a
-    /// batch is enough.
+    /// batch is enough. A shard of several: drain [`poll_handover`](Self::poll_handover) too.
     pub fn handle_frame(&mut self, now: Instant, interface: InterfaceId, frame: &[u8], meta: RxMeta) {
         self.counters.frames_received.increment();
         self.counters.bytes_received.add(frame.len() as u64);
+        if self.share_frame(interface, frame, meta) == Share::Gone {
+            return;
+        }
         if let Err(reason) = self.receive(now, interface, frame, meta) {
             self.drop_packet(reason, interface, frame.len());
         }
@@ -37,6 +41,9 @@ impl Stack {
         }
         self.counters.frames_received.increment();
         self.counters.bytes_received.add(frame.len() as u64);
+        if self.share_frame(interface, frame, meta) == Share::Gone {
+            return;
+        }
         self.tcp.offer_buffer(true);
         let result = self.receive(now, interface, frame, meta);
         self.tcp.offer_buffer(false);
@@ -51,7 +58,7 @@ impl Stack {
         self.exchange(now);
     }
 
-    fn receive(
+    pub(crate) fn receive(
         &mut self,
         now: Instant,
         id: InterfaceId,
@@ -79,6 +86,9 @@ impl Stack {
                 // It lies in a buffer of its own.
                 self.tcp.offer_buffer(false);
                 let whole = Arrival { packet: &packet, meta: RxMeta::default(), ..arrival };
+                if self.share_packet(&whole) == Share::Gone {
+                    return Ok(());
+                }
                 match self.internet.input_reassembled(now, whole)? {
                     Input::Deliver(datagram) => self.deliver(now, &datagram),
                     // A whole packet is neither a fragment again nor forwarded.

@@ -14,11 +14,18 @@ pub(crate) struct Interface {
 }
 
 impl Interface {
-    pub(crate) fn new(id: InterfaceId, setup: InterfaceSetup, neighbors: NeighborConfig, rng: Rng) -> Self {
+    pub(crate) fn new(
+        id: InterfaceId,
+        setup: InterfaceSetup,
+        neighbors: NeighborConfig,
+        speaks_for_host: bool,
+        rng: Rng,
+    ) -> Self {
         let link = match setup.caps.medium {
-            Medium::Ethernet => {
-                Some(LinkLayer::new(LinkConfig { address: setup.link_address, neighbors }, rng))
-            }
+            Medium::Ethernet => Some(LinkLayer::new(
+                LinkConfig { address: setup.link_address, neighbors, speaks_for_host },
+                rng,
+            )),
             Medium::Ip => None,
         };
         Self { id, caps: setup.caps, link }

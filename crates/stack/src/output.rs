@@ -5,7 +5,7 @@
 
 use core::net::IpAddr;
 
-use netloom_base::{DropReason, Instant, InterfaceId, NextHop, RxChecksum, RxMeta, TxChecksum, TxMeta};
+use netloom_base::{DropReason, Instant, InterfaceId, NextHop, TxChecksum, TxMeta};
 use netloom_l2_link::{LinkOutput, QueuedPacket, Resolution};
 use netloom_l3_internet::{Arrival, InternetOutput, IpSend};
 use netloom_l4_transport::{SegmentPlan, UdpOutput};
@@ -15,6 +15,7 @@ use netloom_wire::{
 use tracing::trace;
 
 use crate::Stack;
+use crate::steering::{Share, looped_meta};
 use crate::turn::{LoopedPacket, Turn};
 
 /// A frame to send: `head`, then both pieces of `payload`, in one write.
@@ -306,9 +307,12 @@ impl Stack {
         for _ in 0..self.loopback.len() {
             let Some(LoopedPacket { bytes, gso }) = self.loopback.pop_front() else { return };
             let interface = InterfaceId::LOOPBACK;
-            let meta = RxMeta { checksum: RxChecksum::Trusted, gso };
+            let meta = looped_meta(gso);
             let arrival =
                 Arrival { interface, packet: &bytes, cast: CastKind::Unicast, link_source: None, meta };
+            if self.share_packet(&arrival) == Share::Gone {
+                continue;
+            }
             if let Err(reason) = self.receive_packet(now, arrival) {
                 self.drop_packet(reason, interface, bytes.len());
             }

@@ -1,12 +1,15 @@
 //! The stack itself: its parts, its interfaces, its timers.
 
+use core::net::IpAddr;
 use std::collections::VecDeque;
 
-use netloom_base::{AddressDetection, DeviceCaps, Instant, InterfaceId, Medium, Rng};
-use netloom_l3_internet::{AddressError, InterfaceConfig, Internet, RoutingTable};
+use netloom_base::{AddressDetection, DeviceCaps, Instant, InterfaceId, Medium, Rng, Sharding};
+use netloom_l3_internet::{AddressError, InterfaceConfig, Internet, LocalAddress, RoutingTable};
 use netloom_l4_transport::{Tcp, TcpUsage, TxSegmentation, Udp};
 use netloom_wire::Cidr;
+use tracing::warn;
 
+use crate::handover::Handover;
 use crate::interface::Interface;
 use crate::turn::{LoopedPacket, Turn};
 use crate::{Event, IcmpSockets, InterfaceSetup, StackConfig, StackCounters, TcpSockets, UdpSockets};
@@ -25,6 +28,8 @@ pub struct Stack {
     pub(crate) events: VecDeque<Event>,
     /// Packets from this host to itself.
     pub(crate) loopback: VecDeque<LoopedPacket>,
+    /// What belongs to other shards.
+    pub(crate) handovers: VecDeque<Handover>,
     /// The owned packet that the last [`Transmit`](crate::Transmit) borrows.
     pub(crate) outgoing: Vec<u8>,
     /// Whose turn it is to send.
@@ -36,7 +41,10 @@ const MAX_EVENTS: usize = 256;
 
 impl Stack {
     /// A host without interfaces. `rng` must be secret: initial sequence numbers and hash keys come from it.
-    pub fn new(config: StackConfig, mut rng: Rng) -> Self {
+    pub fn new(mut config: StackConfig, mut rng: Rng) -> Self {
+        config.internet.sharding = config.sharding;
+        config.tcp.sharding = config.sharding;
+        config.udp.sharding = config.sharding;
         let internet = Internet::new(config.internet.clone(), rng.fork());
         let tcp = Tcp::new(config.tcp.clone(), rng.fork());
         let udp = Udp::new(config.udp, rng.fork());
@@ -50,6 +58,7 @@ impl Stack {
             counters: StackCounters::default(),
             events: VecDeque::new(),
             loopback: VecDeque::new(),
+            handovers: VecDeque::new(),
             outgoing: Vec::new(),
             turn: Turn::Tcp,
         }
@@ -62,7 +71,13 @@ impl Stack {
             Medium::Ip => None,
         };
         let id = self.internet.add_interface(InterfaceConfig { mtu: setup.caps.mtu, link_address });
-        let interface = Interface::new(id, setup, self.config.neighbors.clone(), self.rng.fork());
+        let interface = Interface::new(
+            id,
+            setup,
+            self.config.neighbors.clone(),
+            self.config.sharding.is_first(),
+            self.rng.fork(),
+        );
         self.interfaces.push(interface);
         self.tcp.set_tx_segmentation(self.common_segmentation());
         id
@@ -101,6 +116,52 @@ impl Stack {
     /// answer from it. See [`Internet::set_accept_any`].
     pub fn set_accept_any(&mut self, interface: InterfaceId, accepts: bool) {
         self.internet.set_accept_any(interface, accepts);
+    }
+
+    /// The addresses of the first shard of this host, of which this is another: it has tried them out, and answers for
+    /// them. What was usable and is no longer loses its connections. Tell again whenever the first shard's change.
+    pub fn adopt_addresses(&mut self, now: Instant, addresses: &[LocalAddress]) {
+        let is_usable =
+            |known: &LocalAddress| addresses.iter().any(|it| it.cidr == known.cidr && it.state.is_usable());
+        let lost: Vec<LocalAddress> =
+            self.internet.addresses().filter(|known| !is_usable(known)).copied().collect();
+        for LocalAddress { interface, cidr, .. } in lost {
+            // It is there: it was just listed.
+            let _ = self.internet.remove_address(now, cidr.address());
+            if let Some(link) = self.link_mut(interface) {
+                link.remove_address(cidr.address());
+            }
+            self.tcp.abort_local(now, cidr.address());
+        }
+        for &address in addresses {
+            match self.internet.adopt_address(now, address) {
+                Ok(true) => {
+                    if let Some(link) = self.link_mut(address.interface) {
+                        link.adopt_address(address.cidr);
+                    }
+                }
+                Ok(false) => {}
+                Err(error) => warn!(address = %address.cidr, %error, "address not adopted"),
+            }
+        }
+        self.exchange(now);
+    }
+
+    /// Listens to a group, as a socket would: for what [`Event::GroupJoined`] of another shard tells.
+    pub fn join_group(&mut self, now: Instant, interface: InterfaceId, group: IpAddr) {
+        self.internet.join_group(now, interface, group);
+        self.exchange(now);
+    }
+
+    /// Takes back one [`join_group`](Self::join_group).
+    pub fn leave_group(&mut self, now: Instant, interface: InterfaceId, group: IpAddr) {
+        self.internet.leave_group(now, interface, group);
+        self.exchange(now);
+    }
+
+    /// Which shard of a host this is.
+    pub fn sharding(&self) -> &Sharding {
+        &self.config.sharding
     }
 
     /// The routing table.

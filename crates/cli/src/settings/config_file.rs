@@ -25,6 +25,8 @@ pub(crate) struct ConfigFile {
     pub(crate) mtu: Option<u32>,
     /// Congestion control.
     pub(crate) congestion: Option<String>,
+    /// Queues of the interface.
+    pub(crate) queues: Option<u16>,
     /// What the kernel and the stack leave to each other.
     pub(crate) offload: Option<OffloadChoice>,
     /// Services, each `NAME` or `NAME=PORT`.
@@ -80,6 +82,7 @@ mod tests {
             host-address = ["10.1.0.1/24"]
             mtu = 9000
             congestion = "newreno"
+            queues = 2
             offload = "checksum"
             service = ["http=8080"]
             no-services = false
@@ -92,7 +95,7 @@ mod tests {
         .unwrap();
         assert_eq!(file.tun.as_deref(), Some("tun7"));
         assert_eq!(file.host_address, Some(vec!["10.1.0.1/24".to_owned()]));
-        assert_eq!((file.mtu, file.verbose), (Some(9000), Some(1)));
+        assert_eq!((file.mtu, file.verbose, file.queues), (Some(9000), Some(1), Some(2)));
         assert_eq!(file.congestion.as_deref(), Some("newreno"));
         assert_eq!(file.offload, Some(OffloadChoice::Checksum));
     }

@@ -19,12 +19,20 @@ impl Outcome {
     }
 }
 
-/// How `--offload` is given to the stack, by which of the three test programs this is.
+/// How `--offload` is given to the stack, by which of the test programs this is.
 fn offload() -> &'static str {
     match env!("CARGO_CRATE_NAME") {
         "clients_plain" => "off",
         "clients_checksum" => "checksum",
         _ => "on",
+    }
+}
+
+/// The same for `--queues`.
+fn queues() -> &'static str {
+    match env!("CARGO_CRATE_NAME") {
+        "clients_queues" => "2",
+        _ => "1",
     }
 }
 
@@ -56,7 +64,7 @@ pub(crate) fn shell(tools: &[&str], options: &[&str], script: &str) -> Option<Ou
 fn netloom(options: &[&str], script: &str) -> Output {
     Command::new("timeout")
         .args(["--kill-after=5", LIMIT_SECONDS, env!("CARGO_BIN_EXE_netloom"), "shell"])
-        .args(["--offload", offload()])
+        .args(["--offload", offload(), "--queues", queues()])
         .args(options)
         .args(["--", "bash", "-c", script])
         .stdin(Stdio::null())

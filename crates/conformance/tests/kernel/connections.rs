@@ -1,5 +1,7 @@
 //! Many connections.
 
+use std::num::NonZeroU16;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
@@ -9,9 +11,10 @@ use crate::lab::{self, FAMILIES, connect_kernel};
 fn ten_thousand_connections_one_after_another() {
     lab::run(async |net| {
         let listener = net.tcp_listen(FAMILIES[0].ours(0)).await.expect("a listener");
-        for round in 0..10_000u32 {
+        let rounds = if lab::queues() == NonZeroU16::MIN { 10_000 } else { 1000 };
+        for round in 0..rounds {
             let (mut theirs, mut ours) = connect_kernel(&listener).await;
-            theirs.write_all(&round.to_be_bytes()).await.expect("written");
+            theirs.write_all(&u32::to_be_bytes(round)).await.expect("written");
             assert_eq!(ours.read_u32().await.expect("read"), round);
             // Each side closes first in turn, so that both keep connections in TIME-WAIT.
             if round % 2 == 0 {

@@ -3,6 +3,7 @@
 //! One test for the whole table: its cases run side by side, each in a namespace of its own, as most of the time of each is
 //! spent waiting for a timer or for what is under way.
 
+use std::num::NonZeroU16;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -65,8 +66,8 @@ async fn both_roles(net: Net, len: usize, has_ipv6: bool) {
 
 #[test]
 fn every_byte_arrives_whatever_the_cable_does() {
-    // Its cables are plain in all three test programs: once is enough.
-    if lab::offload() != Offload::Full {
+    // Its cables are plain and of one queue in all test programs: once is enough.
+    if lab::offload() != Offload::Full || lab::queues() > NonZeroU16::MIN {
         return;
     }
     let cases = Mutex::new(CASES.iter().zip([Medium::Ethernet, Medium::Ip].into_iter().cycle()));

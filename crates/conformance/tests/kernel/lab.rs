@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,12 +16,20 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 /// Longest that one test may take.
 const LIMIT: Duration = Duration::from_secs(100);
 
-/// What netloom and the kernel leave to each other, by which of the three test programs this is.
+/// What netloom and the kernel leave to each other, by which of the test programs this is.
 pub(crate) fn offload() -> Offload {
     match env!("CARGO_CRATE_NAME") {
         "kernel_plain" => Offload::Plain,
         "kernel_checksum" => Offload::Checksum,
         _ => Offload::Full,
+    }
+}
+
+/// How many queues the device has, by the same.
+pub(crate) fn queues() -> NonZeroU16 {
+    match env!("CARGO_CRATE_NAME") {
+        "kernel_queues" => NonZeroU16::MIN.saturating_add(1),
+        _ => NonZeroU16::MIN,
     }
 }
 
@@ -97,19 +106,23 @@ fn run_stack_here<F: Future<Output = ()>>(setup: &Setup, stack: &StackConfig, te
     }
     let config = TunTapConfig { kind: setup.kind, name: "nl0".to_owned(), mtu: setup.mtu };
     // Faults happen to frames: a cable takes no super-segments.
-    let offload = if setup.faults.is_some() { Offload::Plain } else { offload() };
-    let device = match TunTap::open_offloading(&config, offload) {
-        Ok(device) => device,
+    let (offload, queues) = match setup.faults {
+        Some(_) => (Offload::Plain, NonZeroU16::MIN),
+        None => (offload(), queues()),
+    };
+    let devices = match TunTap::open_queues(&config, offload, queues) {
+        Ok(devices) => devices,
         Err(error) => {
             eprintln!("SKIPPED: no TUN/TAP: {error}");
             return;
         }
     };
-    if device.offload() != offload {
-        eprintln!("SKIPPED: the kernel offloads {} where {offload} was wanted", device.offload());
+    if let Some(other) = devices.iter().map(TunTap::offload).find(|&other| other != offload) {
+        eprintln!("SKIPPED: the kernel offloads {other} where {offload} was wanted");
         return;
     }
-    let device: Box<dyn Queue> = Box::new(device);
+    let boxed = |device: TunTap| -> Box<dyn Queue> { Box::new(device) };
+    let devices: Vec<_> = devices.into_iter().map(boxed).collect();
     ip("link set lo up");
     ip("addr add 10.0.0.1/24 dev nl0");
     ip(&format!("link set nl0 mtu {} txqueuelen 4000", setup.mtu));
@@ -122,11 +135,10 @@ fn run_stack_here<F: Future<Output = ()>>(setup: &Setup, stack: &StackConfig, te
     if setup.has_ipv6() {
         wait_for_ipv6();
     }
-    let (_cable, device) = match &setup.faults {
-        None => (None, device),
+    let (_cables, devices): (Vec<Cable>, Vec<_>) = match &setup.faults {
+        None => (Vec::new(), devices),
         Some(faults) => {
-            let (cable, device) = Cable::before(device, faults).expect("a cable");
-            (Some(cable), device)
+            devices.into_iter().map(|device| Cable::before(device, faults).expect("a cable")).unzip()
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -137,7 +149,11 @@ fn run_stack_here<F: Future<Output = ()>>(setup: &Setup, stack: &StackConfig, te
             detection: AddressDetection::Optimistic,
             ..InterfaceConfig::default()
         };
-        let net = Net::builder().config(stack.clone()).interface(device, interface).start().expect("a stack");
+        let net = Net::builder()
+            .config(stack.clone())
+            .interface_queues(devices, interface)
+            .start()
+            .expect("a stack");
         tokio::time::timeout(LIMIT, test(net.clone())).await.expect("the test ends in time");
         let started = std::time::Instant::now();
         net.clone().shutdown(Duration::from_secs(20)).await;

@@ -99,6 +99,21 @@ fn a_refused_frame_leaves_the_capture_whole() {
     assert_eq!(&frames[0].data[..], b"kept");
 }
 
+#[test]
+fn the_queues_of_a_device_are_one_interface() {
+    let capture = Arc::new(Mutex::new(CaptureWriter::new(Vec::new()).unwrap()));
+    let pairs = (0..2).map(|_| MemoryQueue::pair(Medium::Ip, 1500).unwrap());
+    let (queues, _others): (Vec<_>, Vec<_>) = pairs.unzip();
+    let mut queues = Captured::of_queues(queues, &capture).unwrap();
+    for queue in &mut queues {
+        queue.send(TxMeta::default(), b"x", [b"", b""]).unwrap();
+    }
+    drop(queues);
+    let writer = Arc::into_inner(capture).unwrap().into_inner().unwrap();
+    let (linktypes, frames) = read_back(&writer.into_inner());
+    assert_eq!((linktypes.len(), frames.len()), (1, 2));
+}
+
 /// Takes so many bytes, then no more.
 struct FullDisk {
     room: usize,

@@ -99,6 +99,9 @@ impl LinkLayer {
 
     // [826-06, 5227-18]
     fn send_reply(&mut self, request: &ArpPacket) {
+        if !self.speaks_for_host {
+            return;
+        }
         let reply = ArpPacket {
             operation: ArpOperation::Reply,
             sender_link: self.address,

@@ -22,7 +22,7 @@ pub(super) struct Bench {
 
 impl Bench {
     fn with(neighbors: NeighborConfig, seed: u64) -> Self {
-        let config = LinkConfig { address: OURS, neighbors };
+        let config = LinkConfig { address: OURS, neighbors, speaks_for_host: true };
         Self { link: LinkLayer::new(config, Rng::from_number(seed)), now: Instant::from_millis(5000) }
     }
 

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use netloom_base::GsoKind;
+use netloom_base::{GsoKind, Sharding};
 
 use super::congestion::Congestion;
 use crate::ports::PortRange;
@@ -11,6 +11,8 @@ use crate::ports::PortRange;
 /// Bounds and choices of a [`Tcp`](super::Tcp). Every table has a bound; its cost stands beside it.
 #[derive(Clone, Debug)]
 pub struct TcpConfig {
+    /// Which shard of the host this is: it connects only from ports that make the connection its own.
+    pub sharding: Sharding,
     /// Connections at once. Each takes about 1 KiB, and its buffers while they hold something. At the bound a
     /// connect fails, and a handshake is not finished until there is room.
     pub max_connections: usize,
@@ -101,6 +103,7 @@ pub struct TcpConfig {
 impl Default for TcpConfig {
     fn default() -> Self {
         Self {
+            sharding: Sharding::default(),
             max_connections: 65_536,
             max_time_wait: 65_536,
             max_half_open: 4096,

@@ -49,14 +49,17 @@ impl Tcp {
             remote_port: remote.port(),
         };
         let port = if local.port == 0 {
-            let Self { ports, demux, bound, .. } = self;
+            let Self { ports, demux, bound, config, .. } = self;
+            let is_ours = |port| config.sharding.owns_flow(tuple(port).local(), remote);
             let is_listening = |port| {
                 [None, Some(unspecified_like(source)), Some(source)]
                     .into_iter()
                     .any(|address| bound.contains_key(&TcpBind { address, port }))
             };
             ports
-                .pick_towards(source, remote, |port| demux.contains_key(&tuple(port)) || is_listening(port))
+                .pick_towards(source, remote, |port| {
+                    !is_ours(port) || demux.contains_key(&tuple(port)) || is_listening(port)
+                })
                 .map_err(|_| ConnectError::PortsExhausted)?
         } else {
             local.port

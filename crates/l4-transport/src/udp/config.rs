@@ -2,13 +2,15 @@
 
 use core::net::IpAddr;
 
-use netloom_base::Counter;
+use netloom_base::{Counter, Sharding};
 
 use crate::ports::PortRange;
 
 /// The bounds of UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UdpConfig {
+    /// Which shard of the host this is: it gives out only ports that are its own.
+    pub sharding: Sharding,
     /// Sockets, those included that are closed and still have something to send. Each costs about half a kilobyte
     /// without its queues.
     pub max_sockets: usize,
@@ -31,6 +33,7 @@ pub struct UdpConfig {
 impl Default for UdpConfig {
     fn default() -> Self {
         Self {
+            sharding: Sharding::default(),
             max_sockets: 4096,
             receive_queue_bytes: 1 << 20,
             send_queue_bytes: 256 << 10,

@@ -68,12 +68,13 @@ impl Udp {
     // [1122-U012] [1122-U013]
     pub fn bind(&mut self, bind: UdpBind) -> Result<UdpSocketId, UdpBindError> {
         let UdpBind { address, port, share } = bind;
-        let demux = &self.demux;
+        let Self { demux, config, ports, .. } = self;
+        let is_others = |port| !config.sharding.owns_port(port);
+        let is_taken = |port| demux.is_taken(Local { address, port }, false);
         let port = match port {
-            0 => self
-                .ports
-                .pick(|port| demux.is_port_used(port))
-                .or_else(|_| self.ports.pick(|port| demux.is_taken(Local { address, port }, false))),
+            0 => ports
+                .pick(|port| is_others(port) || demux.is_port_used(port))
+                .or_else(|_| ports.pick(|port| is_others(port) || is_taken(port))),
             port => Ok(port),
         }
         .map_err(|_| UdpBindError::PortsExhausted)?;

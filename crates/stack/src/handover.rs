@@ -1,0 +1,38 @@
+//! What one shard of a host gives to another.
+
+use netloom_base::{InterfaceId, RxMeta, ShardIndex};
+use netloom_wire::{CastKind, EthernetAddress};
+
+/// A frame or packet for another shard.
+#[derive(Clone, Debug)]
+pub struct Handover {
+    pub(crate) to: ShardIndex,
+    pub(crate) interface: InterfaceId,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// As the device gave it.
+    Frame(RxMeta),
+    /// An IP packet that was put together, or sent by the host to itself.
+    Packet { cast: CastKind, link_source: Option<EthernetAddress>, meta: RxMeta },
+}
+
+impl Handover {
+    /// The shard that owns it.
+    pub fn to(&self) -> ShardIndex {
+        self.to
+    }
+
+    /// Bytes of the frame or packet.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}

@@ -1,0 +1,146 @@
+//! Whose a frame is, and what becomes of one that belongs to another shard of the host.
+//!
+//! *Theory of operation.* A device with several queues chooses the queue of a frame by itself, and fragments and packets
+//! of the host to itself do not show where they belong before they are whole. So each frame gets a glance
+//! ([`Glance`]) and goes to its owner ([`Sharding`]): a flow to the shard that the flow's hash names, an ICMP error to
+//! the owner of the flow that it quotes, news about neighbours to all, everything else to the first. The fragments of
+//! two hosts are put together by one shard, and the whole packet goes to its owner.
+//!
+//! What is not this shard's is a [`Handover`], for the caller to bring to [`Stack::take_over`] of the other. A shard that
+//! took something over never hands it on as it is, so nothing travels in circles; a packet that it puts together goes
+//! on at most once.
+//!
+//! *Limits.* [`StackConfig::handovers`](crate::StackConfig::handovers) wait to be fetched; the newest is dropped beyond that,
+//! as [`DropReason::HandoverFull`].
+
+use netloom_base::{DropReason, Gso, Instant, InterfaceId, Medium, RxChecksum, RxMeta, ShardIndex, Sharding};
+use netloom_l3_internet::Arrival;
+use netloom_wire::{Flow, Glance, Protocol};
+
+use crate::Stack;
+use crate::handover::{Handover, Kind};
+
+/// Whose a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    One(ShardIndex),
+    All,
+}
+
+fn owner(sharding: &Sharding, glance: Glance) -> Owner {
+    match glance {
+        Glance::Flow(Flow { protocol, source, destination }) if protocol == Protocol::TCP => {
+            Owner::One(sharding.owner_of_flow(source, destination))
+        }
+        Glance::Flow(Flow { destination, .. }) => Owner::One(sharding.owner_of_port(destination.port())),
+        Glance::ErrorAbout(Flow { protocol, source, destination }) if protocol == Protocol::TCP => {
+            Owner::One(sharding.owner_of_flow(source, destination))
+        }
+        // What it quotes is what we sent: our port is the source's.
+        Glance::ErrorAbout(Flow { source, .. }) => Owner::One(sharding.owner_of_port(source.port())),
+        Glance::Fragment { source, destination } => {
+            Owner::One(sharding.owner_of_fragments(source, destination))
+        }
+        Glance::Neighbor => Owner::All,
+        Glance::Other => Owner::One(0),
+    }
+}
+
+/// Whether the shard that asked is to go on with a frame itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    Ours,
+    Gone,
+}
+
+impl Stack {
+    /// Takes what another shard handed over, in the place of [`handle_frame`](Self::handle_frame).
+    pub fn take_over(&mut self, now: Instant, handover: &Handover) {
+        let Handover { to: _, interface, bytes, kind } = handover;
+        self.counters.taken_over.increment();
+        let result = match *kind {
+            Kind::Frame(meta) => self.receive(now, *interface, bytes, meta),
+            Kind::Packet { cast, link_source, meta } => self.receive_packet(
+                now,
+                Arrival { interface: *interface, packet: bytes, cast, link_source, meta },
+            ),
+        };
+        if let Err(reason) = result {
+            self.drop_packet(reason, *interface, bytes.len());
+        }
+        self.exchange(now);
+    }
+
+    /// The next frame or packet that belongs to another shard, if any.
+    pub fn poll_handover(&mut self) -> Option<Handover> {
+        self.handovers.pop_front()
+    }
+
+    /// Counts a handover that its owner has no room for.
+    pub fn drop_handover(&mut self, handover: &Handover) {
+        self.drop_packet(DropReason::HandoverFull, handover.interface, handover.len());
+    }
+
+    /// Hands over a frame as far as it is others'.
+    pub(crate) fn share_frame(&mut self, id: InterfaceId, frame: &[u8], meta: RxMeta) -> Share {
+        let sharding = self.config.sharding;
+        if sharding.is_whole() {
+            return Share::Ours;
+        }
+        let medium = self.interfaces.get(id.index()).map_or(Medium::Ip, |interface| interface.caps.medium);
+        match owner(&sharding, Glance::at_frame(medium, frame)) {
+            Owner::One(index) if index == sharding.index() => Share::Ours,
+            Owner::One(to) => {
+                self.hand_over(to, id, Kind::Frame(meta), || frame.to_vec());
+                Share::Gone
+            }
+            Owner::All => {
+                for to in (0..sharding.count()).filter(|&to| to != sharding.index()) {
+                    self.hand_over(to, id, Kind::Frame(meta), || frame.to_vec());
+                }
+                Share::Ours
+            }
+        }
+    }
+
+    /// Hands over a packet that was put together here from fragments, if it is another's. The shard that made it has
+    /// verified nothing that the owner does not verify again.
+    pub(crate) fn share_packet(&mut self, arrival: &Arrival<'_>) -> Share {
+        let sharding = self.config.sharding;
+        if sharding.is_whole() {
+            return Share::Ours;
+        }
+        let Arrival { interface, packet, cast, link_source, meta } = *arrival;
+        match owner(&sharding, Glance::at_packet(packet)) {
+            Owner::One(to) if to != sharding.index() => {
+                self.hand_over(to, interface, Kind::Packet { cast, link_source, meta }, || packet.to_vec());
+                Share::Gone
+            }
+            // Neighbours do not speak in fragments (RFC 6980), nor does the host to itself.
+            Owner::One(_) | Owner::All => Share::Ours,
+        }
+    }
+
+    fn hand_over(
+        &mut self,
+        to: ShardIndex,
+        interface: InterfaceId,
+        kind: Kind,
+        bytes: impl FnOnce() -> Vec<u8>,
+    ) {
+        if self.handovers.len() >= self.config.handovers {
+            self.counters.drops.increment(DropReason::HandoverFull);
+            return;
+        }
+        self.counters.handed_over.increment();
+        self.handovers.push_back(Handover { to, interface, bytes: bytes(), kind });
+    }
+}
+
+/// What is known of a packet that never crossed a wire.
+pub(crate) fn looped_meta(gso: Option<Gso>) -> RxMeta {
+    RxMeta { checksum: RxChecksum::Trusted, gso }
+}
+
+#[cfg(test)]
+mod tests;
