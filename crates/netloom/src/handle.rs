@@ -11,7 +11,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use netloom_stack::Instant;
@@ -20,7 +20,7 @@ use tokio::io::{Interest, ReadBuf, Ready};
 
 use crate::error;
 use crate::shard::{Shard, Shared};
-use crate::wakers::{Interest as Wait, SocketKey};
+use crate::wakers::{Interest as Wait, SocketKey, in_turn};
 
 /// Whether received bytes are taken or left where they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,16 @@ impl Handle {
     /// Does `work` once, and lists the task for `waits` if it would block.
     fn poll<R>(
         &self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
+        waits: &[Wait],
+        work: impl FnOnce(&mut Shard, Instant) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        in_turn(cx, |waker| self.attempt(waker, waits, work))
+    }
+
+    fn attempt<R>(
+        &self,
+        waker: &Waker,
         waits: &[Wait],
         work: impl FnOnce(&mut Shard, Instant) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
@@ -88,7 +97,7 @@ impl Handle {
             match work(shard, now) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     for &wait in waits {
-                        shard.wakers.wait(SocketKey::Tcp(self.id), wait, cx.waker());
+                        shard.wakers.wait(SocketKey::Tcp(self.id), wait, waker);
                     }
                     Poll::Pending
                 }
@@ -97,7 +106,7 @@ impl Handle {
         })
     }
 
-    pub(crate) fn poll_connected(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll(cx, &[Wait::Write], |shard, _| match shard.stack.tcp().connected(self.id) {
             Ok(true) => Ok(()),
             Ok(false) => Err(ErrorKind::WouldBlock.into()),
@@ -194,7 +203,7 @@ impl Handle {
 
     pub(crate) fn poll_receive(
         &self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
         take: Take,
     ) -> Poll<io::Result<usize>> {
@@ -208,7 +217,7 @@ impl Handle {
         })
     }
 
-    pub(crate) fn poll_send(&self, cx: &Context<'_>, pieces: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>, pieces: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         if pieces.iter().all(|piece| piece.is_empty()) {
             return Poll::Ready(Ok(0));
         }
@@ -243,7 +252,7 @@ impl Handle {
         self.with_open(|shard, now, _| Ok(self.readiness(shard, now, interest)))
     }
 
-    pub(crate) fn poll_ready(&self, cx: &Context<'_>, interest: Interest) -> Poll<io::Result<Ready>> {
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<io::Result<Ready>> {
         let waits: &[Wait] = match (interest.is_readable() || interest.is_error(), interest.is_writable()) {
             (true, true) => &[Wait::Read, Wait::Write],
             (false, true) => &[Wait::Write],
