@@ -42,6 +42,7 @@ mod current;
 mod driver;
 mod error;
 mod handle;
+mod integrations;
 pub mod net;
 mod reservations;
 mod shard;
