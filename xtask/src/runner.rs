@@ -14,7 +14,7 @@ use crate::steps::{Steps, cargo, has_cargo};
 use crate::{compliance, fsm_diagram, tidy, tools};
 
 /// Packages whose tests drive real clients; `--quick` leaves them out, as the profile `quick` of nextest does.
-const LIVE_PACKAGES: &[&str] = &["netloom-cli", "netloom-conformance"];
+const LIVE_PACKAGES: &[&str] = &["netloom-cli", "netloom-conformance", "netloom-ecosystem"];
 
 /// Tells the tests where the program `netloom` is that was built for them.
 const PROGRAM_VARIABLE: &str = "NETLOOM_BIN";
@@ -100,7 +100,8 @@ fn run_nextest(steps: &mut Steps, quick: bool, root: &Path, program: &Path) -> R
 }
 
 fn run_cargo_test(steps: &mut Steps, quick: bool, program: &Path) -> Result<Skips> {
-    let mut command = cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]);
+    let mut command =
+        cargo(&["test", "--workspace", "--lib", "--bins", "--examples", "--tests", "--no-fail-fast"]);
     if quick {
         command.args(LIVE_PACKAGES.iter().flat_map(|package| ["--exclude", package]));
     }

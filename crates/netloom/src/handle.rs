@@ -11,7 +11,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -21,7 +21,7 @@ use tokio::io::{Interest, ReadBuf, Ready};
 
 use crate::error;
 use crate::shard::{Shard, Shared};
-use crate::wakers::{Interest as Wait, SocketKey};
+use crate::wakers::{Interest as Wait, SocketKey, in_turn};
 
 /// Bytes that a connection takes at once without copying them. It takes all of such a part as soon as there is room for any
 /// of it, so this is what it may hold beyond its buffer.
@@ -126,7 +126,16 @@ impl Handle {
     /// Does `work` once, and lists the task for `waits` if it would block.
     fn poll<R>(
         &self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
+        waits: &[Wait],
+        work: impl FnOnce(&mut Shard, Instant) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        in_turn(cx, |waker| self.attempt(waker, waits, work))
+    }
+
+    fn attempt<R>(
+        &self,
+        waker: &Waker,
         waits: &[Wait],
         work: impl FnOnce(&mut Shard, Instant) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
@@ -137,7 +146,7 @@ impl Handle {
             match work(shard, now) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     for &wait in waits {
-                        shard.wakers.wait(SocketKey::Tcp(self.id), wait, cx.waker());
+                        shard.wakers.wait(SocketKey::Tcp(self.id), wait, waker);
                     }
                     Poll::Pending
                 }
@@ -146,7 +155,7 @@ impl Handle {
         })
     }
 
-    pub(crate) fn poll_connected(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll(cx, &[Wait::Write], |shard, _| match shard.stack.tcp().connected(self.id) {
             Ok(true) => Ok(()),
             Ok(false) => Err(ErrorKind::WouldBlock.into()),
@@ -248,7 +257,7 @@ impl Handle {
 
     pub(crate) fn poll_receive(
         &self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
         take: Take,
     ) -> Poll<io::Result<usize>> {
@@ -272,7 +281,11 @@ impl Handle {
         })
     }
 
-    pub(crate) fn poll_send(&self, cx: &Context<'_>, pieces: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         if pieces.iter().all(|piece| piece.is_empty()) {
             return Poll::Ready(Ok(0));
         }
@@ -280,7 +293,7 @@ impl Handle {
     }
 
     /// One attempt to receive into memory of its own.
-    pub(crate) fn poll_receive_bytes(&self, cx: &Context<'_>, limit: usize) -> Poll<io::Result<Bytes>> {
+    pub(crate) fn poll_receive_bytes(&self, cx: &mut Context<'_>, limit: usize) -> Poll<io::Result<Bytes>> {
         if limit == 0 {
             return Poll::Ready(Ok(Bytes::new()));
         }
@@ -294,7 +307,7 @@ impl Handle {
     }
 
     /// One attempt to send some of `bytes`, without a copy where there are enough of them.
-    pub(crate) fn poll_send_bytes(&self, cx: &Context<'_>, bytes: &Bytes) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_send_bytes(&self, cx: &mut Context<'_>, bytes: &Bytes) -> Poll<io::Result<usize>> {
         let part = bytes.slice(..bytes.len().min(SHARED_PART_LEN));
         self.poll(cx, &[Wait::Write], |shard, now| {
             match shard.stack.tcp().send_shared(now, self.id, Box::new(part)) {
@@ -333,7 +346,7 @@ impl Handle {
         self.with_open(|shard, now, _| Ok(self.readiness(shard, now, interest)))
     }
 
-    pub(crate) fn poll_ready(&self, cx: &Context<'_>, interest: Interest) -> Poll<io::Result<Ready>> {
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<io::Result<Ready>> {
         let waits: &[Wait] = match (interest.is_readable() || interest.is_error(), interest.is_writable()) {
             (true, true) => &[Wait::Read, Wait::Write],
             (false, true) => &[Wait::Write],

@@ -189,6 +189,7 @@ mod error;
 mod handle;
 mod host;
 mod icmp_socket;
+mod integrations;
 mod mailbox;
 pub mod net;
 mod reservations;

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::BufMut;
 use netloom_stack::transport::{UdpBind, UdpReceived, UdpRecvError, UdpSocketId};
@@ -17,7 +17,7 @@ use crate::handle::Take;
 use crate::host::Host;
 use crate::shard::{Shard, Shared, wildcard};
 use crate::tcp_stream::fill;
-use crate::wakers::{Interest as Wait, SocketKey};
+use crate::wakers::{Interest as Wait, SocketKey, in_turn};
 use crate::{binding, current, error};
 
 /// A UDP socket, as [`tokio::net::UdpSocket`].
@@ -366,7 +366,7 @@ impl UdpSocket {
 
     fn poll_take(
         &self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         target: &mut [u8],
         take: Take,
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
@@ -375,7 +375,7 @@ impl UdpSocket {
 
     fn poll_into(
         &self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
         take: Take,
     ) -> Poll<io::Result<SocketAddr>> {
@@ -398,7 +398,7 @@ impl UdpSocket {
         ready
     }
 
-    fn poll_ready(&self, cx: &Context<'_>, interest: Interest) -> Poll<io::Result<Ready>> {
+    fn poll_ready(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<io::Result<Ready>> {
         let waits: &[Wait] = match (interest.is_readable(), interest.is_writable()) {
             (true, true) => &[Wait::Read, Wait::Write],
             (false, true) => &[Wait::Write],
@@ -420,7 +420,16 @@ impl UdpSocket {
     /// Does `work` once; `WouldBlock` lists the task for `waits`.
     fn poll<R>(
         &self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
+        waits: &[Wait],
+        work: impl FnOnce(&mut Shard) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        in_turn(cx, |waker| self.attempt(waker, waits, work))
+    }
+
+    fn attempt<R>(
+        &self,
+        waker: &Waker,
         waits: &[Wait],
         work: impl FnOnce(&mut Shard) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
@@ -431,7 +440,7 @@ impl UdpSocket {
             match work(shard) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     for &wait in waits {
-                        shard.wakers.wait(SocketKey::Udp(self.id), wait, cx.waker());
+                        shard.wakers.wait(SocketKey::Udp(self.id), wait, waker);
                     }
                     Poll::Pending
                 }

@@ -1,10 +1,11 @@
 //! Tasks that wait for a socket.
 
 use std::collections::HashMap;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker, ready};
 
 use netloom_stack::internet::EchoId;
 use netloom_stack::transport::{TcpListenerId, TcpPendingId, TcpSocketId, UdpSocketId};
+use tokio::task::coop::poll_proceed;
 
 /// A socket of any kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +24,17 @@ pub(crate) enum Interest {
     Read,
     /// Room to send, or a handshake's end.
     Write,
+}
+
+/// Makes `attempt` unless the task has had its turn: as with tokio's sockets, one that always finds something ready lets the
+/// others run now and then.
+pub(crate) fn in_turn<R>(cx: &mut Context<'_>, attempt: impl FnOnce(&Waker) -> Poll<R>) -> Poll<R> {
+    let turn = ready!(poll_proceed(cx));
+    let outcome = attempt(cx.waker());
+    if outcome.is_ready() {
+        turn.made_progress();
+    }
+    outcome
 }
 
 /// Who waits for what. A task is listed once for each thing however often it asks; a task that went away costs one

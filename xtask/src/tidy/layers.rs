@@ -26,7 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that are only tests: they may depend on anything, and nothing on them.
-const TESTS_ONLY: &[&str] = &["netloom-conformance", "netloom-bench"];
+const TESTS_ONLY: &[&str] = &["netloom-conformance", "netloom-ecosystem", "netloom-bench"];
 
 /// The crates that do no IO.
 const CORE: &[&str] = &[

@@ -36,6 +36,23 @@ fn both_ends_agree_on_their_addresses() {
 }
 
 #[test]
+fn who_always_finds_something_ready_lets_others_run() {
+    run(|world: Arc<Hosts>| async move {
+        let (mut incoming, mut outgoing) = pair(&*world).await;
+        incoming.write_all(&[7; 10_000]).await.unwrap();
+        while outgoing.peek(&mut [0; 10_000]).await.unwrap() < 10_000 {
+            tokio::task::yield_now().await;
+        }
+        // It runs only when this task pauses.
+        let other = tokio::spawn(async {});
+        for _ in 0..10_000 {
+            outgoing.read_u8().await.unwrap();
+        }
+        assert!(other.is_finished());
+    });
+}
+
+#[test]
 fn readiness_is_what_the_try_calls_find() {
     run(|world: Arc<Hosts>| async move {
         let (mut incoming, outgoing) = pair(&*world).await;

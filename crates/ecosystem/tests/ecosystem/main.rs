@@ -1,0 +1,11 @@
+//! What others wrote for tokio's sockets, unmodified over netloom's: between two stacks joined in memory, and with the
+//! kernel's programs as peers over a TAP, in a network namespace of the test's own.
+
+mod curl;
+mod grpc;
+mod hosts;
+mod http;
+mod namespace;
+mod redis;
+mod tls;
+mod websocket;

@@ -1,0 +1,247 @@
+//! The examples, as a person runs them: each a process of its own, those with a TAP in a network namespace.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+/// No test takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What the kernel's end of every TAP here is.
+const TAP: [&str; 3] = ["tuntap add nl0 mode tap", "addr add 10.0.0.1/24 dev nl0", "link set nl0 up"];
+
+/// Runs `test` in a fresh namespace after these commands of `ip`, or skips it loudly where none can be made.
+fn in_namespace<F: Future<Output = ()>>(commands: &[&str], test: impl FnOnce() -> F + Send) {
+    std::thread::scope(|scope| {
+        // The namespace is the thread's and its children's, and goes with them.
+        let thread = scope.spawn(|| {
+            if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+                eprintln!("SKIPPED: no network namespace: {error}");
+                return;
+            }
+            if !std::path::Path::new("/dev/net/tun").exists() {
+                eprintln!("SKIPPED: no /dev/net/tun");
+                return;
+            }
+            for command in commands {
+                let output = std::process::Command::new("ip").args(command.split(' ')).output().unwrap();
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "ip {command}: {said}");
+            }
+            run(test());
+        });
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(timeout(LIMIT, test)).expect("the test ends");
+}
+
+/// An example with these arguments. It ends when the test does.
+fn example(name: &str, arguments: &[&str]) -> Command {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
+    assert!(path.exists(), "not built: cargo build -p netloom --features axum --example {name}");
+    let mut command = Command::new(path);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Runs a command to its end, which must be good; what it printed.
+async fn printed(mut command: Command) -> String {
+    let Output { status, stdout, .. } = command.stdin(Stdio::null()).output().await.unwrap();
+    assert!(status.success(), "{command:?}: {status}");
+    String::from_utf8(stdout).unwrap()
+}
+
+/// An example that runs, and what it says.
+struct Running {
+    child: Child,
+    typed: ChildStdin,
+    said: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    fn start(name: &str, arguments: &[&str]) -> Self {
+        let mut child = example(name, arguments).spawn().unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { typed: child.stdin.take().unwrap(), said, child }
+    }
+
+    /// Starts an example that serves, and waits until it does.
+    async fn serve(name: &str, arguments: &[&str]) -> Self {
+        let mut server = Self::start(name, arguments);
+        assert_eq!(server.line().await, "ready");
+        server
+    }
+
+    /// Joins the chat with this TAP and address, and waits until the server knows.
+    async fn chat(tap: &str, address: &str) -> Self {
+        let mut client = Self::start("chat", &[tap, &format!("{address}/24"), "10.0.0.1:7000"]);
+        let line = client.line().await;
+        assert!(line.starts_with(&format!("you are {address}:")), "{line}");
+        client
+    }
+
+    async fn line(&mut self) -> String {
+        self.said.next_line().await.unwrap().expect("it says something")
+    }
+
+    async fn type_line(&mut self, line: &str) {
+        self.typed.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+
+    /// Waits until it ends by itself, which must be a good end.
+    async fn ends(mut self) {
+        let status = self.child.wait().await.unwrap();
+        assert!(status.success(), "{status}");
+    }
+
+    /// Types Ctrl-C.
+    async fn interrupt(self) {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGINT).unwrap();
+        self.ends().await;
+    }
+
+    /// Ends it as nobody can prepare for.
+    async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+#[test]
+fn two_hosts_talk() {
+    run(async {
+        let said = printed(example("two_hosts", &[])).await;
+        assert!(
+            said.starts_with("10.0.0.2:") && said.ends_with(" says: hello from the other host\n"),
+            "{said}"
+        );
+    });
+}
+
+#[test]
+fn a_custom_device_carries_packets() {
+    run(async {
+        let said = printed(example("custom_device", &[])).await;
+        let lines: Vec<&str> = said.lines().collect();
+        let is_packet = |line: &str| line.starts_with("a packet of ") && line.ends_with(" bytes");
+        assert!(lines.iter().any(|line| is_packet(line)), "{said}");
+        assert!(lines.iter().any(|line| line.ends_with(" says: hello through the tunnel")), "{said}");
+    });
+}
+
+#[test]
+fn the_http_server_serves_until_it_is_interrupted() {
+    in_namespace(&TAP, || async {
+        let server = Running::serve("http_server", &["nl0", "10.0.0.2/24"]).await;
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "http://10.0.0.2/"]);
+        assert_eq!(printed(curl).await, "Hello from a stack of my own!\n");
+        server.interrupt().await;
+    });
+}
+
+#[test]
+fn the_http_client_prints_what_a_server_says() {
+    in_namespace(&TAP, || async {
+        let listener = TcpListener::bind("10.0.0.1:8000").await.unwrap();
+        let serve = async {
+            let (mut stream, peer) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nwelcome\n").await.unwrap();
+            assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "the client ends the connection");
+            (peer.ip().to_string(), String::from_utf8(request).unwrap())
+        };
+        let arguments = ["nl0", "10.0.0.2/24", "10.0.0.1:8000", "/here?a=b"];
+        let (said, (peer, request)) = tokio::join!(printed(example("http_client", &arguments)), serve);
+        assert_eq!((said.as_str(), peer.as_str()), ("welcome\n", "10.0.0.2"));
+        assert!(request.starts_with("GET /here?a=b HTTP/1.1\r\nhost: 10.0.0.1:8000\r\n"), "{request}");
+    });
+}
+
+#[test]
+fn the_forwarder_carries_what_is_meant_for_anybody() {
+    let commands = [&["link set lo up"], &TAP[..], &["route add default via 10.0.0.2"]].concat();
+    in_namespace(&commands, || async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = listener.local_addr().unwrap().to_string();
+        let mut forwarder = Running::serve("forward", &["nl0", "10.0.0.2/24", &server]).await;
+        // Addresses that are nobody's (RFC 5737).
+        for wanted in ["192.0.2.1:80", "198.51.100.7:443"] {
+            let mut here = TcpStream::connect(wanted).await.unwrap();
+            let (mut there, _) = listener.accept().await.unwrap();
+            here.write_all(b"a question").await.unwrap();
+            here.shutdown().await.unwrap();
+            let mut text = String::new();
+            there.read_to_string(&mut text).await.unwrap();
+            there.write_all(b"an answer").await.unwrap();
+            drop(there);
+            here.read_to_string(&mut text).await.unwrap();
+            assert_eq!(text, "a questionan answer");
+            let ours = here.local_addr().unwrap();
+            assert_eq!(forwarder.line().await, format!("{ours} wants {wanted}"));
+        }
+        drop(listener);
+        let refused = TcpStream::connect("192.0.2.1:80").await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        forwarder.kill().await;
+    });
+}
+
+#[test]
+fn the_chat_server_outlives_its_clients_and_they_can_come_back() {
+    let mut commands = vec!["link add br0 type bridge".to_owned(), "link set br0 up".to_owned()];
+    for tap in ["nl0", "nl1", "nl2"] {
+        commands.extend([format!("tuntap add {tap} mode tap"), format!("link set {tap} master br0 up")]);
+    }
+    let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+    in_namespace(&commands, || async {
+        let serve = || Running::serve("chat", &["nl0", "10.0.0.1/24"]);
+        let anna = || Running::chat("nl1", "10.0.0.2");
+        let ben = || Running::chat("nl2", "10.0.0.3");
+        let server = serve().await;
+        let (mut a, mut b) = (anna().await, ben().await);
+        a.type_line("hello").await;
+        let heard = b.line().await;
+        assert!(heard.starts_with("10.0.0.2:") && heard.ends_with(": hello"), "{heard}");
+
+        // One client goes without a word and comes back, as another host at the same address.
+        a.kill().await;
+        let mut a = anna().await;
+        b.type_line("welcome back").await;
+        let heard = a.line().await;
+        assert!(heard.starts_with("10.0.0.3:") && heard.ends_with(": welcome back"), "{heard}");
+
+        // The server goes: so do its clients, and they find the next one.
+        server.interrupt().await;
+        a.ends().await;
+        b.ends().await;
+        let server = serve().await;
+        let (mut a, mut b) = (anna().await, ben().await);
+        b.type_line("again").await;
+        assert!(a.line().await.ends_with(": again"));
+        a.interrupt().await;
+        b.interrupt().await;
+        server.interrupt().await;
+    });
+}
