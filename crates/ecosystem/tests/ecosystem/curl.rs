@@ -17,17 +17,14 @@ async fn curl(arguments: &[&str]) -> Output {
     output
 }
 
-/// What curl is asked for, and how it calls the version that it gets.
-const PROTOCOLS: [(&[&str], &str); 2] = [(&["--http1.1"], "1.1"), (&["--http2-prior-knowledge"], "2")];
-
-/// A large body there and back; then many small requests, one after the other on one connection and all at once.
-async fn converse(options: &[&str], version: &str, base: &str) {
+/// A large body there and back.
+async fn echo(options: &[&str], version: &str, base: &str) {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (sent, received) = (path("sent"), path("received"));
     let body = pattern(LEN, 1);
     std::fs::write(&sent, &body).unwrap();
-    let echo = format!("{base}/echo");
+    let url = format!("{base}/echo");
     let data = format!("@{sent}");
     let post = [
         "--header",
@@ -38,12 +35,15 @@ async fn converse(options: &[&str], version: &str, base: &str) {
         &received,
         "--write-out",
         "%{http_version}",
-        &echo,
+        &url,
     ];
     let told = curl(&[options, &post].concat()).await.stdout;
     assert_eq!(String::from_utf8(told).unwrap(), version);
     assert!(std::fs::read(&received).unwrap() == body, "the body comes back changed over {version}");
+}
 
+/// Many small requests, one after the other on one connection and all at once.
+async fn ask_often(options: &[&str], base: &str) {
     let peer = format!("{base}/peer?[1-20]");
     let one_by_one = curl(&[options, &["--write-out", "\n", &peer]].concat()).await.stdout;
     let one_by_one = String::from_utf8(one_by_one).unwrap();
@@ -63,9 +63,11 @@ fn axum_answers_curl() {
         for family in FAMILIES {
             let address = family.ours(80);
             let server = Server::start(net.tcp_listen(address).await.unwrap());
-            for (options, version) in PROTOCOLS {
-                converse(options, version, &format!("http://{address}")).await;
-            }
+            let base = format!("http://{address}");
+            echo(&["--http1.1"], "1.1", &base).await;
+            ask_often(&["--http1.1"], &base).await;
+            // Not often: curl 7.88 uses no connection twice this way (curl/curl#10634).
+            echo(&["--http2-prior-knowledge"], "2", &base).await;
             server.stop().await;
         }
     });
@@ -83,7 +85,9 @@ fn axum_answers_curl_over_tls() {
             let server = Server::start(TlsListener::new(net.tcp_listen(address).await.unwrap(), acceptor));
             for (option, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
                 let options = [option, "--cacert", &certificate];
-                converse(&options, version, &format!("https://{address}")).await;
+                let base = format!("https://{address}");
+                echo(&options, version, &base).await;
+                ask_often(&options, &base).await;
             }
             server.stop().await;
         }
