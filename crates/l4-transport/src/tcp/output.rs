@@ -132,7 +132,7 @@ impl Connection {
         if self.attempts.syn > 0 {
             self.count_retransmit(cx, RetransmitCause::SynTimeout, 1);
         } else if self.state == State::SynReceived {
-            self.sender.repeat(now, self.sender.iss + 1);
+            self.sender.repeat(now, self.sender.iss, self.sender.iss + 1);
             self.count_retransmit(cx, RetransmitCause::SynRepeated, 1);
         } else {
             self.sender.advance(now, self.sender.iss + 1);
@@ -421,7 +421,7 @@ impl Connection {
         if cause.is_none() {
             self.sender.advance(cx.now, end);
         } else {
-            self.sender.repeat(cx.now, end);
+            self.sender.repeat(cx.now, start, end);
         }
         if len % mss != 0 && kind != Kind::MtuProbe {
             self.sender.small_end = self.sender.small_end.later_of(end);

@@ -211,11 +211,14 @@ impl Sender {
         self.last_sent_at = now;
     }
 
-    /// A segment up to `end` leaves, some of it not for the first time: what is being measured tells nothing any more.
-    /// [6298-08] [1122-T050]
-    pub(super) fn repeat(&mut self, now: Instant, end: SeqNumber) {
+    /// A segment from `start` up to `end` leaves, some of it not for the first time: if it may have to do with the
+    /// acknowledgment that is waited for, the measurement tells nothing any more. A tail beyond that is another matter:
+    /// one that is probed in each round trip would let none be measured. [6298-08] [1122-T050]
+    pub(super) fn repeat(&mut self, now: Instant, start: SeqNumber, end: SeqNumber) {
         self.snd_nxt = self.snd_nxt.later_of(end);
-        self.stop_timing();
+        if self.timed.is_some_and(|(timed_end, _)| start.before(timed_end)) {
+            self.stop_timing();
+        }
         self.last_sent_at = now;
     }
 

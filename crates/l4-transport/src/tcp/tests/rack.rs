@@ -156,6 +156,28 @@ fn the_tail_is_probed_after_two_round_trips() {
 }
 
 #[test]
+fn a_probe_of_the_tail_leaves_the_measurement_before_it_alone() {
+    // [6298-08]: the path has become ten times as long, and nothing measures but the clock.
+    let (mut lab, flow) = in_flight(10, 4);
+    assert_eq!(indices(flow, &lab.advance(ms(22))), [3]);
+    lab.now += ms(78);
+    lab.sack(flow, 1, &[]);
+    assert_eq!(lab.info(flow).srtt, Some(ms(10) * 7 / 8 + ms(100) / 8));
+}
+
+#[test]
+fn a_repair_before_the_measured_segment_ends_the_measurement() {
+    // [6298-08] [1122-T050]: what is acknowledged with it has waited for it.
+    let (mut lab, flow) = in_flight(100, 4);
+    lab.now += ms(100);
+    assert_eq!(lab.sack(flow, 0, &[(1, 4)]), [0]);
+    let srtt = lab.info(flow).srtt;
+    lab.now += ms(100);
+    lab.sack(flow, 4, &[]);
+    assert_eq!(lab.info(flow).srtt, srtt);
+}
+
+#[test]
 fn new_data_is_a_better_probe() {
     // [8985-23]
     let (mut lab, flow) = in_flight(100, 10);
