@@ -500,8 +500,9 @@ impl Receiver {
     pub(super) fn owe_ack_for_text(&mut self, segment_len: u32, filled_gap: bool) {
         self.segment_len = self.segment_len.max(segment_len.min(self.advertised_mss.into()));
         let unacked_len = self.last_ack_sent.distance_to(self.rcv_nxt);
-        // [5681-17] [9293 SHLD-19] [5681-31]: on a gap, with every second full segment, and where the policy says so.
-        if filled_gap || unacked_len >= self.segment_len.saturating_mul(2) || self.ack_policy.is_quick() {
+        // [5681-17] [9293 SHLD-19] [5681-31]: on a gap, with what comes after a full segment, and where the policy says so.
+        // The second need not be full: a peer that waits for a flight of two takes its tail for lost.
+        if filled_gap || unacked_len > self.segment_len || self.ack_policy.is_quick() {
             self.owe_one_ack();
         } else if self.ack_due == AckDue::None {
             // [9293 SHLD-18] [5681-29]
