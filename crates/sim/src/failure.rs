@@ -107,6 +107,8 @@ pub enum FailureKind {
         count: u64,
         /// How many would be explained.
         explained: u64,
+        /// Why they were sent again.
+        causes: Vec<(RetransmitCause, u64)>,
     },
     /// Time does not go on: hosts keep each other, or themselves, busy at one instant.
     Livelock {
@@ -205,8 +207,9 @@ impl fmt::Display for FailureKind {
                     "conversation {conversation} took {took:?}, and no more than {explained:?} is explained"
                 )
             }
-            Self::TooManyRetransmissions { count, explained } => {
-                write!(f, "{count} segments were sent again, and no more than {explained} are explained")
+            Self::TooManyRetransmissions { count, explained, causes } => {
+                write!(f, "{count} segments were sent again, and no more than {explained} are explained:")?;
+                causes.iter().try_for_each(|(cause, count)| write!(f, " {cause} {count}"))
             }
             Self::Livelock { host } => write!(f, "time stands still: host {host} always has more to do"),
             Self::Leak { host, usage } => write!(f, "host {host} still holds {usage:?}"),

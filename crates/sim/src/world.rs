@@ -78,10 +78,15 @@ pub(crate) struct World<'a> {
     /// Ends with an event, each once or more.
     called: VecDeque<(usize, Side)>,
     sockets: BTreeMap<(usize, TcpSocketId), (usize, Side)>,
-    /// Which conversation a connection belongs to, by its client's address and what that connects to.
-    expected: BTreeMap<(SocketAddr, SocketAddr), usize>,
+    /// Which conversation a connection belongs to, by its client's address, what that connects to, and when it began: a
+    /// client that has lost its memory may take the same port again, while the old connection still waits to be accepted.
+    expected: BTreeMap<(SocketAddr, SocketAddr, Instant), usize>,
     buffer: Vec<u8>,
     flows: Vec<Flow>,
+    /// Whether nothing is left to do now.
+    is_settled: bool,
+    /// When there is something to do again, if nothing is left to do now.
+    upcoming: Option<Instant>,
     /// When an application last got on.
     progress_at: Instant,
     /// The longest time in which none got on though one had something to do.
@@ -136,6 +141,8 @@ impl<'a> World<'a> {
             expected: BTreeMap::new(),
             buffer: vec![0; MAX_RUN],
             flows: Vec::new(),
+            is_settled: false,
+            upcoming: None,
             progress_at: Instant::ZERO,
             longest_pause: Duration::ZERO,
             traffic: Traffic::default(),
@@ -247,8 +254,10 @@ impl<'a> World<'a> {
 
     /// Goes on to the next instant at which something happens, no later than `end`, and does it; false if nothing does.
     pub(crate) fn step(&mut self, end: Instant) -> Result<bool, Failure> {
-        self.settle()?;
-        match self.next() {
+        if !self.is_settled {
+            self.settle()?;
+        }
+        match self.upcoming {
             Some(next) if next <= end => {
                 self.now = next.max(self.now);
                 self.settle()?;
@@ -268,12 +277,14 @@ impl<'a> World<'a> {
         if let Some(host) = self.hosts.get_mut(end.host) {
             end.abandon(&mut host.stack.tcp(), self.now);
             host.is_touched = true;
+            self.is_settled = false;
         }
     }
 
     /// Closes all listeners.
     pub(crate) fn close_listeners(&mut self) {
         self.is_closing = true;
+        self.is_settled = false;
         for (plan, listener) in self.scenario.listeners.iter().zip(&self.listeners) {
             if let (Some(host), Some(listener)) = (self.hosts.get_mut(plan.host), *listener) {
                 host.stack.tcp().close_listener(self.now, listener);
@@ -290,10 +301,12 @@ impl<'a> World<'a> {
             self.run_agenda()?;
             self.run_called()?;
             self.drain()?;
-            let is_quiet = self.called.is_empty()
-                && !self.hosts.iter().any(|host| host.is_touched)
-                && self.next().is_none_or(|next| next > self.now);
-            if is_quiet {
+            if !self.called.is_empty() || self.hosts.iter().any(|host| host.is_touched) {
+                continue;
+            }
+            self.upcoming = self.next();
+            if self.upcoming.is_none_or(|next| next > self.now) {
+                self.is_settled = true;
                 return Ok(());
             }
         }
@@ -304,7 +317,7 @@ impl<'a> World<'a> {
 
     fn run_timers(&mut self) {
         for host in &mut self.hosts {
-            if host.stack.poll_timeout().is_some_and(|at| at <= self.now) {
+            if host.wakes_at.is_some_and(|at| at <= self.now) {
                 host.stack.handle_timeout(self.now);
                 host.is_touched = true;
             }
@@ -393,6 +406,9 @@ impl<'a> World<'a> {
             if self.hosts.get(number).is_some_and(|host| host.is_touched) {
                 self.transmit(number)?;
                 self.take_events(number)?;
+                if let Some(host) = self.hosts.get_mut(number) {
+                    host.wakes_at = host.stack.poll_timeout();
+                }
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use netloom_base::DropReason;
-use netloom_stack::transport::{RetransmitCause, TcpError, TcpUsage};
+use netloom_stack::transport::{EndReason, RetransmitCause, TcpCounters, TcpError, TcpUsage};
 
 use super::measure::has_dropped;
 use super::report::Report;
@@ -37,6 +37,10 @@ struct Losses {
     /// For each host whether it has answered SYNs with cookies: it has kept nothing of those handshakes, and asks for
     /// nothing.
     has_baked: Vec<bool>,
+    /// For each host whether it has reset somebody whose acknowledgment brought no cookie back.
+    has_refused: Vec<bool>,
+    /// For each host whether a peer has reset a connection of its.
+    was_reset: Vec<bool>,
 }
 
 impl Losses {
@@ -65,11 +69,27 @@ impl Losses {
                 drops.is_some_and(|drops| full.iter().any(|&reason| drops.get(reason) > 0))
             })
             .collect();
-        let has_baked = (0..world.host_count())
-            .map(|host| world.tcp_counters(host).is_some_and(|it| it.syn_cookies_sent.get() > 0))
-            .collect();
+        let mut for_each = |test: fn(&TcpCounters) -> bool| {
+            (0..world.host_count())
+                .map(|host| world.tcp_counters(host).is_some_and(|counters| test(&counters)))
+                .collect()
+        };
+        let has_baked = for_each(|it| it.syn_cookies_sent.get() > 0);
+        let has_refused = for_each(|it| it.syn_cookies_refused.get() > 0);
+        let was_reset = for_each(|it| it.ended(EndReason::ResetByPeer) > 0);
         let is_disordered = world.link_counters().any(|it| it.reordered.get() + it.duplicated.get() > 0);
-        Self { lost, corrupted, is_disordered, is_harsh, is_rough, evicted, overrun, has_baked }
+        Self {
+            lost,
+            corrupted,
+            is_disordered,
+            is_harsh,
+            is_rough,
+            evicted,
+            overrun,
+            has_baked,
+            has_refused,
+            was_reset,
+        }
     }
 
     /// Whether the last segment of a handshake by cookie can have come to nothing at a host: lost, late, or without room.
@@ -82,6 +102,15 @@ impl Losses {
     /// came before the segment that brings the cookie back. Then the client has heard nothing yet.
     fn may_break_cookie(&self, conversation: &Conversation) -> bool {
         self.may_miss_cookie(conversation.server.host) && conversation.client.received == 0
+    }
+
+    /// Whether that has happened to a client, even if its user had closed it and heard nothing of the reset.
+    fn may_have_broken_cookie(&self, client: &End, server: usize) -> bool {
+        let has_happened = |hosts: &[bool], host: usize| hosts.get(host).copied().unwrap_or(false);
+        self.may_miss_cookie(server)
+            && client.received == 0
+            && has_happened(&self.has_refused, server)
+            && has_happened(&self.was_reset, client.host)
     }
 
     fn has_evicted(&self, host: usize) -> bool {
@@ -122,7 +151,11 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
                     || losses.is_rough && matches!(peer.outcome, Some(Outcome::Closed { .. }));
                 let is_peer_unaware = matches!(peer.outcome, Some(Outcome::Absent | Outcome::Forgotten))
                     || peer.outcome.is_some() && has_restarted(scenario, peer.host);
-                !has_keepalive && (is_peer_unaware || is_peer_gone && losses.lost > 0)
+                // A client was reset by the very server, before what was late opened the connection.
+                let is_late_cookie = side == Side::Server
+                    && matches!(peer.outcome, Some(Outcome::Failed(TcpError::ConnectionReset)))
+                    && losses.may_have_broken_cookie(peer, end.host);
+                !has_keepalive && (is_peer_unaware || is_peer_gone && losses.lost > 0 || is_late_cookie)
             };
             if !is_explained {
                 return Err(stuck(world, number, side));
@@ -144,7 +177,10 @@ fn may_be_absent(scenario: &Scenario, client: &End, server: usize, losses: &Loss
         }
         // It may have closed and then forgotten what it had still to send.
         Some(Outcome::Closed { has_read_all: true }) => {
-            losses.is_harsh || losses.has_evicted(server) || has_restarted(scenario, client.host)
+            losses.is_harsh
+                || losses.has_evicted(server)
+                || has_restarted(scenario, client.host)
+                || losses.may_have_broken_cookie(client, server)
         }
         Some(
             Outcome::Closed { has_read_all: false }
@@ -299,13 +335,14 @@ const NONSENSE: &[DropReason] = &[
     DropReason::TcpMalformed,
 ];
 
-/// Causes that need a loss, or something that looks like one. A loss probe needs none: an acknowledgment that is held
-/// back for a second full segment is overdue to it (RFC 8985 7.2 allows for that only behind a single segment).
+/// Causes that need a loss, or something that looks like one. A loss probe does, too: the acknowledgment of more than a
+/// full segment is never held back, and for that of less the probe waits (RFC 8985 7.2).
 const NEEDS_LOSS: &[RetransmitCause] = &[
     RetransmitCause::SynTimeout,
     RetransmitCause::Timeout,
     RetransmitCause::FastRetransmit,
     RetransmitCause::Rack,
+    RetransmitCause::LossProbe,
     RetransmitCause::PartialAck,
 ];
 

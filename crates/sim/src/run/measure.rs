@@ -14,10 +14,12 @@ use crate::world::World;
 /// How many times its least time a transfer may take, and what it may take besides.
 const TIMES_IDEAL: u32 = 2;
 const BESIDES: Duration = Duration::from_millis(500);
-/// How many segments may be sent again for each frame that was lost or came late, and besides for each conversation and
+/// How many segments may be sent again for each frame that was lost, refused or came late, and besides for each conversation and
 /// for the run: tails, answers that were long in coming, and flights that are sent again whole where there is no SACK.
 const REPAIRS_FOR_ONE: u64 = 3;
-const REPAIRS_WITHOUT_SACK: u64 = 8;
+/// The same where one of the two says little: without SACK a flight is sent again whole, and without timestamps a late
+/// original looks like the arrival of its repair, so that RACK takes all that left before the repair for lost.
+const REPAIRS_UNSURE: u64 = 8;
 const REPAIRS_EACH: u64 = 10;
 const REPAIRS_BESIDES: u64 = 60;
 /// Header bytes of a segment, with all that stands before it.
@@ -134,13 +136,16 @@ fn check_amount(
     disturbance: &Disturbance,
 ) -> Result<(), Failure> {
     let count = sent_again(world, REPAIRS);
-    let wrong = disturbance.lost + disturbance.disordered;
+    // What a receiver has no room for, or no range left, was sent for nothing, too.
+    let refused = (0..world.host_count()).map(|host| world.dropped(host, FOR_WANT_OF_ROOM)).sum::<u64>();
+    let wrong = disturbance.lost + disturbance.disordered + refused;
     let conversations = scenario.conversations.len() as u64;
-    let has_sack = scenario.hosts.iter().all(|host| host.is_router || host.tcp.sack);
-    let for_one = if has_sack { REPAIRS_FOR_ONE } else { REPAIRS_WITHOUT_SACK };
+    let tells_all = scenario.hosts.iter().all(|host| host.is_router || host.tcp.sack && host.tcp.timestamps);
+    let for_one = if tells_all { REPAIRS_FOR_ONE } else { REPAIRS_UNSURE };
     let explained = REPAIRS_BESIDES + REPAIRS_EACH * conversations + for_one * wrong;
     if count > explained {
-        return Err(world.failure(FailureKind::TooManyRetransmissions { count, explained }));
+        let causes = REPAIRS.iter().map(|&cause| (cause, sent_again(world, &[cause]))).collect();
+        return Err(world.failure(FailureKind::TooManyRetransmissions { count, explained, causes }));
     }
     Ok(())
 }

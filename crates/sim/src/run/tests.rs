@@ -283,3 +283,84 @@ fn a_cookie_that_is_lost_leaves_a_client_waiting_and_is_explained() {
     scenario.hosts[1].tcp.syn_cookies = netloom_stack::transport::SynCookieMode::Off;
     assert_eq!(run(&scenario, None, 1).unwrap().broken_count, 0);
 }
+
+/// Runs a scenario in which the server sends cookies with many seeds; in how many a connection broke.
+fn broken_cookies(mut scenario: Scenario) -> usize {
+    scenario.weather = Weather::Mild;
+    scenario.cables[0].medium = netloom_base::Medium::Ip;
+    scenario.hosts[1].tcp.syn_cookies = netloom_stack::transport::SynCookieMode::Always;
+    let breaks = |&seed: &u64| run(&Scenario { seed, ..scenario.clone() }, None, 1).unwrap().broken_count > 0;
+    (0..100).filter(breaks).count()
+}
+
+#[test]
+fn a_cookie_that_is_lost_resets_a_client_that_has_closed_and_is_explained() {
+    // What comes behind the cookie, and the first text, that were lost tells the server nothing.
+    let client = Plan { finish: Finish::CloseWhenSent, ..Plan::bulk(20_000) };
+    let mut scenario = clear(client, Plan::bulk(0));
+    scenario.cables[0].ways[0].loss = Share::from_percent(30);
+    assert!(broken_cookies(scenario) > 0);
+}
+
+#[test]
+fn a_cookie_that_is_overtaken_leaves_a_server_waiting_and_is_explained() {
+    // The client is reset for what came first, and the server then takes what came late for a connection. Its
+    // acknowledgment overtakes the reset, so that the client does not contradict.
+    let turns = |sends, awaits, begins| Plan {
+        order: Order::Turns { sends, awaits, begins },
+        ..Plan::bulk(if begins { 2_000 } else { 1_000 })
+    };
+    let mut scenario = clear(turns(2_000, 1_000, true), turns(1_000, 2_000, false));
+    for (way, late) in scenario.cables[0].ways.iter_mut().zip([4, 8]) {
+        (way.reorder, way.reorder_by) = (Share::from_percent(40), millis(late));
+    }
+    assert!(broken_cookies(scenario) > 0);
+}
+
+#[test]
+fn a_connection_that_a_forgotten_client_left_behind_is_not_taken_for_the_next_one() {
+    // It waits to be accepted while the client, who has lost its memory, connects again from the same port.
+    let mut scenario = clear(Plan::bulk(0), Plan::bulk(0));
+    scenario.weather = Weather::Mild;
+    scenario.listeners[0].accept_every = millis(300);
+    let first = scenario.conversations[0].clone();
+    // One is accepted at once, and keeps the others waiting.
+    scenario.conversations = (0..60)
+        .map(|number| {
+            let at = millis(if number < 30 { number } else { 100 + number });
+            crate::scenario::ConversationPlan { at, ..first.clone() }
+        })
+        .collect();
+    scenario.listeners[0].backlog = 128;
+    scenario.hosts[0].tcp.ports = netloom_stack::transport::PortRange::new(50_000, 50_063).unwrap();
+    scenario.restarts.push(Restart { at: millis(60), host: 0 });
+    run(&scenario, None, 1).unwrap();
+}
+
+#[test]
+fn a_full_segment_and_a_small_one_are_not_probed() {
+    // The send buffer holds no more than that; what is acknowledged late is probed before.
+    let mut scenario = clear(Plan::bulk(100_000), Plan::bulk(0));
+    scenario.hosts[0].tcp.send_buffer = 1_700;
+    scenario.hosts[1].tcp.delayed_ack = millis(100);
+    assert_eq!(run(&scenario, None, 1).unwrap().delivered_bytes, 100_000);
+}
+
+#[test]
+fn what_a_receiver_has_no_range_for_is_sent_again_and_explained() {
+    // Slow start overruns the queue, which then has room for four of five: more holes than the receiver has ranges for.
+    let way = LinkConfig {
+        rate: core::num::NonZeroU64::new(64_000_000),
+        queue: 531,
+        delay: Duration::from_micros(32),
+        ..LinkConfig::default()
+    };
+    let mut scenario = Scenario::pair(1, Weather::Clear, way, Plan::bulk(3_000_000), Plan::bulk(0));
+    scenario.cables[0].mtu = 576;
+    for host in &mut scenario.hosts {
+        (host.tcp.send_buffer, host.tcp.receive_buffer) = (1 << 19, 1 << 19);
+        (host.tcp.timestamps, host.tcp.congestion) = (false, netloom_stack::transport::Congestion::NewReno);
+    }
+    scenario.hosts[1].tcp.max_out_of_order_ranges = 5;
+    assert_eq!(run(&scenario, None, 1).unwrap().delivered_bytes, 3_000_000);
+}

@@ -24,8 +24,10 @@ pub(super) struct Host {
     pub(super) moderation: Option<Duration>,
     /// The socket that sends datagrams back.
     pub(super) echo: Option<UdpSocketId>,
-    /// Whether something was done to it after which it may have frames or events.
+    /// Whether something was done to it after which it may have frames or events, or another deadline.
     pub(super) is_touched: bool,
+    /// Its stack's next deadline, as it was when nothing was left to take out of it: it has to be asked only then.
+    pub(super) wakes_at: Option<Instant>,
 }
 
 /// A scenario that makes no sense.
@@ -70,6 +72,7 @@ impl Host {
             moderation: plan.offload.moderation,
             echo: None,
             is_touched: true,
+            wakes_at: None,
         };
         for (cable, plan) in scenario.cables.iter().enumerate() {
             for (side, &end) in plan.ends.iter().enumerate() {

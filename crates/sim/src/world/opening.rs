@@ -48,7 +48,7 @@ impl World<'_> {
         match plan.opening {
             Opening::Listener => {
                 if let Some(local) = self.open(number, Side::Client, 0, target)? {
-                    self.expected.insert((local, target), number);
+                    self.expected.insert((local, target, self.now), number);
                 }
             }
             Opening::Simultaneous => {
@@ -103,9 +103,12 @@ impl World<'_> {
                 return Ok(());
             };
             host.is_touched = true;
-            let known = self.expected.remove(&(remote, local));
+            let opened_at = host.stack.tcp().info(id).map_or(self.now, |info| info.opened_at);
+            let begun = (remote, local, Instant::ZERO)..=(remote, local, opened_at);
+            let known =
+                self.expected.range(begun).next_back().map(|(key, &conversation)| (*key, conversation));
             let may_be_ghost = host.stack.tcp().counters().syn_cookies_sent.get() > 0;
-            let Some(conversation) = known else {
+            let Some((key, conversation)) = known else {
                 // A late copy of a segment that brings a cookie back opens the connection again: that is what they cost.
                 if may_be_ghost {
                     host.stack.tcp().abort(self.now, id);
@@ -113,6 +116,7 @@ impl World<'_> {
                 }
                 return Err(self.failure(FailureKind::UnknownPeer { host: plan.host, remote }));
             };
+            self.expected.remove(&key);
             self.sockets.insert((plan.host, id), (conversation, Side::Server));
             if let Some(talk) = self.conversations.get_mut(conversation) {
                 talk.server.begin(self.now, id);

@@ -13,7 +13,7 @@ impl World<'_> {
     /// When something is due next.
     pub(super) fn next(&self) -> Option<Instant> {
         let frames = self.cables.iter().flat_map(|cable| cable.due(&self.hosts)).flatten();
-        let stacks = self.hosts.iter().filter_map(|host| host.stack.poll_timeout());
+        let stacks = self.hosts.iter().filter_map(|host| host.wakes_at);
         let agenda = self.agenda.first().map(|(at, _)| *at);
         frames.chain(stacks).chain(agenda).min()
     }
