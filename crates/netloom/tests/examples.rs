@@ -49,7 +49,7 @@ fn in_namespace<F: Future<Output = ()>>(commands: &[&str], test: impl FnOnce() -
 
 fn run(test: impl Future<Output = ()>) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(timeout(LIMIT, test)).expect("the test ends");
+    runtime.block_on(async { timeout(LIMIT, test).await }).expect("the test ends");
 }
 
 /// An example with these arguments. It ends when the test does.
