@@ -21,6 +21,7 @@ use netloom::{AddressDetection, InterfaceConfig, Net, TcpStream};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinSet;
 
 /// How many lines a client may be behind before it misses some.
 const BACKLOG: usize = 256;
@@ -57,10 +58,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn serve(net: &Net) -> io::Result<()> {
     let listener = net.tcp_listen("[::]:7000".parse().expect("an address")).await?;
     let (room, _) = broadcast::channel(BACKLOG);
+    // When the server is interrupted they are dropped, which closes each connection in order.
+    let mut clients = JoinSet::new();
     println!("ready");
     loop {
-        let (stream, peer) = listener.accept().await?;
-        tokio::spawn(attend(stream, peer, room.clone()));
+        tokio::select! {
+            accepted = listener.accept() => {
+                let (stream, peer) = accepted?;
+                clients.spawn(attend(stream, peer, room.clone()));
+            }
+            // One has gone; why is its own affair.
+            Some(_) = clients.join_next() => {}
+        }
     }
 }
 
