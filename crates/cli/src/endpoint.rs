@@ -121,15 +121,15 @@ impl Endpoint {
     }
 }
 
-fn boxed<Q: Queue + 'static>(queues: Vec<Q>) -> Vec<Box<dyn Queue>> {
+/// The queues of a device of any kind.
+type Queues = Vec<Box<dyn Queue>>;
+
+fn boxed<Q: Queue + 'static>(queues: Vec<Q>) -> Queues {
     queues.into_iter().map(|queue| -> Box<dyn Queue> { Box::new(queue) }).collect()
 }
 
 /// Puts a cable with faults before the queue; there is only one then.
-fn plug_in(
-    queues: Vec<Box<dyn Queue>>,
-    faults: &ImpairSpec,
-) -> Result<(Option<Cable>, Vec<Box<dyn Queue>>), Failure> {
+fn plug_in(queues: Queues, faults: &ImpairSpec) -> Result<(Option<Cable>, Queues), Failure> {
     let failure = |error| Failure::new(format_args!("cannot start the faults: {error}"));
     let mut cable = None;
     let mut behind = Vec::new();
