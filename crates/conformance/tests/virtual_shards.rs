@@ -1,4 +1,5 @@
 //! Several stacks that are one host, behind a device that steers every frame to the next of them.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
