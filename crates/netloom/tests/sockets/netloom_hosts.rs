@@ -43,7 +43,8 @@ impl<const N: usize> World for NetloomHosts<N> {
     const BROADCAST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 255);
 
     fn start() -> Self {
-        let (mut left, mut right): (Vec<Box<dyn Queue>>, Vec<Box<dyn Queue>>) = Default::default();
+        let mut left: Vec<Box<dyn Queue>> = Vec::new();
+        let mut right: Vec<Box<dyn Queue>> = Vec::new();
         for _ in 0..N {
             let (one, other) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
             left.push(Box::new(one));
