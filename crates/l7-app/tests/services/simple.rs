@@ -259,11 +259,24 @@ async fn a_thousand_connections_one_after_another_leave_nothing() {
 }
 
 #[tokio::test]
-async fn a_service_that_uses_udp_needs_a_socket() {
+async fn a_part_of_a_service_has_no_udp_and_iperf3_has_no_parts() {
+    // A host of several shards has one UDP socket and a listener each.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (options, stop) = (ServiceOptions::default(), CancellationToken::new());
+    let part = tokio::spawn({
+        let stop = stop.clone();
+        async move { Service::Echo.run(listener, None::<UdpSocket>, &options, stop).await }
+    });
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"part").await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(read_to_end(&mut stream).await, "part");
+    stop.cancel();
+    timeout(PATIENCE, part).await.expect("the service does not end").unwrap().unwrap();
+
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = ServiceOptions::default();
-    let stop = CancellationToken::new();
-    stop.cancel();
-    let error = Service::Echo.run(listener, None::<UdpSocket>, &options, stop).await.unwrap_err();
-    assert_eq!(error.to_string(), "echo needs a UDP socket");
+    let error = Service::Iperf3.run(listener, None::<UdpSocket>, &options, stop).await.unwrap_err();
+    assert_eq!(error.to_string(), "iperf3 needs a UDP socket");
 }
