@@ -77,7 +77,7 @@ impl Net {
         Ok(Self { net, _thread: Some(thread) })
     }
 
-    /// The stack, for all that needs no waiting, and for [`wait`](super::wait).
+    /// The stack, for all that needs no waiting, and for [`wait()`](super::wait()).
     pub fn net(&self) -> &crate::Net {
         &self.net
     }
