@@ -10,7 +10,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -41,16 +41,16 @@ pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: TcpSocketId,
     ends: Ends,
-    /// What `SO_LINGER` is, in milliseconds; the largest is none.
-    linger_millis: AtomicU64,
+    /// What `SO_LINGER` is, in milliseconds; the largest is none. What is longer than 49 days is cut.
+    linger_millis: AtomicU32,
     /// Somebody was told why the connection broke.
     has_told_error: AtomicBool,
 }
 
-const NO_LINGER: u64 = u64::MAX;
+const NO_LINGER: u32 = u32::MAX;
 
-// With the counts of an `Arc` 64 bytes: idle connections should be cheap.
-const _: () = assert!(size_of::<Handle>() <= 48);
+// With the counts of an `Arc` 56 bytes: idle connections should be cheap.
+const _: () = assert!(size_of::<Handle>() <= 40);
 
 /// Both ends of a connection, in as little room as they take.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Handle {
         linger: Option<Duration>,
     ) -> Self {
         let ends = Ends::new(local, remote);
-        let (linger_millis, has_told_error) = (AtomicU64::new(NO_LINGER), AtomicBool::new(false));
+        let (linger_millis, has_told_error) = (AtomicU32::new(NO_LINGER), AtomicBool::new(false));
         let handle = Self { shared, id, ends, linger_millis, has_told_error };
         handle.set_linger(linger);
         handle
@@ -101,13 +101,14 @@ impl Handle {
 
     pub(crate) fn linger(&self) -> Option<Duration> {
         let millis = self.linger_millis.load(Ordering::Relaxed);
-        (millis != NO_LINGER).then(|| Duration::from_millis(millis))
+        (millis != NO_LINGER).then(|| Duration::from_millis(millis.into()))
     }
 
     pub(crate) fn set_linger(&self, patience: Option<Duration>) {
         // What is left of a millisecond is still time: only zero is zero.
         let millis = |patience: Duration| {
-            u64::try_from(patience.as_nanos().div_ceil(1_000_000)).unwrap_or(NO_LINGER - 1)
+            u32::try_from(patience.as_nanos().div_ceil(1_000_000))
+                .map_or(NO_LINGER - 1, |it| it.min(NO_LINGER - 1))
         };
         self.linger_millis.store(patience.map_or(NO_LINGER, millis), Ordering::Relaxed);
     }
