@@ -131,6 +131,14 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Whatever lives at `index` now.
+    pub fn at(&self, index: u32) -> Option<&T> {
+        match self.entries.get(index as usize)? {
+            Entry { state: EntryState::Occupied(value), .. } => Some(value),
+            Entry { state: EntryState::Vacant { .. }, .. } => None,
+        }
+    }
+
     /// The id of whatever lives at `index` now.
     pub fn id_at(&self, index: u32) -> Option<SlabId> {
         match self.entries.get(index as usize) {
@@ -165,6 +173,8 @@ mod tests {
         assert_eq!(slab.remove(old), None);
         assert_eq!(slab.get(new), Some(&"new"));
         assert_eq!(slab.id_at(new.index()), Some(new));
+        assert_eq!(slab.at(new.index()), Some(&"new"));
+        assert_eq!(slab.at(new.index() + 1), None);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use netloom_wire::{CastKind, Datagram, ParseError, TcpFlags, TcpSegment, is_glob
 use tracing::trace;
 
 use super::connection::Context;
+use super::demux::Slot;
 use super::error::TcpError;
-use super::layer::{Slot, Tcp};
+use super::layer::Tcp;
 use super::reason::{ResetCause, RetransmitCause};
 use super::reset::reset_for;
 use super::segment::Segment;
@@ -57,7 +58,7 @@ impl Tcp {
     }
 
     fn dispatch(&mut self, now: Instant, segment: &Segment<'_>) -> Result<(), DropReason> {
-        match self.demux.get(&segment.tuple).copied() {
+        match self.slot_of(&segment.tuple) {
             Some(Slot::Connection(id)) => self.deliver_to_connection(now, id, segment),
             Some(Slot::HalfOpen(id)) => self.deliver_to_half_open(now, id, segment),
             Some(Slot::TimeWait(id)) => self.deliver_to_time_wait(now, id, segment),

@@ -15,9 +15,10 @@ use netloom_base::{DropReason, Instant, SlabId};
 use netloom_wire::SeqNumber;
 
 use super::connection::{Context, Notices, Owner};
+use super::demux::Slot;
 use super::error::TcpError;
 use super::id::{Accepted, Outcome, PendingState, TcpListenerId, TcpPending, TcpPendingId, TcpSocketId};
-use super::layer::{Slot, Tcp};
+use super::layer::Tcp;
 use super::listener::Listener;
 use super::reason::{EndReason, ResetCause};
 use super::segment::Segment;
@@ -44,7 +45,7 @@ impl Tcp {
         let mut entry = SynCacheEntry::new(segment, &opening);
         entry.stage = Stage::Fresh;
         let Ok(id) = self.half_open.insert(entry) else { return Err(DropReason::TcpSynQueueFull) };
-        self.demux.insert(entry.tuple, Slot::HalfOpen(id));
+        self.demux.insert(&entry.tuple, Slot::HalfOpen(id));
         self.half_open_deadlines.set(id.index(), Some(now + self.config.decision_timeout));
         let Self { listeners, half_open, .. } = self;
         if let Some(listener) = listeners.get_mut(listener_id) {

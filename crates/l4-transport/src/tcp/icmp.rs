@@ -8,8 +8,9 @@ use netloom_wire::{IcmpError, IcmpErrorKind, Protocol, SeqNumber};
 use tracing::debug;
 
 use super::connection::{Connection, Context, Notices};
+use super::demux::Slot;
 use super::error::TcpError;
-use super::layer::{Slot, Tcp};
+use super::layer::Tcp;
 use super::path_search::RAISE_INTERVAL;
 use super::reason::{EndReason, RetransmitCause};
 use super::state::{Input, State};
@@ -61,7 +62,7 @@ impl Tcp {
         };
         let sequence = SeqNumber(u32::from_be_bytes([n0, n1, n2, n3]));
         // A handshake that a peer has begun, or one in TIME-WAIT, loses nothing by not listening.
-        if let Some(&Slot::Connection(id)) = self.demux.get(&tuple) {
+        if let Some(Slot::Connection(id)) = self.slot_of(&tuple) {
             self.with_connection(now, id, |connection, cx| {
                 if connection.is_in_flight(sequence) {
                     debug!(%tuple, kind = ?error.kind, reporter = %error.reporter, "ICMP error");

@@ -178,7 +178,7 @@ impl Connection {
     fn note_heard(&mut self, cx: &Context<'_>) {
         self.last_heard = cx.now;
         self.attempts.unanswered_probe = 0;
-        if self.options.keepalive.is_some() {
+        if self.settings.keepalive().is_some() {
             self.restart_keepalive(cx.now);
         }
     }
@@ -220,7 +220,7 @@ impl Connection {
             urgent_pointer: 0,
             options: netloom_wire::TcpOptions::default(),
         };
-        Reply { tuple: self.tuple, header, traffic_class: self.options.traffic_class }
+        Reply { tuple: self.tuple, header, traffic_class: self.settings.traffic_class }
     }
 
     /// The handshake is done.

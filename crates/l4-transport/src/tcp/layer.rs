@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
-use netloom_base::{BufferPool, DeadlineQueue, HashKey, Instant, KeyedMap, Rng, Slab, SlabId};
+use netloom_base::{BufferPool, DeadlineQueue, Instant, KeyedMap, Rng, Slab, SlabId};
 use tracing::trace;
 
 use super::config::{TcpBind, TcpConfig, TxSegmentation};
 use super::connection::{Advice, Connection, Context, Notices, Owner};
 use super::counters::TcpCounters;
+use super::demux::{Demux, MOST_ENTRIES, Slot, Tables};
 use super::error::TcpError;
 use super::id::{Outcome, PathAdvice, TcpEvent, TcpListenerId, TcpPendingId, TcpSocketId};
 use super::isn::IsnGenerator;
@@ -25,14 +26,6 @@ use crate::ports::EphemeralPorts;
 
 /// Hints for the neighbour cache that may wait; more are dropped.
 const MAX_ADVICE: usize = 64;
-
-/// Where a four-tuple leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Slot {
-    Connection(SlabId),
-    TimeWait(SlabId),
-    HalfOpen(SlabId),
-}
 
 /// TCP: sans-IO, and blind to the version of IP.
 ///
@@ -52,7 +45,7 @@ pub struct Tcp {
     pub(super) isn: IsnGenerator,
     pub(super) cookies: SynCookies,
     pub(super) ports: EphemeralPorts,
-    pub(super) demux: KeyedMap<FourTuple, Slot>,
+    pub(super) demux: Demux,
     pub(super) bound: KeyedMap<TcpBind, SlabId>,
     pub(super) connections: Slab<Connection>,
     pub(super) deadlines: DeadlineQueue,
@@ -78,21 +71,21 @@ pub struct Tcp {
 impl Tcp {
     /// Without connections. `rng` must be secret: sequence numbers, ports and hash keys come from it.
     pub fn new(config: TcpConfig, mut rng: Rng) -> Self {
-        let demux_key: HashKey = rng.hash_key();
+        let demux_key = rng.hash_key();
         Self {
             counters: TcpCounters::default(),
             memory: Memory::new(config.max_buffer_bytes),
             buffers: BufferPool::default(),
             offer: FrameOffer::default(),
             isn: IsnGenerator::new(&mut rng),
-            demux: KeyedMap::with_hasher(demux_key),
+            demux: Demux::new(demux_key),
             bound: KeyedMap::with_hasher(rng.hash_key()),
             ports: EphemeralPorts::new(config.ports, rng.fork()),
-            connections: Slab::new(config.max_connections),
+            connections: Slab::new(config.max_connections.min(MOST_ENTRIES)),
             deadlines: DeadlineQueue::new(),
-            time_waits: Slab::new(config.max_time_wait.max(1)),
+            time_waits: Slab::new(config.max_time_wait.clamp(1, MOST_ENTRIES)),
             time_wait_deadlines: DeadlineQueue::new(),
-            half_open: Slab::new(config.max_half_open.max(1)),
+            half_open: Slab::new(config.max_half_open.clamp(1, MOST_ENTRIES)),
             half_open_deadlines: DeadlineQueue::new(),
             listeners: Slab::new(config.max_listeners),
             ready: VecDeque::new(),
@@ -149,6 +142,12 @@ impl Tcp {
     /// The next hint for the neighbour cache, if any.
     pub fn poll_advice(&mut self) -> Option<PathAdvice> {
         self.advice.pop_front()
+    }
+
+    /// Where a four-tuple leads.
+    pub(super) fn slot_of(&self, tuple: &FourTuple) -> Option<Slot> {
+        let Self { demux, connections, time_waits, half_open, .. } = self;
+        demux.find(Tables { connections, time_waits, half_open }, tuple)
     }
 
     /// Runs `work` on a connection and does what follows from it; `None` if there is no such connection.
@@ -289,7 +288,7 @@ impl Tcp {
         let tuple = connection.tuple;
         let is_time_wait = connection.state == State::TimeWait;
         let entry = TimeWait::of(connection);
-        self.demux.remove(&tuple);
+        self.demux.remove(&tuple, Slot::Connection(id));
         self.deadlines.set(id.index(), None);
         if is_time_wait {
             self.add_time_wait(now, entry);
@@ -305,21 +304,21 @@ impl Tcp {
             self.remove_time_wait(oldest);
         }
         if let Ok(id) = self.time_waits.insert(entry) {
-            self.demux.insert(entry.tuple, Slot::TimeWait(id));
+            self.demux.insert(&entry.tuple, Slot::TimeWait(id));
             self.time_wait_deadlines.set(id.index(), Some(now + self.config.time_wait));
         }
     }
 
     pub(super) fn remove_time_wait(&mut self, id: SlabId) {
         if let Some(entry) = self.time_waits.remove(id) {
-            self.demux.remove(&entry.tuple);
+            self.demux.remove(&entry.tuple, Slot::TimeWait(id));
             self.time_wait_deadlines.set(id.index(), None);
         }
     }
 
     pub(super) fn remove_half_open(&mut self, id: SlabId) -> Option<SynCacheEntry> {
         let entry = self.half_open.remove(id)?;
-        self.demux.remove(&entry.tuple);
+        self.demux.remove(&entry.tuple, Slot::HalfOpen(id));
         self.half_open_deadlines.set(id.index(), None);
         if let Some(listener) = self.listeners.get_mut(entry.listener) {
             if entry.stage.is_silent() {

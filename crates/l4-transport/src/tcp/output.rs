@@ -390,7 +390,7 @@ impl Connection {
         if self.dues.rest || self.sender.has_fin || self.sender.urgent_end.is_some() {
             return None;
         }
-        if self.options.cork {
+        if self.settings.cork {
             return Some(SendBlockedBy::Cork);
         }
         self.nagle_holds().then_some(SendBlockedBy::Nagle)
@@ -399,7 +399,7 @@ impl Connection {
     /// Whether a small segment waits: another small one is in flight (RFC 9293 3.7.4, as Minshall's variant has it, which
     /// looks at small segments only, so that the tail of a large write does not wait). [9293 SHLD-7, MUST-17]
     fn nagle_holds(&self) -> bool {
-        !self.options.nodelay && self.sender.small_end.after(self.sender.snd_una)
+        !self.settings.nodelay && self.sender.small_end.after(self.sender.snd_una)
     }
 
     /// Makes a decision true: numbers move, timers are armed.
@@ -513,7 +513,7 @@ impl Connection {
     }
 
     fn restart_user_timeout_at_send(&mut self, now: Instant) {
-        if let Some(patience) = self.options.user_timeout
+        if let Some(patience) = self.settings.user_timeout()
             && !self.timers.is_armed(Timer::UserTimeout)
         {
             self.timers.set(Timer::UserTimeout, now + patience);

@@ -5,10 +5,11 @@ use netloom_wire::{SeqNumber, TcpFlags, unspecified_like};
 
 use super::config::{ANY_PORT, SocketOptions, SynAnswer, TcpBind};
 use super::connection::{Connection, Opening, Origin, Owner, buffer_limits};
+use super::demux::Slot;
 use super::ecn;
 use super::error::TcpError;
 use super::id::Outcome;
-use super::layer::{Slot, Tcp};
+use super::layer::Tcp;
 use super::negotiation::{Negotiated, mss_of_mtu, negotiate, peer_mss};
 use super::reason::ResetCause;
 use super::segment::Segment;
@@ -98,7 +99,7 @@ impl Tcp {
     /// Keeps a half-open connection.
     pub(super) fn insert_half_open(&mut self, entry: SynCacheEntry) -> Result<SlabId, DropReason> {
         let Ok(id) = self.half_open.insert(entry) else { return Err(DropReason::TcpSynQueueFull) };
-        self.demux.insert(entry.tuple, Slot::HalfOpen(id));
+        self.demux.insert(&entry.tuple, Slot::HalfOpen(id));
         let Self { listeners, half_open, .. } = self;
         if let Some(listener) = listeners.get_mut(entry.listener) {
             listener.add_half_open(id, |entry| half_open.get(entry).is_some());
@@ -162,7 +163,7 @@ impl Tcp {
         let Ok(connection) = self.connections.insert(connection) else {
             return Err(DropReason::TcpTableFull);
         };
-        self.demux.insert(entry.tuple, Slot::Connection(connection));
+        self.demux.insert(&entry.tuple, Slot::Connection(connection));
         if let Some(id) = half_open.filter(|_| is_awaited) {
             self.conclude(id, Outcome::Established(connection));
             return Ok(connection);

@@ -8,9 +8,10 @@ use netloom_wire::{is_global_unicast_candidate, unspecified_like};
 use super::config::{SocketOptions, TcpBind, TcpConfig};
 use super::congestion::Congestion;
 use super::connection::{Connection, Context, Opening, Origin, Owner};
+use super::demux::{Slot, Tables};
 use super::error::{ConnectError, NoSuchSocket, RecvError, SendError, TcpError};
 use super::id::{Recv, TcpSocketId};
-use super::layer::{Slot, Tcp};
+use super::layer::Tcp;
 use super::negotiation::mss_of_mtu;
 use super::reason::{EndReason, SendBlockedBy};
 use super::state::{Input, State};
@@ -49,7 +50,8 @@ impl Tcp {
             remote_port: remote.port(),
         };
         let port = if local.port == 0 {
-            let Self { ports, demux, bound, config, .. } = self;
+            let Self { ports, demux, connections, time_waits, half_open, bound, config, .. } = self;
+            let tables = Tables { connections, time_waits, half_open };
             let is_ours = |port| config.sharding.owns_flow(tuple(port).local(), remote);
             let is_listening = |port| {
                 [None, Some(unspecified_like(source)), Some(source)]
@@ -58,14 +60,14 @@ impl Tcp {
             };
             ports
                 .pick_towards(source, remote, |port| {
-                    !is_ours(port) || demux.contains_key(&tuple(port)) || is_listening(port)
+                    !is_ours(port) || demux.find(tables, &tuple(port)).is_some() || is_listening(port)
                 })
                 .map_err(|_| ConnectError::PortsExhausted)?
         } else {
             local.port
         };
         let tuple = tuple(port);
-        if self.demux.contains_key(&tuple) {
+        if self.slot_of(&tuple).is_some() {
             return Err(ConnectError::AddressInUse);
         }
         let opening = Opening {
@@ -82,7 +84,7 @@ impl Tcp {
         connection.membership.in_demux = true;
         connection.membership.wants_output = true;
         let id = self.connections.insert(connection).map_err(|_| ConnectError::TableFull)?;
-        self.demux.insert(tuple, Slot::Connection(id));
+        self.demux.insert(&tuple, Slot::Connection(id));
         self.counters.active_opens.increment();
         self.settle(now, id);
         Ok(TcpSocketId(id))
@@ -323,7 +325,7 @@ impl Tcp {
     /// If the socket does not exist.
     pub fn set_nodelay(&mut self, now: Instant, id: TcpSocketId, nodelay: bool) -> Result<(), NoSuchSocket> {
         self.with_held(now, id, |connection, _| {
-            connection.options.nodelay = nodelay;
+            connection.settings.nodelay = nodelay;
             connection.membership.wants_output = true;
         })
         .ok_or(NoSuchSocket)
@@ -331,7 +333,7 @@ impl Tcp {
 
     /// What [`set_nodelay`](Self::set_nodelay) set.
     pub fn nodelay(&self, id: TcpSocketId) -> Option<bool> {
-        self.held(id).map(|connection| connection.options.nodelay)
+        self.held(id).map(|connection| connection.settings.nodelay)
     }
 
     /// Sets the cork (TCP_CORK): while it is set only full segments leave, and what is less waits for more, up to 200 ms.
@@ -341,8 +343,8 @@ impl Tcp {
     /// If the socket does not exist.
     pub fn set_cork(&mut self, now: Instant, id: TcpSocketId, cork: bool) -> Result<(), NoSuchSocket> {
         self.with_held(now, id, |connection, _| {
-            connection.dues.rest = connection.options.cork && !cork && connection.sender.unsent_len() > 0;
-            connection.options.cork = cork;
+            connection.dues.rest = connection.settings.cork && !cork && connection.sender.unsent_len() > 0;
+            connection.settings.cork = cork;
             if !cork {
                 connection.timers.clear(Timer::Cork);
             }
@@ -361,7 +363,7 @@ impl Tcp {
         id: TcpSocketId,
         hop_limit: Option<u8>,
     ) -> Result<(), NoSuchSocket> {
-        self.with_held(now, id, |connection, _| connection.options.hop_limit = hop_limit).ok_or(NoSuchSocket)
+        self.with_held(now, id, |connection, _| connection.settings.hop_limit = hop_limit).ok_or(NoSuchSocket)
     }
 
     /// Has what comes acknowledged at once for a while, or leaves acknowledgments to the answers (TCP_QUICKACK). As on
@@ -393,7 +395,7 @@ impl Tcp {
         keepalive: Option<super::config::Keepalive>,
     ) -> Result<(), NoSuchSocket> {
         self.with_held(now, id, |connection, _| {
-            connection.options.keepalive = keepalive;
+            connection.settings.set_keepalive(keepalive);
             connection.restart_keepalive(now);
         })
         .ok_or(NoSuchSocket)
@@ -410,7 +412,7 @@ impl Tcp {
         patience: Option<core::time::Duration>,
     ) -> Result<(), NoSuchSocket> {
         self.with_held(now, id, |connection, _| {
-            connection.options.user_timeout = patience;
+            connection.settings.set_user_timeout(patience);
             connection.restart_user_timeout(now);
         })
         .ok_or(NoSuchSocket)
@@ -427,7 +429,7 @@ impl Tcp {
         congestion: Congestion,
     ) -> Result<(), NoSuchSocket> {
         self.with_held(now, id, |connection, _| {
-            connection.options.congestion = Some(congestion);
+            connection.settings.congestion = Some(congestion);
             connection.congestion.switch(congestion);
         })
         .ok_or(NoSuchSocket)
@@ -443,13 +445,13 @@ impl Tcp {
         id: TcpSocketId,
         traffic_class: u8,
     ) -> Result<(), NoSuchSocket> {
-        self.with_held(now, id, |connection, _| connection.options.traffic_class = traffic_class)
+        self.with_held(now, id, |connection, _| connection.settings.traffic_class = traffic_class)
             .ok_or(NoSuchSocket)
     }
 
     /// What the socket was told so far.
     pub fn options(&self, id: TcpSocketId) -> Option<SocketOptions> {
-        self.held(id).map(|connection| connection.options)
+        self.held(id).map(|connection| connection.settings.options())
     }
 }
 
@@ -500,7 +502,7 @@ impl Connection {
             cx.counters.count_blocked(SendBlockedBy::Handshake);
         }
         self.membership.wants_output |= self.state.is_synchronized();
-        if self.options.user_timeout.is_some() && !self.timers.is_armed(Timer::UserTimeout) {
+        if self.settings.user_timeout().is_some() && !self.timers.is_armed(Timer::UserTimeout) {
             self.restart_user_timeout(cx.now);
         }
     }

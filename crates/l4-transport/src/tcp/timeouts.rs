@@ -131,7 +131,7 @@ impl Connection {
 
     /// [9293 MUST-24, MUST-26, MUST-27, MUST-29] [1122-T076] [1122-T079]
     fn on_keepalive_timeout(&mut self, cx: &mut Context<'_>) {
-        let Some(keepalive) = self.options.keepalive else { return };
+        let Some(keepalive) = self.settings.keepalive() else { return };
         if self.sender.is_outstanding() || self.sender.unsent_len() > 0 {
             // It is not idle: the other timers watch over it.
             self.timers.set(Timer::Keepalive, cx.now + keepalive.idle);

@@ -105,8 +105,8 @@ fn plan(id: SlabId, connection: &Connection, draft: Draft) -> SegmentPlan {
         source: connection.tuple.local_address,
         destination,
         header,
-        traffic_class: ecn::traffic_class(connection.options.traffic_class, is_ect),
-        hop_limit: connection.options.hop_limit,
+        traffic_class: ecn::traffic_class(connection.settings.traffic_class, is_ect),
+        hop_limit: connection.settings.hop_limit,
         gso,
         payload: PayloadRef { place: (text.len > 0).then_some((id, text)) },
     }
