@@ -32,6 +32,11 @@ impl DeadlineQueue {
         self.heap.is_empty()
     }
 
+    /// Bytes of memory that it holds.
+    pub const fn allocated(&self) -> usize {
+        self.heap.capacity() * size_of::<(Instant, u32)>() + self.positions.capacity() * size_of::<u32>()
+    }
+
     /// The earliest deadline.
     pub fn next(&self) -> Option<Instant> {
         self.heap.first().map(|&(deadline, _)| deadline)

@@ -52,6 +52,11 @@ impl IndexTable {
         self.len == 0
     }
 
+    /// Bytes of memory that it holds.
+    pub const fn allocated(&self) -> usize {
+        self.places.len() * size_of::<Place>()
+    }
+
     /// The position of the thing with this hash that `is_it` knows again.
     pub fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         self.search(short(hash), &mut is_it).map(|(_, position)| position)
@@ -176,7 +181,7 @@ mod tests {
     #[test]
     fn an_empty_one_takes_no_memory_and_finds_nothing() {
         let mut table = IndexTable::new();
-        assert_eq!(table.places.len(), 0);
+        assert_eq!(table.allocated(), 0);
         assert_eq!(table.find(7, |_| true), None);
         assert!(!table.remove(7, 0));
         table.insert(7, 0);

@@ -15,6 +15,7 @@ mod device;
 mod drop_reason;
 mod index_table;
 mod keyed_map;
+mod local_ends;
 mod path;
 mod ring_buffer;
 mod rng;
@@ -30,6 +31,7 @@ pub use device::{DeviceCaps, Gso, GsoKind, InterfaceId, Medium, RxChecksum, RxMe
 pub use drop_reason::DropReason;
 pub use index_table::IndexTable;
 pub use keyed_map::{HashKey, KeyedMap, KeyedSet};
+pub use local_ends::LocalEnds;
 pub use path::{NextHop, PathInfo};
 pub use ring_buffer::RingBuffer;
 pub use rng::Rng;

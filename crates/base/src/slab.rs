@@ -64,6 +64,11 @@ impl<T> Slab<T> {
         self.len == 0
     }
 
+    /// Bytes of memory that it holds, what its things hold themselves not counted.
+    pub const fn allocated(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry<T>>()
+    }
+
     /// Whether nothing more fits.
     pub const fn is_full(&self) -> bool {
         self.len >= self.capacity

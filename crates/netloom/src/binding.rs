@@ -5,7 +5,7 @@
 //! allow reuse; connections, and what is left of them in TIME-WAIT, are unless the newcomer allows it.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use netloom_stack::transport::{ListenOptions, TcpBind, TcpListenerId};
@@ -13,19 +13,12 @@ use netloom_stack::transport::{ListenOptions, TcpBind, TcpListenerId};
 use crate::error;
 use crate::host::Host;
 use crate::reservations::{ReservationId, Reservations, Reuse};
-use crate::shard::{Shard, Shared, wildcard};
+use crate::shard::{Shared, wildcard};
 use crate::wakers::SocketKey;
-
-fn overlap(one: IpAddr, other: IpAddr) -> bool {
-    let covers = |all: IpAddr, it: IpAddr| {
-        all == IpAddr::V6(Ipv6Addr::UNSPECIFIED) || all.is_unspecified() && all.is_ipv4() == it.is_ipv4()
-    };
-    one == other || covers(one, other) || covers(other, one)
-}
 
 fn check(
     host: &Host,
-    reservations: &Reservations,
+    reservations: &mut Reservations,
     address: SocketAddr,
     reuse: Reuse,
     own: Option<ReservationId>,
@@ -33,28 +26,14 @@ fn check(
     if address.port() == 0 {
         return Ok(());
     }
-    let collides = |ip: IpAddr, port: u16| port == address.port() && overlap(ip, address.ip());
-    let is_reserved = reservations.iter().any(|(id, other, other_reuse)| {
-        Some(id) != own
-            && (reuse, other_reuse) != (Reuse::Yes, Reuse::Yes)
-            && collides(other.ip(), other.port())
-    });
+    let bind = TcpBind { address: wildcard(address.ip()), port: address.port() };
     // All shards listen to the same.
-    let is_listened_on = || {
-        host.first().with(|shard, _| {
-            shard.stack.tcp().listeners().any(|listener| {
-                collides(listener.local.address.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), listener.local.port)
-            })
-        })
-    };
-    let is_connected = |shard: &mut Shard| {
-        let tcp = shard.stack.tcp();
-        tcp.connections().any(|(_, info)| collides(info.local.ip(), info.local.port()))
-            || tcp.time_waits().any(|(tuple, _)| collides(tuple.local_address, tuple.local_port))
-    };
-    let is_taken = is_reserved
+    let is_listened_on = || host.first().with(|shard, _| shard.stack.tcp().is_listened_on(bind));
+    let is_connected =
+        |shared: &Arc<Shared>| shared.with(|shard, _| shard.stack.tcp().is_connected_from(bind));
+    let is_taken = reservations.is_taken(address, reuse, own)
         || is_listened_on()
-        || reuse == Reuse::No && host.shards().iter().any(|shard| shard.with(|shard, _| is_connected(shard)));
+        || reuse == Reuse::No && host.shards().iter().any(is_connected);
     if is_taken { Err(ErrorKind::AddrInUse.into()) } else { Ok(()) }
 }
 
@@ -66,10 +45,10 @@ pub(crate) fn reserve(
 ) -> io::Result<(ReservationId, SocketAddr)> {
     let mut reservations = host.reservations();
     check_bindable(host, address)?;
-    check(host, &reservations, address, reuse, None)?;
+    check(host, &mut reservations, address, reuse, None)?;
     let mut bound = address;
     if bound.port() == 0 {
-        bound.set_port(free_port(host, &reservations, address.ip())?);
+        bound.set_port(free_port(host, &mut reservations, address.ip())?);
     }
     Ok((reservations.add(bound, reuse), bound))
 }
@@ -83,7 +62,7 @@ pub(crate) fn check_bindable(host: &Host, address: SocketAddr) -> io::Result<()>
 }
 
 /// A port that nobody listens on, nor has reserved.
-fn free_port(host: &Host, reservations: &Reservations, address: IpAddr) -> io::Result<u16> {
+fn free_port(host: &Host, reservations: &mut Reservations, address: IpAddr) -> io::Result<u16> {
     /// Ports are drawn at random: that so many are reserved is not chance.
     const ATTEMPTS: usize = 64;
     for _ in 0..ATTEMPTS {
@@ -127,11 +106,11 @@ pub(crate) fn listen(
     reuse: Reuse,
     own: Option<ReservationId>,
 ) -> io::Result<(Vec<ListenerPart>, SocketAddr)> {
-    let reservations = host.reservations();
+    let mut reservations = host.reservations();
     check_bindable(host, address)?;
-    check(host, &reservations, address, reuse, own)?;
+    check(host, &mut reservations, address, reuse, own)?;
     let port =
-        if address.port() == 0 { free_port(host, &reservations, address.ip())? } else { address.port() };
+        if address.port() == 0 { free_port(host, &mut reservations, address.ip())? } else { address.port() };
     let bind = TcpBind { address: wildcard(address.ip()), port };
     let listen = |shared: &Arc<Shared>| {
         let id = shared.with(|shard, _| shard.stack.tcp().listen(bind, options)).map_err(error::of_listen)?;
@@ -140,26 +119,4 @@ pub(crate) fn listen(
     // If one refuses, those that did not stop again.
     let parts = host.shards().iter().map(listen).collect::<io::Result<Vec<_>>>()?;
     Ok((parts, SocketAddr::new(address.ip(), port)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wildcard_is_in_the_way_of_its_family_and_the_dual_one_of_both() {
-        for (one, other, expected) in [
-            ("10.0.0.1", "10.0.0.1", true),
-            ("10.0.0.1", "10.0.0.2", false),
-            ("0.0.0.0", "10.0.0.1", true),
-            ("0.0.0.0", "fd00::1", false),
-            ("::", "fd00::1", true),
-            ("::", "10.0.0.1", true),
-            ("::", "0.0.0.0", true),
-        ] {
-            let (one, other): (IpAddr, IpAddr) = (one.parse().unwrap(), other.parse().unwrap());
-            assert_eq!(overlap(one, other), expected, "{one} {other}");
-            assert_eq!(overlap(other, one), expected, "{other} {one}");
-        }
-    }
 }

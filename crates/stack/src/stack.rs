@@ -200,7 +200,7 @@ impl Stack {
         IcmpSockets::new(&mut self.internet)
     }
 
-    /// How much of TCP is in use: connections, timers, bytes. Walks the table of connections.
+    /// How much of TCP is in use: connections, timers, bytes.
     pub fn transport_usage(&self) -> TcpUsage {
         self.tcp.usage()
     }

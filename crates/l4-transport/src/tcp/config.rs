@@ -18,7 +18,7 @@ pub struct TcpConfig {
     pub max_connections: usize,
     /// Connections in TIME-WAIT. Each takes about 120 bytes with its index. At the bound the oldest goes early.
     pub max_time_wait: usize,
-    /// Handshakes that peers have begun, over all listeners. Each takes about 150 bytes with its index. At the bound
+    /// Handshakes that peers have begun, over all listeners. Each takes about 160 bytes with its index. At the bound
     /// new ones are answered with cookies; without those the oldest of the same listener goes, and where it has none,
     /// the new one is dropped.
     pub max_half_open: usize,

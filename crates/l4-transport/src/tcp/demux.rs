@@ -81,6 +81,16 @@ impl Demux {
         Self { key, table: IndexTable::new() }
     }
 
+    /// How many four-tuples lead anywhere.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Bytes of memory.
+    pub(super) fn allocated(&self) -> usize {
+        self.table.allocated()
+    }
+
     pub(super) fn find(&self, tables: Tables<'_>, tuple: &FourTuple) -> Option<Slot> {
         let packed = self.table.find(self.key.hash(tuple), |packed| tables.tuple(packed) == Some(tuple))?;
         tables.slot(packed)

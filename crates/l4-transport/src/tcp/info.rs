@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use netloom_base::Instant;
+use netloom_base::{Instant, SlabId};
 
 use super::config::{TcpBind, TcpConfig};
 use super::congestion::Congestion;
@@ -14,6 +14,7 @@ use super::layer::Tcp;
 use super::path_search::PathMtuSearch;
 use super::reason::{EndReason, SendBlockedBy};
 use super::recovery::RecoveryPhase;
+use super::segment::Reply;
 use super::state::State;
 use super::tuple::FourTuple;
 
@@ -200,16 +201,36 @@ impl Tcp {
         })
     }
 
-    /// What there is now. Walks the table of connections.
+    /// Bytes of memory that the tables hold, which find connections, handshakes and TIME-WAIT, and those themselves; not what
+    /// buffers hold. They grow with what is in them, and do not shrink. Walks the listeners.
+    pub fn table_bytes(&self) -> usize {
+        let things = self.connections.allocated() + self.time_waits.allocated() + self.half_open.allocated();
+        let deadlines = self.deadlines.allocated()
+            + self.time_wait_deadlines.allocated()
+            + self.half_open_deadlines.allocated();
+        let listeners = self.listeners.iter().map(|(_, listener)| listener.allocated()).sum::<usize>();
+        let queues = (self.ready.capacity() + self.ready_half_open.capacity()) * size_of::<SlabId>()
+            + self.replies.capacity() * size_of::<Reply>();
+        things + self.demux.allocated() + deadlines + self.listeners.allocated() + listeners + queues
+    }
+
+    /// What there is now.
     pub fn usage(&self) -> TcpUsage {
         debug_assert_eq!(
             self.memory.used(),
             self.connections.iter().map(|(_, connection)| connection.allocated()).sum::<usize>(),
             "every buffer is accounted for"
         );
+        // The demux leads to nothing that is over.
+        let active = self.demux.len() - self.time_waits.len() - self.half_open.len();
+        debug_assert_eq!(
+            active,
+            self.connections.iter().filter(|(_, connection)| !connection.is_over()).count(),
+            "every connection that is not over is found"
+        );
         TcpUsage {
             connections: self.connections.len(),
-            active: self.connections.iter().filter(|(_, connection)| !connection.is_over()).count(),
+            active,
             half_open: self.half_open.len(),
             time_wait: self.time_waits.len(),
             listeners: self.listeners.len(),

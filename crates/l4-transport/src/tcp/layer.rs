@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use netloom_base::{BufferPool, DeadlineQueue, Instant, KeyedMap, Rng, Slab, SlabId};
+use netloom_base::{BufferPool, DeadlineQueue, Instant, KeyedMap, LocalEnds, Rng, Slab, SlabId};
 use tracing::trace;
 
 use super::config::{TcpBind, TcpConfig, TxSegmentation};
@@ -47,6 +47,10 @@ pub struct Tcp {
     pub(super) ports: EphemeralPorts,
     pub(super) demux: Demux,
     pub(super) bound: KeyedMap<TcpBind, SlabId>,
+    /// What listeners wait on.
+    pub(super) listened_on: LocalEnds,
+    /// Our ends of what the demux leads to, half-open connections apart.
+    pub(super) connected_from: LocalEnds,
     pub(super) connections: Slab<Connection>,
     pub(super) deadlines: DeadlineQueue,
     pub(super) time_waits: Slab<TimeWait>,
@@ -80,6 +84,8 @@ impl Tcp {
             isn: IsnGenerator::new(&mut rng),
             demux: Demux::new(demux_key),
             bound: KeyedMap::with_hasher(rng.hash_key()),
+            listened_on: LocalEnds::new(),
+            connected_from: LocalEnds::new(),
             ports: EphemeralPorts::new(config.ports, rng.fork()),
             connections: Slab::new(config.max_connections.min(MOST_ENTRIES)),
             deadlines: DeadlineQueue::new(),
@@ -289,6 +295,7 @@ impl Tcp {
         let is_time_wait = connection.state == State::TimeWait;
         let entry = TimeWait::of(connection);
         self.demux.remove(&tuple, Slot::Connection(id));
+        self.connected_from.remove(Some(tuple.local_address), tuple.local_port);
         self.deadlines.set(id.index(), None);
         if is_time_wait {
             self.add_time_wait(now, entry);
@@ -305,6 +312,7 @@ impl Tcp {
         }
         if let Ok(id) = self.time_waits.insert(entry) {
             self.demux.insert(&entry.tuple, Slot::TimeWait(id));
+            self.connected_from.add(Some(entry.tuple.local_address), entry.tuple.local_port);
             self.time_wait_deadlines.set(id.index(), Some(now + self.config.time_wait));
         }
     }
@@ -312,6 +320,7 @@ impl Tcp {
     pub(super) fn remove_time_wait(&mut self, id: SlabId) {
         if let Some(entry) = self.time_waits.remove(id) {
             self.demux.remove(&entry.tuple, Slot::TimeWait(id));
+            self.connected_from.remove(Some(entry.tuple.local_address), entry.tuple.local_port);
             self.time_wait_deadlines.set(id.index(), None);
         }
     }

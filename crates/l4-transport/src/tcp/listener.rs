@@ -54,6 +54,12 @@ impl Listener {
         self.half_open_count >= self.options.backlog.saturating_add(HALF_OPEN_SLACK)
     }
 
+    /// Bytes of memory of its queues.
+    pub(super) fn allocated(&self) -> usize {
+        let waiting = self.half_open.capacity() + self.fresh.capacity() + self.accept_queue.capacity();
+        waiting * size_of::<SlabId>()
+    }
+
     pub(super) const fn half_open_count(&self) -> usize {
         self.half_open_count
     }

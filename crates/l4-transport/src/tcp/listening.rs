@@ -54,6 +54,7 @@ impl Tcp {
         }
         let id = self.listeners.insert(Listener::new(bind, options)).map_err(|_| ListenError::TableFull)?;
         self.bound.insert(bind, id);
+        self.listened_on.add(bind.address, bind.port);
         Ok(TcpListenerId(id))
     }
 
@@ -79,6 +80,7 @@ impl Tcp {
     pub fn close_listener(&mut self, now: Instant, listener: TcpListenerId) {
         let Some(mut closed) = self.listeners.remove(listener.0) else { return };
         self.bound.remove(&closed.bind);
+        self.listened_on.remove(closed.bind.address, closed.bind.port);
         while let Some(entry) = closed.oldest_half_open(|entry| self.half_open.get(entry).is_some()) {
             self.fail_half_open(entry, TcpError::ConnectionAborted);
         }
@@ -93,6 +95,11 @@ impl Tcp {
                 connection.receiver.release();
             });
         }
+    }
+
+    /// Whether a listener waits on the port of `local` at an address that is its, covers it, or is covered by it.
+    pub fn is_listened_on(&self, local: TcpBind) -> bool {
+        self.listened_on.overlaps(local.address, local.port)
     }
 
     /// The address and port that a listener waits on; port 0 is every port.

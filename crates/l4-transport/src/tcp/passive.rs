@@ -164,6 +164,7 @@ impl Tcp {
             return Err(DropReason::TcpTableFull);
         };
         self.demux.insert(&entry.tuple, Slot::Connection(connection));
+        self.connected_from.add(Some(entry.tuple.local_address), entry.tuple.local_port);
         if let Some(id) = half_open.filter(|_| is_awaited) {
             self.conclude(id, Outcome::Established(connection));
             return Ok(connection);

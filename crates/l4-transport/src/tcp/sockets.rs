@@ -85,6 +85,7 @@ impl Tcp {
         connection.membership.wants_output = true;
         let id = self.connections.insert(connection).map_err(|_| ConnectError::TableFull)?;
         self.demux.insert(&tuple, Slot::Connection(id));
+        self.connected_from.add(Some(source), port);
         self.counters.active_opens.increment();
         self.settle(now, id);
         Ok(TcpSocketId(id))
@@ -302,6 +303,12 @@ impl Tcp {
         for id in time_waits {
             self.remove_time_wait(id);
         }
+    }
+
+    /// Whether a connection, or what is left of one in TIME-WAIT, has the port of `local` at an address that is its or is
+    /// covered by it. One that is over has none, and a handshake that a peer has begun has none yet.
+    pub fn is_connected_from(&self, local: TcpBind) -> bool {
+        self.connected_from.overlaps(local.address, local.port)
     }
 
     /// Why the connection broke, if it did.

@@ -18,6 +18,7 @@ mod hostile;
 mod icmp;
 mod lab;
 mod listening;
+mod local_ends;
 mod loss;
 mod options;
 mod pair;
