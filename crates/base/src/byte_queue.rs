@@ -180,6 +180,11 @@ impl ByteQueue {
         self.0.as_ref().map_or(0, |inner| inner.allocated)
     }
 
+    /// Whether it holds no memory at all, what it keeps its pieces in included.
+    pub fn is_released(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// How many of `count` bytes can be appended if the memory may grow by at most `growth` bytes.
     pub fn fitting(&self, count: usize, growth: usize) -> usize {
         let (mut fits, mut growth) = (0, growth);

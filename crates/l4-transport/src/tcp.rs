@@ -39,6 +39,7 @@ mod cookie_handshake;
 mod counters;
 mod deciding;
 mod demux;
+mod disorder;
 mod ecn;
 mod ecn_echo;
 mod error;

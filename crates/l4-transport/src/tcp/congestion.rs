@@ -102,7 +102,7 @@ pub(super) struct CongestionControl {
     algorithm: Algorithm,
     hystart: HyStart,
     used: WindowUse,
-    /// Exists from a reduction until it is taken back or the flow falls idle.
+    /// Exists from a reduction until it is taken back or the flow has been idle.
     prior: Option<Box<Prior>>,
 }
 
@@ -240,6 +240,11 @@ impl CongestionControl {
         if self.used.on_idle(&mut self.window, sample) {
             self.prior = None;
         }
+    }
+
+    /// Nothing was sent for a while, nor is anything in flight: what was reduced is not taken back any more.
+    pub(super) fn release(&mut self) {
+        self.prior = None;
     }
 
     /// The SYN was lost.

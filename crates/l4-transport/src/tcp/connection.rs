@@ -334,7 +334,7 @@ impl Connection {
         self.timers.clear_all();
         self.sender.release();
         self.path_search = None;
-        self.receiver.ranges.clear();
+        self.receiver.forget_disorder();
         self.dues = Dues { reset: self.dues.reset, ..Dues::default() };
         self.notices.add(Notices::CLOSED);
         self.notices.add(Notices::READABLE);
@@ -469,4 +469,4 @@ impl Connection {
 }
 
 const _: () =
-    assert!(size_of::<Connection>() <= 856, "an idle connection, all included, costs less than a kilobyte");
+    assert!(size_of::<Connection>() <= 832, "an idle connection, all included, costs less than a kilobyte");

@@ -281,7 +281,7 @@ impl Connection {
             lost_len: self.sender.scoreboard.lost_len(),
             has_seen_reordering: self.rack.has_seen_reordering(),
             receive_queue_len: self.receiver.queue.len(),
-            out_of_order_ranges: self.receiver.ranges.len(),
+            out_of_order_ranges: self.receiver.range_count(),
             urgent_remaining: self.receiver.urgent_remaining(),
             bytes_sent: self.totals.bytes_sent,
             bytes_acked: self.totals.bytes_acked,

@@ -20,7 +20,7 @@ use core::time::Duration;
 use netloom_base::Instant;
 use netloom_wire::SeqNumber;
 
-use super::rtt::RttEstimator;
+use super::rtt::{Nanos, RttEstimator};
 use super::scoreboard::{LossScan, Scoreboard, SentSegment};
 
 /// The SACKed segments that mean a loss while no reordering has been seen. [5681-18]
@@ -34,7 +34,7 @@ const PERSIST: u8 = 16;
 pub(super) struct Rack {
     /// When the newest transmission that has arrived left, and where it ended.
     newest: (Instant, SeqNumber),
-    rtt: Duration,
+    rtt: Nanos,
     fack: SeqNumber,
     dsack_round: Option<SeqNumber>,
     multiplier: u8,
@@ -73,7 +73,7 @@ impl Rack {
     pub(super) const fn new(iss: SeqNumber) -> Self {
         Self {
             newest: (Instant::ZERO, iss),
-            rtt: Duration::ZERO,
+            rtt: Nanos::ZERO,
             fack: iss,
             dsack_round: None,
             multiplier: 1,
@@ -123,7 +123,7 @@ impl Rack {
             segment.sent_at > newest_at || (segment.sent_at == newest_at && segment.end.after(newest_end));
         if is_newer {
             self.newest = (segment.sent_at, segment.end);
-            self.rtt = round_trip;
+            self.rtt = Nanos::of(round_trip);
         }
     }
 
@@ -166,13 +166,13 @@ impl Rack {
         rtt: &RttEstimator,
     ) -> (LossScan, Option<Instant>) {
         let window = self.reordering_window(is_recovering, scoreboard.sacked_count(), rtt);
-        let patience = self.rtt + window;
+        let patience = self.rtt.get() + window;
         let scan = scoreboard.lose_older(self.newest, |sent_at| sent_at + patience <= now);
         (scan, scan.waiting_since.map(|since| since + patience))
     }
 
     /// Whether something sent at `sent_at` has had its time when the retransmission timer runs out. [8985-16]
     pub(super) fn is_overdue(&self, now: Instant, sent_at: Instant, rtt: &RttEstimator) -> bool {
-        sent_at + self.rtt + self.reordering_window(true, 0, rtt) <= now
+        sent_at + self.rtt.get() + self.reordering_window(true, 0, rtt) <= now
     }
 }

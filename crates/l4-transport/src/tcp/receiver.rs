@@ -24,12 +24,11 @@
 
 use core::time::Duration;
 
-use netloom_base::{BufferPool, ByteQueue, Instant, PIECE_LEN, RingBuffer};
+use netloom_base::{BufferPool, ByteQueue, Instant, PIECE_LEN};
 use netloom_wire::{SackBlocks, SeqNumber};
 
 use super::ack_policy::AckPolicy;
-use super::reassembly::Ranges;
-use super::sack::SackReport;
+use super::disorder::Disorder;
 use super::window_tuner::{FIRST_WINDOW, WindowTuner};
 
 /// What counts as a full segment until one has come: what every host can send.
@@ -84,13 +83,9 @@ pub(super) struct Receiver {
     fin: Option<SeqNumber>,
     /// What has come in order and was not read.
     pub(super) queue: ByteQueue,
-    /// What has come beyond a hole, written ahead of RCV.NXT; exists from the first hole on, until memory is given back.
-    beyond: Option<Box<RingBuffer>>,
-    pub(super) ranges: Ranges,
+    disorder: Option<Box<Disorder>>,
     /// Whether the peer understands SACK. [2018-03]
     sacks: bool,
-    /// What there is to report beyond RCV.NXT, if there is something.
-    report: Option<Box<SackReport>>,
     /// The largest window that may ever be offered, in bytes.
     limit: u32,
     /// The largest window that is offered now.
@@ -129,10 +124,8 @@ impl Receiver {
             urgent_end: None,
             fin: None,
             queue: ByteQueue::default(),
-            beyond: None,
-            ranges: Ranges::default(),
+            disorder: None,
             sacks: false,
-            report: None,
             limit,
             offered: if is_fixed { limit } else { limit.min(FIRST_WINDOW) },
             tuner: None,
@@ -290,17 +283,17 @@ impl Receiver {
             return self.on_in_order(text.len(), buffers);
         }
         // [9293 SHLD-31]
-        let beyond = self.beyond.get_or_insert_with(|| Box::new(RingBuffer::new(capacity)));
-        let text = text.get(..beyond.fitting(offset as usize, text.len(), growth)).unwrap_or(text);
+        let disorder = self.disorder.get_or_insert_with(|| Box::new(Disorder::new(capacity)));
+        let text = text.get(..disorder.ring.fitting(offset as usize, text.len(), growth)).unwrap_or(text);
         if text.is_empty() {
             return TextOutcome::NoRoom;
         }
         let end = start + length(text.len());
-        let Ok(range) = self.ranges.insert(start, end, max_ranges) else { return TextOutcome::NoRoom };
+        let Ok(range) = disorder.ranges.insert(start, end, max_ranges) else { return TextOutcome::NoRoom };
         if self.sacks {
-            self.report.get_or_insert_default().note_range(range);
+            disorder.report.note_range(range);
         }
-        beyond.write_ahead(offset as usize, text);
+        disorder.ring.write_ahead(offset as usize, text);
         TextOutcome::OutOfOrder
     }
 
@@ -318,7 +311,7 @@ impl Receiver {
     /// of memory may be added.
     pub(super) fn may_adopt(&self, start: SeqNumber, len: usize, growth: usize) -> bool {
         start == self.rcv_nxt
-            && self.ranges.is_empty()
+            && !self.has_hole()
             && !self.discards
             && len <= self.room()
             && growth >= PIECE_LEN
@@ -334,14 +327,14 @@ impl Receiver {
     fn on_in_order(&mut self, len: usize, buffers: &mut BufferPool) -> TextOutcome {
         let outcome = self.advance(length(len));
         let TextOutcome::InOrder(advance) = outcome else { return outcome };
-        if let Some(beyond) = &mut self.beyond {
-            let following = advance as usize - len;
-            beyond.skip_ahead(len);
-            beyond.commit(following);
-            let [first, second] = beyond.slices(0, following);
+        if let Some(disorder) = &mut self.disorder {
+            let (ring, following) = (&mut disorder.ring, advance as usize - len);
+            ring.skip_ahead(len);
+            ring.commit(following);
+            let [first, second] = ring.slices(0, following);
             self.queue.append(first, buffers);
             self.queue.append(second, buffers);
-            beyond.consume(following);
+            ring.consume(following);
         }
         if self.discards {
             self.queue.consume(self.queue.len(), buffers);
@@ -354,40 +347,63 @@ impl Receiver {
     fn advance(&mut self, len: u32) -> TextOutcome {
         self.duplicate_acks = 0;
         let before = self.rcv_nxt;
-        self.rcv_nxt = self.ranges.advance(before + len);
-        if !self.has_blocks() {
-            self.report = None;
-        } else if let Some(report) = &mut self.report {
-            report.forget_before(self.rcv_nxt);
+        self.rcv_nxt = before + len;
+        if let Some(disorder) = &mut self.disorder {
+            self.rcv_nxt = disorder.ranges.advance(self.rcv_nxt);
+            disorder.report.forget_before(self.rcv_nxt);
         }
         TextOutcome::InOrder(before.distance_to(self.rcv_nxt))
     }
 
     /// Bytes of memory.
     pub(super) fn allocated(&self) -> usize {
-        self.queue.allocated() + self.beyond_allocated() + self.ranges.allocated()
-    }
-
-    fn beyond_allocated(&self) -> usize {
-        self.beyond.as_ref().map_or(0, |ring| ring.allocated())
+        self.queue.allocated() + self.disorder.as_ref().map_or(0, |disorder| disorder.allocated())
     }
 
     /// Bytes of memory of the buffer that text at `start` goes to.
     pub(super) fn allocated_for(&self, start: SeqNumber) -> usize {
-        if start == self.rcv_nxt { self.queue.allocated() } else { self.beyond_allocated() }
+        if start == self.rcv_nxt {
+            self.queue.allocated()
+        } else {
+            self.disorder.as_ref().map_or(0, |disorder| disorder.ring.allocated())
+        }
     }
 
     /// Whether there is neither text to read nor text beyond a hole.
     pub(super) fn holds_nothing(&self) -> bool {
-        self.queue.is_empty() && self.ranges.is_empty()
+        self.queue.is_empty() && !self.has_hole()
+    }
+
+    /// Whether [`release_if_empty`](Self::release_if_empty) would give memory back.
+    pub(super) fn is_wasteful(&self) -> bool {
+        self.holds_nothing() && !self.is_released()
+    }
+
+    /// Whether it holds no memory beside itself.
+    pub(super) fn is_released(&self) -> bool {
+        self.queue.is_released() && self.disorder.is_none() && self.tuner.is_none()
+    }
+
+    /// Whether text has arrived beyond a hole.
+    pub(super) fn has_hole(&self) -> bool {
+        self.disorder.as_ref().is_some_and(|disorder| !disorder.ranges.is_empty())
+    }
+
+    /// Runs of text that wait for a hole before them.
+    pub(super) fn range_count(&self) -> usize {
+        self.disorder.as_ref().map_or(0, |disorder| disorder.ranges.len())
+    }
+
+    pub(super) fn forget_disorder(&mut self) {
+        self.disorder = None;
     }
 
     /// Gives memory back that holds nothing.
     pub(super) fn release_if_empty(&mut self) {
         self.queue.release_if_empty();
-        if self.ranges.is_empty() {
-            self.beyond = None;
-        }
+        self.disorder.take_if(|disorder| !disorder.has_blocks());
+        // What it has measured says little about what comes after a pause.
+        self.tuner = None;
     }
 
     /// A segment from `start` up to `end` came: remembers the first part of it that had come before, if there is one, and
@@ -398,19 +414,20 @@ impl Receiver {
         }
         let duplicate = if start.before(self.rcv_nxt) {
             (start, end.earlier_of(self.rcv_nxt))
-        } else if let Some(known) = self.ranges.overlap(start, end) {
+        } else if let Some(known) = self.disorder.as_ref().and_then(|it| it.ranges.overlap(start, end)) {
             known
         } else {
             return false;
         };
-        self.report.get_or_insert_default().note_duplicate(duplicate);
+        let capacity = self.capacity();
+        let disorder = self.disorder.get_or_insert_with(|| Box::new(Disorder::new(capacity)));
+        disorder.report.note_duplicate(duplicate);
         true
     }
 
     /// Whether there is something to report beyond RCV.NXT.
     pub(super) fn has_blocks(&self) -> bool {
-        let has_duplicates = self.report.as_ref().is_some_and(|report| report.has_duplicates());
-        self.sacks && (!self.ranges.is_empty() || has_duplicates)
+        self.sacks && self.disorder.as_ref().is_some_and(|disorder| disorder.has_blocks())
     }
 
     /// The SACK blocks of a segment that is about to be sent, at most `capacity`, and whether a duplicate is the first.
@@ -419,18 +436,14 @@ impl Receiver {
             AckDue::None | AckDue::Delayed => 1,
             AckDue::Now(pending) => pending,
         };
-        let report = self.report.get_or_insert_default();
-        let taken = report.take_blocks(&self.ranges, pending, capacity);
-        if !self.has_blocks() {
-            self.report = None;
-        }
-        taken
+        let Some(disorder) = &mut self.disorder else { return (SackBlocks::default(), false) };
+        disorder.report.take_blocks(&disorder.ranges, pending, capacity)
     }
 
     /// The peer's FIN was seen at `sequence`. A peer that contradicts itself is believed in what it said first: the FIN
     /// does not move, and there is none before text that has arrived.
     pub(super) fn note_fin(&mut self, sequence: SeqNumber) {
-        let arrived = self.ranges.end().unwrap_or(self.rcv_nxt);
+        let arrived = self.disorder.as_ref().and_then(|it| it.ranges.end()).unwrap_or(self.rcv_nxt);
         if self.fin.is_none() && sequence.at_or_after(arrived) {
             self.fin = Some(sequence);
         }
@@ -572,9 +585,7 @@ impl Receiver {
     pub(super) fn release(&mut self) {
         self.tuner = None;
         self.queue.clear();
-        self.beyond = None;
-        self.ranges.clear();
-        self.report = None;
+        self.disorder = None;
     }
 
     pub(super) fn assert_invariants(&self) {
@@ -582,7 +593,9 @@ impl Receiver {
             self.rcv_nxt.at_or_before(self.announced) || self.irs == self.rcv_nxt,
             "RCV.NXT is in the window"
         );
-        self.ranges.assert_invariants(self.rcv_nxt);
+        if let Some(disorder) = &self.disorder {
+            disorder.ranges.assert_invariants(self.rcv_nxt);
+        }
     }
 }
 

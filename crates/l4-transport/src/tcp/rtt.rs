@@ -34,16 +34,17 @@ const MAX_BACKOFF: u8 = 16;
 
 /// A duration of at most 584 years in half the space of a [`Duration`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Nanos(u64);
+pub(super) struct Nanos(u64);
 
 impl Nanos {
+    pub(super) const ZERO: Self = Self(0);
     const MAX: Self = Self(u64::MAX);
 
-    fn of(duration: Duration) -> Self {
+    pub(super) fn of(duration: Duration) -> Self {
         Self(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    const fn get(self) -> Duration {
+    pub(super) const fn get(self) -> Duration {
         Duration::from_nanos(self.0)
     }
 }
@@ -65,8 +66,8 @@ pub(super) struct RttEstimator {
 impl RttEstimator {
     pub(super) const fn new() -> Self {
         Self {
-            srtt: Nanos(0),
-            rttvar: Nanos(0),
+            srtt: Nanos::ZERO,
+            rttvar: Nanos::ZERO,
             min_rtt: Nanos::MAX,
             recent_min: Nanos::MAX,
             min_since: Instant::ZERO,

@@ -2,8 +2,8 @@
 //! (RFC 2883).
 //!
 //! # Theory of operation
-//! [`Ranges`] knows what has arrived beyond RCV.NXT; a [`SackReport`] only knows in which order to tell of it. It exists
-//! from the first hole, or the first duplicate, to the acknowledgment after which there is nothing to report.
+//! [`Ranges`] knows what has arrived beyond RCV.NXT; a [`SackReport`] only knows in which order to tell of it. Both
+//! are part of a connection's [`Disorder`](super::disorder::Disorder).
 //!
 //! The blocks of an acknowledgment, as many as fit (three beside timestamps, four without):
 //! 1. a duplicate, if there is one that was not reported yet, and the range that it lies in;

@@ -173,6 +173,9 @@ impl Connection {
             self.recovery.release();
             self.release_path_search();
             self.receiver.release_if_empty();
+            if !self.sender.is_outstanding() {
+                self.congestion.release();
+            }
         }
     }
 
@@ -181,9 +184,9 @@ impl Connection {
     pub(super) fn plan_release(&mut self, now: Instant, is_memory_short: bool) {
         let (sending, receiving) = (&self.sender.queue, &self.receiver);
         let scoreboard = &self.sender.scoreboard;
-        let is_wasteful = (sending.is_empty() && sending.allocated() > 0)
+        let is_wasteful = (sending.is_empty() && !sending.is_released())
             || (scoreboard.is_empty() && scoreboard.allocated() + self.recovery.allocated() > 0)
-            || (receiving.holds_nothing() && receiving.allocated() > 0);
+            || receiving.is_wasteful();
         if !is_wasteful {
             return;
         }

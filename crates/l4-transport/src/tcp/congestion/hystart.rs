@@ -73,13 +73,17 @@ enum Phase {
 /// The state of one connection in its first slow start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HyStart {
-    round_end: Option<SeqNumber>,
+    /// Means something in a round.
+    round_end: SeqNumber,
     /// `u32::MAX`: not measured.
     last_min: u32,
     current_min: u32,
     sample_count: u8,
+    is_in_round: bool,
     phase: Phase,
 }
+
+const _: () = assert!(size_of::<HyStart>() <= 24);
 
 fn micros(rtt: Duration) -> u32 {
     u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1).min(u32::MAX - 1)
@@ -88,10 +92,11 @@ fn micros(rtt: Duration) -> u32 {
 impl HyStart {
     pub(super) const fn new() -> Self {
         Self {
-            round_end: None,
+            round_end: SeqNumber(0),
             last_min: u32::MAX,
             current_min: u32::MAX,
             sample_count: 0,
+            is_in_round: false,
             phase: Phase::Standard,
         }
     }
@@ -133,12 +138,16 @@ impl HyStart {
 
     /// Begins the next round if this one is over. Says whether slow start ends with it.
     fn end_round(&mut self, sample: &AckSample) -> bool {
-        let end = *self.round_end.get_or_insert(sample.snd_nxt);
-        if sample.snd_una.before(end) {
+        if !self.is_in_round {
+            self.is_in_round = true;
+            self.round_end = sample.snd_nxt;
+        }
+        if sample.snd_una.before(self.round_end) {
             return false;
         }
         // Where nothing is in flight, the next acknowledgment tells how far the round goes.
-        self.round_end = sample.snd_una.before(sample.snd_nxt).then_some(sample.snd_nxt);
+        self.is_in_round = sample.snd_una.before(sample.snd_nxt);
+        self.round_end = sample.snd_nxt;
         self.last_min = self.current_min;
         self.current_min = u32::MAX;
         self.sample_count = 0;

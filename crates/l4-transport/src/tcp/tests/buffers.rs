@@ -203,3 +203,36 @@ fn a_writer_takes_less_while_memory_is_short() {
     assert_eq!(lab.events(), [TcpEvent::Writable(third.id)]);
     assert!(lab.send(third, &[1; 4096]) > 0);
 }
+
+#[test]
+fn a_connection_that_rests_holds_nothing_beside_itself() {
+    let mut lab = Lab::new(TcpConfig { sack: true, window_scaling: true, ..plain_config() });
+    let flow = lab.accept_with(TcpOptions { sack_permitted: true, ..scaled() });
+    // Text with a hole, and a part of it twice.
+    for offset in [0, 2000, 1000, 1000, 3000] {
+        lab.inject(A, flow.theirs.wrapping_add(offset), flow.ours, &[7; 1000]).unwrap_or_default();
+        lab.sent();
+    }
+    assert_eq!(lab.read(flow).len(), 4000);
+    // And a loss.
+    let theirs = flow.theirs.wrapping_add(4000);
+    assert_eq!(lab.send(flow, &[7; 10 * MSS]), 10 * MSS);
+    assert_eq!(lab.sent().len(), 10);
+    lab.advance(ms(3000));
+    assert!(lab.info(flow).timeouts > 0);
+    lab.inject(A, theirs, flow.ours.wrapping_add(10 * MSS as u32), &[]).unwrap();
+
+    let rests = |lab: &Lab| {
+        let connection = lab.tcp.connections.get(flow.id.0).unwrap();
+        connection.sender.queue.is_released()
+            && connection.sender.scoreboard.allocated() == 0
+            && connection.recovery.allocated() == 0
+            && connection.congestion.ssthresh_before_reduction().is_none()
+            && connection.receiver.is_released()
+    };
+    lab.advance(ms(900));
+    assert!(!rests(&lab), "it may go on at once");
+    lab.advance(ms(1200));
+    assert!(rests(&lab), "{:?}", lab.tcp.connections.get(flow.id.0));
+    assert_eq!(lab.tcp.usage().timers, 0);
+}

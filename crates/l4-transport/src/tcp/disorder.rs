@@ -1,0 +1,33 @@
+//! What has arrived beyond a hole, until the hole is filled, and what there is to report of it. Most connections have none.
+
+use netloom_base::RingBuffer;
+
+use super::reassembly::Ranges;
+use super::sack::SackReport;
+
+/// It exists from the first hole, or the first duplicate, until memory is given back.
+#[derive(Debug)]
+pub(super) struct Disorder {
+    /// The bytes, written ahead of RCV.NXT.
+    pub(super) ring: RingBuffer,
+    /// Which of them there are.
+    pub(super) ranges: Ranges,
+    pub(super) report: SackReport,
+}
+
+impl Disorder {
+    /// For at most `capacity` bytes.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { ring: RingBuffer::new(capacity), ranges: Ranges::default(), report: SackReport::default() }
+    }
+
+    /// Bytes of memory.
+    pub(super) fn allocated(&self) -> usize {
+        size_of::<Self>() + self.ring.allocated() + self.ranges.allocated()
+    }
+
+    /// Whether there is something to report by SACK.
+    pub(super) fn has_blocks(&self) -> bool {
+        !self.ranges.is_empty() || self.report.has_duplicates()
+    }
+}
