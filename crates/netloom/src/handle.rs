@@ -8,7 +8,7 @@
 //! at the end of the stream, and whoever writes has a broken pipe.
 
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -55,7 +55,12 @@ const _: () = assert!(size_of::<Handle>() <= 40);
 /// Both ends of a connection, in as little room as they take.
 #[derive(Debug)]
 enum Ends {
-    V4 { local: (Ipv4Addr, u16), remote: (Ipv4Addr, u16) },
+    V4 {
+        local: (Ipv4Addr, u16),
+        remote: (Ipv4Addr, u16),
+    },
+    /// Without zones and flow labels.
+    V6(Box<[(Ipv6Addr, u16); 2]>),
     Other(Box<[SocketAddr; 2]>),
 }
 
@@ -65,7 +70,33 @@ impl Ends {
             (SocketAddr::V4(local), SocketAddr::V4(remote)) => {
                 Self::V4 { local: (*local.ip(), local.port()), remote: (*remote.ip(), remote.port()) }
             }
-            (_, _) => Self::Other(Box::new([local, remote])),
+            (SocketAddr::V6(v6_local), SocketAddr::V6(v6_remote)) => {
+                let ends = [v6_local, v6_remote].map(|end| (*end.ip(), end.port()));
+                if ends.map(SocketAddr::from) == [local, remote] {
+                    Self::V6(Box::new(ends))
+                } else {
+                    Self::Other(Box::new([local, remote]))
+                }
+            }
+            (SocketAddr::V4(_), SocketAddr::V6(_)) | (SocketAddr::V6(_), SocketAddr::V4(_)) => {
+                Self::Other(Box::new([local, remote]))
+            }
+        }
+    }
+
+    fn local(&self) -> SocketAddr {
+        match self {
+            Self::V4 { local, .. } => (*local).into(),
+            Self::V6(ends) => ends[0].into(),
+            Self::Other(ends) => ends[0],
+        }
+    }
+
+    fn remote(&self) -> SocketAddr {
+        match self {
+            Self::V4 { remote, .. } => (*remote).into(),
+            Self::V6(ends) => ends[1].into(),
+            Self::Other(ends) => ends[1],
         }
     }
 }
@@ -86,17 +117,11 @@ impl Handle {
     }
 
     pub(crate) fn local(&self) -> SocketAddr {
-        match &self.ends {
-            Ends::V4 { local, .. } => (*local).into(),
-            Ends::Other(ends) => ends[0],
-        }
+        self.ends.local()
     }
 
     pub(crate) fn remote(&self) -> SocketAddr {
-        match &self.ends {
-            Ends::V4 { remote, .. } => (*remote).into(),
-            Ends::Other(ends) => ends[1],
-        }
+        self.ends.remote()
     }
 
     pub(crate) fn linger(&self) -> Option<Duration> {
@@ -394,5 +419,27 @@ impl Drop for Handle {
             }
             shard.wakers.forget(SocketKey::Tcp(self.id));
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddrV6;
+
+    use super::*;
+
+    #[test]
+    fn ends_are_what_they_were_however_they_are_kept() {
+        let end = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let zoned = |text: &str| SocketAddr::from(SocketAddrV6::new(text.parse().unwrap(), 80, 0, 3));
+        for (local, remote) in [
+            (end("10.0.0.2:80"), end("10.0.0.1:4000")),
+            (end("[fd00::2]:80"), end("[fd00::1]:4000")),
+            (end("[fe80::2]:80"), zoned("fe80::1")),
+            (end("10.0.0.2:80"), end("[fd00::1]:4000")),
+        ] {
+            let ends = Ends::new(local, remote);
+            assert_eq!((ends.local(), ends.remote()), (local, remote));
+        }
     }
 }

@@ -12,6 +12,12 @@ use super::error::TcpError;
 pub struct TcpSocketId(pub(super) SlabId);
 
 impl TcpSocketId {
+    /// Its position among all sockets: dense, used again by later ones, below
+    /// [`TcpConfig::max_connections`](super::TcpConfig::max_connections). For tables outside.
+    pub const fn index(self) -> usize {
+        self.0.index() as usize
+    }
+
     /// The id as one number, for keys of tables outside.
     pub const fn as_u64(self) -> u64 {
         self.0.as_u64()
