@@ -107,6 +107,8 @@ pub(crate) struct AddressTable {
     entries: Vec<LocalAddress>,
     /// Position of each address; only asked when there are many.
     positions: KeyedMap<IpAddr, usize>,
+    /// Addresses of all hosts of a network, sorted: each packet's source is looked for among them.
+    broadcasts: Vec<(InterfaceId, IpAddr)>,
     /// Earliest step of a trial.
     next_step: Option<Instant>,
     max_addresses: usize,
@@ -117,7 +119,13 @@ const FEW: usize = 8;
 
 impl AddressTable {
     pub(crate) fn new(max_addresses: usize, key: HashKey) -> Self {
-        Self { entries: Vec::new(), positions: KeyedMap::with_hasher(key), next_step: None, max_addresses }
+        Self {
+            entries: Vec::new(),
+            positions: KeyedMap::with_hasher(key),
+            broadcasts: Vec::new(),
+            next_step: None,
+            max_addresses,
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &LocalAddress> + Clone {
@@ -143,6 +151,7 @@ impl AddressTable {
         }
         self.positions.insert(address, self.entries.len());
         self.entries.push(entry);
+        self.find_broadcasts();
         self.find_next_step();
         Ok(())
     }
@@ -153,6 +162,7 @@ impl AddressTable {
         self.positions.clear();
         let addresses = self.entries.iter().map(|entry| entry.cidr.address());
         self.positions.extend(addresses.zip(0..));
+        self.find_broadcasts();
         self.find_next_step();
         Some(removed)
     }
@@ -187,7 +197,60 @@ impl AddressTable {
         self.positions.get(&address).copied()
     }
 
+    /// Whether the address is the directed broadcast of a network on the interface, in the form of all ones or of all zeros.
+    pub(crate) fn is_directed_broadcast(&self, interface: InterfaceId, address: IpAddr) -> bool {
+        self.broadcasts.binary_search(&(interface, address)).is_ok()
+    }
+
+    fn find_broadcasts(&mut self) {
+        self.broadcasts.clear();
+        for LocalAddress { interface, cidr, .. } in &self.entries {
+            if let Some(broadcast) = cidr.broadcast() {
+                self.broadcasts.extend([(*interface, broadcast), (*interface, cidr.network())]);
+            }
+        }
+        self.broadcasts.sort_unstable();
+    }
+
     fn find_next_step(&mut self) {
         self.next_step = self.entries.iter().filter_map(|entry| entry.trial.map(|trial| trial.next)).min();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netloom_base::Rng;
+
+    use super::*;
+
+    #[test]
+    fn broadcasts_are_those_of_the_networks_that_there_are() {
+        let mut table = AddressTable::new(64, Rng::from_number(1).hash_key());
+        let address = |number: u8| -> Cidr { format!("10.0.{number}.{number}/24").parse().unwrap() };
+        let ip = |text: &str| text.parse().unwrap();
+        let mut add = |cidr: Cidr, interface| {
+            let entry = LocalAddress { interface, cidr, state: AddressState::Preferred, trial: None };
+            table.insert(entry).unwrap();
+        };
+        let [first, second] = [InterfaceId::new(0), InterfaceId::new(1)];
+        (1..=20).for_each(|number| add(address(number), first));
+        for other in ["10.0.1.7/24", "10.1.0.1/31", "fd00::1/64"] {
+            add(other.parse().unwrap(), first);
+        }
+        for number in 1..=20 {
+            for host in [0, 255] {
+                let broadcast = ip(&format!("10.0.{number}.{host}"));
+                assert!(table.is_directed_broadcast(first, broadcast));
+                assert!(!table.is_directed_broadcast(second, broadcast));
+            }
+        }
+        for none in ["10.0.1.1", "10.0.21.255", "10.1.0.0", "10.1.0.1", "fd00::", "255.255.255.255"] {
+            assert!(!table.is_directed_broadcast(first, ip(none)), "{none}");
+        }
+        // Two addresses have this network.
+        table.remove(ip("10.0.1.1"));
+        assert!(table.is_directed_broadcast(first, ip("10.0.1.255")));
+        table.remove(ip("10.0.1.7"));
+        assert!(!table.is_directed_broadcast(first, ip("10.0.1.255")));
     }
 }

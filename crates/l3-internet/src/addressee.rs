@@ -94,14 +94,6 @@ impl Internet {
     /// [1122-I138] [1122-I141].
     pub(crate) fn is_broadcast(&self, interface: InterfaceId, address: IpAddr) -> bool {
         let IpAddr::V4(v4) = address else { return false };
-        if v4.is_broadcast() || v4.is_unspecified() {
-            return true;
-        }
-        self.addresses.iter().any(|entry| {
-            let broadcast = entry.cidr.broadcast();
-            entry.interface == interface
-                && broadcast.is_some()
-                && (broadcast == Some(address) || entry.cidr.network() == address)
-        })
+        v4.is_broadcast() || v4.is_unspecified() || self.addresses.is_directed_broadcast(interface, address)
     }
 }
