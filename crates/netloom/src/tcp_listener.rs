@@ -15,6 +15,7 @@ use crate::binding::ListenerPart;
 use crate::host::Host;
 use crate::reservations::{ReservationId, Reuse};
 use crate::shard::{Shard, Shared};
+use crate::tcp_stream::{DEFAULT_TTL, hop_limit};
 use crate::wakers::{Interest, SocketKey};
 use crate::{TcpStream, binding, current, error};
 
@@ -148,6 +149,34 @@ impl TcpListener {
     /// Never; the signature is tokio's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.local)
+    }
+
+    /// The TTL, or hop limit, of its answers, and of what its connections begin with; 64 unless it was set.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn ttl(&self) -> io::Result<u32> {
+        let Some(ListenerPart { shared, id }) = self.parts.first() else { return Err(error::gone()) };
+        shared.with(|shard, _| {
+            shard.check_open()?;
+            let options = shard.stack.tcp().listener_options(*id).ok_or_else(error::gone)?;
+            Ok(options.socket.hop_limit.map_or(DEFAULT_TTL, u32::from))
+        })
+    }
+
+    /// Sets the TTL, or hop limit, of its answers and of what its next connections begin with.
+    ///
+    /// # Errors
+    /// `InvalidInput` for 0 and beyond 255, `NotConnected` once the stack has ended.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        let hop_limit = hop_limit(ttl)?;
+        self.parts.iter().try_for_each(|ListenerPart { shared, id }| {
+            shared.with(|shard, _| {
+                shard.check_open()?;
+                let mut tcp = shard.stack.tcp();
+                tcp.set_listener_hop_limit(*id, Some(hop_limit)).map_err(|_| error::gone())
+            })
+        })
     }
 }
 

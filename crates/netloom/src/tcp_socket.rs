@@ -168,12 +168,12 @@ impl TcpSocket {
         Ok(self.setup().linger)
     }
 
-    /// DSCP of what is sent (the upper six bits); the two of ECN are TCP's own.
+    /// DSCP of what is sent: the upper six of the lowest eight bits of `tos`. The two of ECN are TCP's own, as on Linux.
     ///
     /// # Errors
-    /// `InvalidInput` beyond 255.
+    /// Never; the signature is tokio's.
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        let traffic_class = u8::try_from(tos).map_err(|_| ErrorKind::InvalidInput)?;
+        let [traffic_class, ..] = tos.to_le_bytes();
         self.setup().options.traffic_class = traffic_class & DSCP;
         Ok(())
     }
@@ -186,20 +186,47 @@ impl TcpSocket {
         Ok(self.setup().options.traffic_class.into())
     }
 
-    /// [`set_tos_v4`](Self::set_tos_v4) by IPv6's name.
+    /// [`set_tos_v4`](Self::set_tos_v4) by IPv6's name, of a socket for IPv6.
     ///
     /// # Errors
-    /// As there.
+    /// `ENOPROTOOPT` for one for IPv4, `InvalidInput` beyond 255.
     pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
-        self.set_tos_v4(tclass)
+        self.check_v6(Errno::ENOPROTOOPT)?;
+        self.set_tos_v4(u8::try_from(tclass).map_err(|_| ErrorKind::InvalidInput)?.into())
     }
 
-    /// [`tos_v4`](Self::tos_v4) by IPv6's name.
+    /// [`tos_v4`](Self::tos_v4) by IPv6's name, of a socket for IPv6.
+    ///
+    /// # Errors
+    /// `Unsupported` for one for IPv4.
+    pub fn tclass_v6(&self) -> io::Result<u32> {
+        self.check_v6(Errno::EOPNOTSUPP)?;
+        self.tos_v4()
+    }
+
+    /// The former name of [`tos_v4`](Self::tos_v4).
     ///
     /// # Errors
     /// As there.
-    pub fn tclass_v6(&self) -> io::Result<u32> {
+    #[deprecated(note = "`tos` related methods have been renamed `tos_v4` since they are IPv4-specific.")]
+    #[doc(hidden)]
+    pub fn tos(&self) -> io::Result<u32> {
         self.tos_v4()
+    }
+
+    /// The former name of [`set_tos_v4`](Self::set_tos_v4).
+    ///
+    /// # Errors
+    /// As there.
+    #[deprecated(note = "`tos` related methods have been renamed `tos_v4` since they are IPv4-specific.")]
+    #[doc(hidden)]
+    pub fn set_tos(&self, tos: u32) -> io::Result<()> {
+        self.set_tos_v4(tos)
+    }
+
+    /// IPv4's sockets have no options of IPv6's. Linux says so differently to whoever asks and to whoever sets.
+    fn check_v6(&self, otherwise: Errno) -> io::Result<()> {
+        if self.any.is_ipv6() { Ok(()) } else { Err(otherwise.into()) }
     }
 
     /// TTL, or hop limit, of what is sent; accepted connections inherit it. tokio has this call on streams and listeners.

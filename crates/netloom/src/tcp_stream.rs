@@ -371,7 +371,7 @@ impl TcpStream {
 }
 
 /// The TTL of what no socket asks another for.
-const DEFAULT_TTL: u32 = 64;
+pub(crate) const DEFAULT_TTL: u32 = 64;
 
 /// A TTL as the kernel takes it.
 pub(crate) fn hop_limit(ttl: u32) -> io::Result<u8> {
@@ -405,6 +405,12 @@ impl Count for usize {
 impl Count for (usize, SocketAddr) {
     fn count(&self) -> usize {
         self.0
+    }
+}
+
+impl AsRef<Self> for TcpStream {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 

@@ -1,6 +1,7 @@
 //! A UDP socket.
 
 mod options;
+mod peeking;
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -192,6 +193,14 @@ impl UdpSocket {
         fill(buf, |target| self.try_recv_from(target))
     }
 
+    /// The same, and waits for one. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub async fn recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
+        self.async_io(Interest::READABLE, || self.try_recv_buf_from(buf)).await
+    }
+
     /// Receives one datagram from the connected peer. Cancel safe.
     ///
     /// # Errors
@@ -224,48 +233,12 @@ impl UdpSocket {
         fill(buf, |target| self.try_recv(target))
     }
 
-    /// Copies the next datagram without taking it. Cancel safe.
+    /// The same, and waits for one. Cancel safe.
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
-    pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        poll_fn(|cx| self.poll_take(cx, buf, Take::No)).await
-    }
-
-    /// The same for `poll` functions.
-    ///
-    /// # Errors
-    /// As [`recv_from`](Self::recv_from).
-    pub fn poll_peek_from(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<SocketAddr>> {
-        self.poll_into(cx, buf, Take::No)
-    }
-
-    /// The same if one is there.
-    ///
-    /// # Errors
-    /// As [`recv_from`](Self::recv_from), and `WouldBlock`.
-    pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.with_open(|shard| self.take(shard, buf, Take::No))
-    }
-
-    /// Copies the next datagram without taking it, and without its sender. Cancel safe.
-    ///
-    /// # Errors
-    /// As [`recv_from`](Self::recv_from).
-    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(self.peek_from(buf).await?.0)
-    }
-
-    /// Who sent the next datagram. Cancel safe.
-    ///
-    /// # Errors
-    /// As [`recv_from`](Self::recv_from).
-    pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
-        Ok(self.peek_from(&mut []).await?.1)
+    pub async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        Ok(self.recv_buf_from(buf).await?.0)
     }
 
     /// Waits until something of `interest` can be done. Cancel safe.
@@ -317,6 +290,24 @@ impl UdpSocket {
             return Err(ErrorKind::WouldBlock.into());
         }
         f()
+    }
+
+    /// Calls `f` whenever something of `interest` can be done, until it returns something other than `WouldBlock`.
+    ///
+    /// # Errors
+    /// What `f` returns, and those of [`ready`](Self::ready).
+    pub async fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut f: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            self.ready(interest).await?;
+            match f() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::task::yield_now().await,
+                result => return result,
+            }
+        }
     }
 
     /// The error that waits for the next call, which will not tell it then.

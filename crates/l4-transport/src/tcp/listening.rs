@@ -7,7 +7,7 @@ use netloom_wire::unspecified_like;
 
 use super::config::{ANY_PORT, ListenOptions, TcpBind};
 use super::connection::{Notices, Owner};
-use super::error::{ListenError, TcpError};
+use super::error::{ListenError, NoSuchSocket, TcpError};
 use super::id::{Accepted, TcpListenerId, TcpSocketId};
 use super::layer::Tcp;
 use super::listener::Listener;
@@ -95,6 +95,26 @@ impl Tcp {
                 connection.receiver.release();
             });
         }
+    }
+
+    /// What a listener was told so far.
+    pub fn listener_options(&self, listener: TcpListenerId) -> Option<ListenOptions> {
+        self.listeners.get(listener.0).map(|listener| listener.options)
+    }
+
+    /// Sets the TTL or hop limit of a listener's answers and of what its next connections begin with; `None`: the internet
+    /// layer's own.
+    ///
+    /// # Errors
+    /// If the listener does not exist.
+    pub fn set_listener_hop_limit(
+        &mut self,
+        listener: TcpListenerId,
+        hop_limit: Option<u8>,
+    ) -> Result<(), NoSuchSocket> {
+        let listener = self.listeners.get_mut(listener.0).ok_or(NoSuchSocket)?;
+        listener.options.socket.hop_limit = hop_limit;
+        Ok(())
     }
 
     /// Whether a listener waits on the port of `local` at an address that is its, covers it, or is covered by it.

@@ -10,9 +10,7 @@ use nix::errno::Errno;
 use super::UdpSocket;
 use crate::error;
 use crate::shard::Shard;
-
-/// What the internet layer sends with, unless a socket says otherwise (RFC 1700: 64).
-const DEFAULT_TTL: u32 = 64;
+use crate::tcp_stream::DEFAULT_TTL;
 
 impl UdpSocket {
     fn options<R>(&self, look: impl FnOnce(&UdpOptions) -> R) -> io::Result<R> {
@@ -87,29 +85,56 @@ impl UdpSocket {
         self.options(|options| u32::from(options.traffic_class))
     }
 
-    /// Sets DSCP and ECN of its datagrams.
+    /// Sets DSCP and ECN of its datagrams: the lowest eight bits of `tos`, as Linux has it.
     ///
     /// # Errors
-    /// `InvalidInput` beyond 255.
+    /// `NotConnected` once the stack has ended.
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        let traffic_class = u8::try_from(tos).map_err(|_| ErrorKind::InvalidInput)?;
+        let [traffic_class, ..] = tos.to_le_bytes();
         self.change(|options| options.traffic_class = traffic_class)
     }
 
-    /// [`tos_v4`](Self::tos_v4) by IPv6's name.
+    /// [`tos_v4`](Self::tos_v4) by IPv6's name, of a socket for IPv6.
     ///
     /// # Errors
-    /// As there.
+    /// `Unsupported` for one for IPv4, `NotConnected` once the stack has ended.
     pub fn tclass_v6(&self) -> io::Result<u32> {
+        self.check_v6(Errno::EOPNOTSUPP)?;
         self.tos_v4()
     }
 
-    /// [`set_tos_v4`](Self::set_tos_v4) by IPv6's name.
+    /// [`set_tos_v4`](Self::set_tos_v4) by IPv6's name, of a socket for IPv6.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` for one for IPv4, `InvalidInput` beyond 255, `NotConnected` once the stack has ended.
+    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
+        self.check_v6(Errno::ENOPROTOOPT)?;
+        self.set_tos_v4(u8::try_from(tclass).map_err(|_| ErrorKind::InvalidInput)?.into())
+    }
+
+    /// The former name of [`tos_v4`](Self::tos_v4).
     ///
     /// # Errors
     /// As there.
-    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
-        self.set_tos_v4(tclass)
+    #[deprecated(note = "`tos` related methods have been renamed `tos_v4` since they are IPv4-specific.")]
+    #[doc(hidden)]
+    pub fn tos(&self) -> io::Result<u32> {
+        self.tos_v4()
+    }
+
+    /// The former name of [`set_tos_v4`](Self::set_tos_v4).
+    ///
+    /// # Errors
+    /// As there.
+    #[deprecated(note = "`tos` related methods have been renamed `tos_v4` since they are IPv4-specific.")]
+    #[doc(hidden)]
+    pub fn set_tos(&self, tos: u32) -> io::Result<()> {
+        self.set_tos_v4(tos)
+    }
+
+    /// IPv4's sockets have no options of IPv6's. Linux says so differently to whoever asks and to whoever sets.
+    fn check_v6(&self, otherwise: Errno) -> io::Result<()> {
+        if self.local_addr()?.is_ipv6() { Ok(()) } else { Err(otherwise.into()) }
     }
 
     /// Joins a group on the interface that has the address `interface`, or, if that is unspecified, where the route leads.

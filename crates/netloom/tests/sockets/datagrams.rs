@@ -1,10 +1,11 @@
 //! UDP: truncation, peers, errors that come back, broadcast and groups.
 
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use tokio::io::Interest;
+use tokio::io::{Interest, ReadBuf};
 
 use crate::Hosts;
 use crate::net::UdpSocket;
@@ -38,6 +39,91 @@ fn a_datagram_is_cut_to_the_buffer_and_the_rest_is_gone() {
         assert_eq!(server.recv(&mut five).await.unwrap(), 5);
         assert_eq!(&five, b"third");
         assert_eq!(server.try_recv_from(&mut five).unwrap_err().kind(), ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn buffers_grow_by_one_datagram() {
+    run(|world: Arc<Hosts>| async move {
+        let (server, client) = sockets(&world).await;
+        let address = server.local_addr().unwrap();
+        let mut buffer = Vec::with_capacity(64);
+        let waiting = server.recv_buf_from(&mut buffer);
+        let sending = async {
+            tokio::task::yield_now().await;
+            client.send_to(b"first", address).await.unwrap();
+            client.send_to(b"second", address).await.unwrap();
+        };
+        let (received, ()) = tokio::join!(waiting, sending);
+        let (count, from) = received.unwrap();
+        assert_eq!((count, from.port()), (5, client.local_addr().unwrap().port()));
+        assert_eq!(server.recv_buf(&mut buffer).await.unwrap(), 6);
+        assert_eq!(buffer, b"firstsecond");
+        client.send_to(b"third", address).await.unwrap();
+        let mut no_room = [0; 2];
+        assert_eq!(server.recv_buf(&mut &mut no_room[..]).await.unwrap(), 2);
+        assert_eq!(&no_room, b"th");
+        assert_eq!(server.try_recv_buf(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(server.try_recv_buf_from(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn peeking_leaves_the_datagram_where_it_is() {
+    run(|world: Arc<Hosts>| async move {
+        let (server, client) = sockets(&world).await;
+        let would_block = [
+            server.try_peek(&mut [0; 4]).unwrap_err(),
+            server.try_peek_from(&mut [0; 4]).unwrap_err(),
+            server.try_peek_sender().unwrap_err(),
+        ];
+        assert!(would_block.iter().all(|error| error.kind() == ErrorKind::WouldBlock));
+        let port = client.local_addr().unwrap().port();
+        let mut array = [0; 4];
+        let mut target = ReadBuf::new(&mut array);
+        let sending = async {
+            tokio::task::yield_now().await;
+            client.send_to(b"peeked", server.local_addr().unwrap()).await.unwrap();
+        };
+        // All of them wait, and all of them find it.
+        let (sender, peeked, ()) =
+            tokio::join!(server.peek_sender(), poll_fn(|cx| server.poll_peek(cx, &mut target)), sending);
+        assert_eq!(sender.unwrap().port(), port);
+        peeked.unwrap();
+        assert_eq!(target.filled(), b"peek");
+        assert_eq!(poll_fn(|cx| server.poll_peek_sender(cx)).await.unwrap().port(), port);
+        assert_eq!(server.try_peek_sender().unwrap().port(), port);
+        assert_eq!(server.try_peek(&mut array).unwrap(), 4);
+        assert_eq!(server.peek(&mut array).await.unwrap(), 4);
+        assert_eq!(server.try_peek_from(&mut array).unwrap().1.port(), port);
+        let mut target = ReadBuf::new(&mut array[..3]);
+        assert_eq!(poll_fn(|cx| server.poll_peek_from(cx, &mut target)).await.unwrap().port(), port);
+        assert_eq!(target.filled(), b"pee");
+        let mut all = [0; 8];
+        assert_eq!(server.try_recv(&mut all).unwrap(), 6);
+        assert_eq!(server.try_peek(&mut all).unwrap_err().kind(), ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn work_is_tried_until_it_does_not_block() {
+    run(|world: Arc<Hosts>| async move {
+        let (server, client) = sockets(&world).await;
+        let address = server.local_addr().unwrap();
+        let (mut buffer, mut tries) = ([0; 8], 0);
+        let received = server.async_io(Interest::READABLE, || {
+            tries += 1;
+            server.try_recv(&mut buffer)
+        });
+        let sending = async {
+            tokio::task::yield_now().await;
+            client.async_io(Interest::WRITABLE, || client.try_send_to(b"work", address)).await.unwrap()
+        };
+        let (received, sent) = tokio::join!(received, sending);
+        assert_eq!((received.unwrap(), sent, tries), (4, 4, 1));
+        let failed =
+            client.async_io(Interest::WRITABLE, || Err::<(), _>(ErrorKind::Unsupported.into())).await;
+        assert_eq!(failed.unwrap_err().kind(), ErrorKind::Unsupported);
     });
 }
 

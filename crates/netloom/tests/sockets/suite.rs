@@ -5,4 +5,6 @@ mod contention;
 mod datagrams;
 mod endings;
 mod names;
+mod options;
+mod signatures;
 mod streams;

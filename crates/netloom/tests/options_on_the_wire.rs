@@ -1,0 +1,176 @@
+//! What sockets' options make of the packets that leave: two stacks, and a middle that reads along.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use netloom::net::{TcpListener, TcpSocket, UdpSocket};
+use netloom::stack::Medium;
+use netloom::{AddressDetection, InterfaceConfig, Net, Tunnel};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
+
+/// No test takes longer.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Offset of the flags in a TCP header.
+const TCP_FLAGS: usize = 13;
+/// Beyond the IP headers, which have no options here.
+const IPV4_LEN: usize = 20;
+const IPV6_LEN: usize = 40;
+
+/// What was asked for of one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    from_server: bool,
+    traffic_class: u8,
+    hop_limit: u8,
+    /// TCP's flags, or 0.
+    flags: u8,
+}
+
+impl Seen {
+    /// `None` for what is neither TCP nor UDP.
+    fn read(packet: &[u8], from_server: bool) -> Option<Self> {
+        let is_v6 = packet[0] >> 4 == 6;
+        let (protocol, hop_limit, traffic_class, len) = if is_v6 {
+            (packet[6], packet[7], packet[0] << 4 | packet[1] >> 4, IPV6_LEN)
+        } else {
+            (packet[9], packet[8], packet[1], IPV4_LEN)
+        };
+        let flags = match protocol {
+            6 => packet[len + TCP_FLAGS],
+            17 => 0,
+            _ => return None,
+        };
+        Some(Self { from_server, traffic_class, hop_limit, flags })
+    }
+}
+
+/// Two stacks; what crosses between them can be read.
+struct Watched {
+    server: Net,
+    client: Net,
+    seen: UnboundedReceiver<Seen>,
+}
+
+/// Carries packets one way and notes each, until a stack ends.
+async fn carry(from: &Tunnel, to: &Tunnel, from_server: bool, seen: &UnboundedSender<Seen>) {
+    let mut buffer = [0; 1500];
+    while let Ok(len) = from.recv(&mut buffer).await {
+        if let Some(packet) = Seen::read(&buffer[..len], from_server)
+            && seen.send(packet).is_err()
+        {
+            return;
+        }
+        if to.send(&buffer[..len]).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Watched {
+    fn start() -> Self {
+        let host = |number: u8| {
+            let (device, tunnel) = Tunnel::pair(Medium::Ip, 1400).unwrap();
+            let addresses = vec![
+                format!("10.0.0.{number}/24").parse().unwrap(),
+                format!("fd00::{number}/64").parse().unwrap(),
+            ];
+            let config =
+                InterfaceConfig { addresses, detection: AddressDetection::Off, ..InterfaceConfig::default() };
+            (Net::builder().interface(device, config).spin(Duration::ZERO).start().unwrap(), tunnel)
+        };
+        let ((server, one), (client, other)) = (host(1), host(2));
+        let (notes, seen) = unbounded_channel();
+        tokio::spawn(async move {
+            tokio::join!(carry(&one, &other, true, &notes), carry(&other, &one, false, &notes));
+        });
+        Self { server, client, seen }
+    }
+
+    /// The next packet for which `is_it` says so.
+    async fn next(&mut self, is_it: impl Fn(&Seen) -> bool) -> Seen {
+        loop {
+            let seen = self.seen.recv().await.unwrap();
+            if is_it(&seen) {
+                return seen;
+            }
+        }
+    }
+}
+
+fn run<F: Future<Output = ()>>(test: impl FnOnce(Watched) -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { timeout(LIMIT, test(Watched::start())).await.expect("it ends in time") });
+}
+
+const SYN: u8 = 2;
+const ACK: u8 = 16;
+
+#[test]
+fn datagrams_have_the_traffic_class_and_ttl_of_their_socket() {
+    run(|mut watched| async move {
+        for (here, there) in [("10.0.0.2:0", "10.0.0.1:9"), ("[fd00::2]:0", "[fd00::1]:9")] {
+            let socket = watched.client.scope(UdpSocket::bind(here)).await.unwrap();
+            for (traffic_class, hop_limit) in [(0, 64), (0xbb, 9)] {
+                socket.set_tos_v4(traffic_class).unwrap();
+                socket.set_ttl(hop_limit).unwrap();
+                socket.send_to(b"x", there).await.unwrap();
+                let seen = watched.next(|seen| !seen.from_server).await;
+                assert_eq!(
+                    (u32::from(seen.traffic_class), u32::from(seen.hop_limit)),
+                    (traffic_class, hop_limit)
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn segments_have_the_traffic_class_of_their_socket_from_the_syn_on() {
+    for (address, traffic_class) in [("10.0.0.1:80", 0xb8), ("[fd00::1]:80", 0x28)] {
+        run(|mut watched| async move {
+            let address: SocketAddr = address.parse().unwrap();
+            let listener = watched.server.tcp_listen(address).await.unwrap();
+            let client = &watched.client;
+            let socket = if address.is_ipv4() { client.tcp_socket_v4() } else { client.tcp_socket_v6() };
+            socket.set_tos_v4(traffic_class).unwrap();
+            let mut outgoing = socket.connect(address).await.unwrap();
+            let (mut incoming, _) = listener.accept().await.unwrap();
+            outgoing.write_all(b"x").await.unwrap();
+            incoming.read_u8().await.unwrap();
+            let syn = watched.next(|seen| seen.flags & SYN != 0 && !seen.from_server).await;
+            let data = watched.next(|seen| seen.flags & SYN == 0 && !seen.from_server).await;
+            for seen in [syn, data] {
+                assert_eq!(u32::from(seen.traffic_class & !0b11), traffic_class, "{seen:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_listener_s_traffic_class_and_ttl_are_its_answers_and_its_connections() {
+    run(|mut watched| async move {
+        let listener: TcpListener = watched
+            .server
+            .scope(async {
+                let socket = TcpSocket::new_v4().unwrap();
+                socket.set_tos_v4(0x48).unwrap();
+                socket.bind("10.0.0.1:80".parse().unwrap()).unwrap();
+                socket.listen(8).unwrap()
+            })
+            .await;
+        listener.set_ttl(7).unwrap();
+        let mut outgoing = watched.client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut incoming, _) = listener.accept().await.unwrap();
+        incoming.write_all(b"x").await.unwrap();
+        outgoing.read_u8().await.unwrap();
+        let answer = watched.next(|seen| seen.from_server && seen.flags & (SYN | ACK) == SYN | ACK).await;
+        let data = watched.next(|seen| seen.from_server && seen.flags & SYN == 0).await;
+        for seen in [answer, data] {
+            assert_eq!((seen.traffic_class & !0b11, seen.hop_limit), (0x48, 7), "{seen:?}");
+        }
+    });
+}
