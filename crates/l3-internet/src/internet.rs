@@ -108,6 +108,11 @@ impl Internet {
         self.groups.iter()
     }
 
+    /// Bytes of datagrams that are not complete.
+    pub fn reassembly_bytes(&self) -> usize {
+        self.reassembler.used_bytes()
+    }
+
     /// What was counted.
     pub const fn counters(&self) -> &InternetCounters {
         &self.counters

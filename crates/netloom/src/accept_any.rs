@@ -162,7 +162,10 @@ impl PendingConnection {
                     return Poll::Ready(Err(error));
                 }
                 match shard.stack.tcp().pending_state(id) {
-                    PendingState::Established(accepted) => Poll::Ready(Ok(accepted)),
+                    PendingState::Established(accepted) => {
+                        shard.wakers.forget(SocketKey::Pending(id));
+                        Poll::Ready(Ok(accepted))
+                    }
                     PendingState::Failed(error) => Poll::Ready(Err(error::of_tcp(error))),
                     PendingState::Waiting => {
                         shard.wakers.wait(SocketKey::Pending(id), Interest::Read, cx.waker());

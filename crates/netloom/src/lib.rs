@@ -201,6 +201,7 @@ mod tcp_socket;
 mod tcp_stream;
 mod tunnel;
 mod udp_socket;
+mod usage;
 mod wakers;
 
 pub use accept_any::{PendingConnection, TcpIncoming};
@@ -219,3 +220,4 @@ pub use tcp_socket::TcpSocket;
 pub use tcp_stream::TcpStream;
 pub use tunnel::Tunnel;
 pub use udp_socket::UdpSocket;
+pub use usage::Usage;

@@ -44,6 +44,11 @@ impl Reservations {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.held.len()
+    }
+
     /// Whether one other than `own` keeps a socket from having `address`.
     pub(crate) fn is_taken(&mut self, address: SocketAddr, reuse: Reuse, own: Option<ReservationId>) -> bool {
         let own = own.and_then(|id| self.held.get(&id).copied());

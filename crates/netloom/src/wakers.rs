@@ -136,6 +136,13 @@ impl Wakers {
         self.others.remove(&socket);
     }
 
+    /// How many entries there are of sockets that somebody waits for, or of those beside connections has waited for. Walks the
+    /// table.
+    pub(crate) fn entry_count(&self) -> usize {
+        let is_waited_for = |waiting: &&Waiting| waiting.read.is_some() || waiting.write.is_some();
+        self.connections.iter().filter(is_waited_for).count() + self.others.len() + self.crowds.len()
+    }
+
     /// Whom to wake, once the lock is gone.
     pub(crate) fn take_ready(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.ready)

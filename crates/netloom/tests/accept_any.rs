@@ -14,6 +14,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
+#[path = "sockets/leaks.rs"]
+mod leaks;
+
 /// No test takes longer.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -56,23 +59,9 @@ fn run<F: Future<Output = ()>>(test: impl Fn(Net, Net) -> F) {
         runtime.block_on(async {
             let (gateway, client) = hosts(medium);
             timeout(LIMIT, test(gateway.clone(), client.clone())).await.expect("it ends");
-            timeout(LIMIT, async {
-                while !(is_clean(&gateway) && is_clean(&client)) {
-                    tokio::task::yield_now().await;
-                }
-            })
-            .await
-            .expect("no socket is left");
+            leaks::end([gateway, client]).await;
         });
     }
-}
-
-fn is_clean(net: &Net) -> bool {
-    net.inspect(|stack| {
-        let usage = stack.tcp().usage();
-        let is_quiet = usage.connections == 0 && usage.half_open == 0 && usage.listeners == 0;
-        is_quiet && usage.buffer_bytes == 0 && stack.udp().sockets().next().is_none()
-    })[0]
 }
 
 async fn say(mut from: TcpStream, mut to: TcpStream) {

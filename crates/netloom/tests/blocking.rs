@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use netloom::device::MemoryQueue;
 use netloom::stack::Medium;
-use netloom::{AddressDetection, InterfaceConfig, Net, blocking};
+use netloom::{AddressDetection, InterfaceConfig, Net, Usage, blocking};
 
 /// How long a call may take that has to end.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -36,20 +36,13 @@ fn hosts() -> (blocking::Net, blocking::Net) {
 
 /// Waits until nothing is left of any socket, and ends both stacks.
 fn finish(server: blocking::Net, client: blocking::Net) {
+    let usage = || [&server, &client].map(|net| net.net().usage()).concat();
+    let deadline = Instant::now() + LIMIT;
+    while !usage().iter().all(Usage::is_clear) {
+        assert!(Instant::now() < deadline, "something is left: {:?}", usage());
+        std::thread::yield_now();
+    }
     for net in [server, client] {
-        let deadline = Instant::now() + LIMIT;
-        let is_clean = || {
-            net.net().inspect(|stack| {
-                let usage = stack.tcp().usage();
-                let sockets = stack.udp().sockets().count();
-                (usage.connections, usage.half_open, usage.listeners, usage.buffer_bytes, sockets)
-                    == (0, 0, 0, 0, 0)
-            })[0]
-        };
-        while !is_clean() {
-            assert!(Instant::now() < deadline, "sockets are left");
-            std::thread::yield_now();
-        }
         net.shutdown(LIMIT).unwrap();
     }
 }

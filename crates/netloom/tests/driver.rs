@@ -12,6 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
+#[path = "sockets/leaks.rs"]
+mod leaks;
+
 /// Bytes each way.
 const LEN: usize = 3_000_000;
 /// No test takes longer.
@@ -73,7 +76,9 @@ async fn exchange(offload: Offload, medium: Medium, spin: Duration, networks: [&
         read_all(outgoing_read),
     );
     assert!(at_client == down && at_server == up, "{offload} over {medium:?}");
-    server.inspect(|stack| stack.counters().frames_received.get())[0]
+    let frames = server.inspect(|stack| stack.counters().frames_received.get())[0];
+    leaks::end([server, client]).await;
+    frames
 }
 
 #[test]

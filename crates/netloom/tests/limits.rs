@@ -10,6 +10,9 @@ use netloom::{AddressDetection, InterfaceConfig, Net, TcpStream};
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
+#[path = "sockets/leaks.rs"]
+mod leaks;
+
 /// No test takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
 /// What one connection may hold: half of it in each direction.
@@ -83,15 +86,7 @@ fn a_connection_holds_no_more_than_its_cap_and_slows_its_peer() {
                     }
                 }
                 drop(listener);
-                // And nothing is left: no connection, no byte, and no timer but those of TIME-WAIT.
-                let is_clean = |net: &Net| {
-                    let usage = net.inspect(|stack| stack.transport_usage())[0];
-                    (usage.connections, usage.half_open, usage.listeners, usage.buffer_bytes) == (0, 0, 0, 0)
-                        && usage.timers == usage.time_wait
-                };
-                while !(is_clean(&server) && is_clean(&client)) {
-                    tokio::task::yield_now().await;
-                }
+                leaks::end([server, client]).await;
             })
             .await
         })

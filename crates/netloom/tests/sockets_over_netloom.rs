@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use netloom::device::MemoryQueue;
 use netloom::stack::Medium;
-use netloom::{Net, StackConfig, net};
+use netloom::{Net, StackConfig, Usage, net};
 use netloom_hosts::{NetloomHosts, start};
 
+#[path = "sockets/leaks.rs"]
+mod leaks;
 #[path = "sockets/netloom_hosts.rs"]
 mod netloom_hosts;
 #[path = "sockets/suite.rs"]
@@ -27,6 +29,7 @@ fn a_connect_that_nobody_answers_times_out() {
         let net = start(vec![Box::new(left)], "10.0.0.1/24", config);
         let error = net.tcp_connect("10.0.0.9:9".parse().unwrap()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(net.usage().iter().all(Usage::is_clear), "{:?}", net.usage());
         drop(silent);
     });
 }

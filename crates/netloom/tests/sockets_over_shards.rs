@@ -13,6 +13,8 @@ use netloom::{InterfaceConfig, Net, NetBuilder, net};
 use netloom_hosts::NetloomHosts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+#[path = "sockets/leaks.rs"]
+mod leaks;
 #[path = "sockets/netloom_hosts.rs"]
 mod netloom_hosts;
 #[path = "sockets/suite.rs"]

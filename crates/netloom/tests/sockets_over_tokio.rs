@@ -30,5 +30,5 @@ impl world::World for Hosts {
         work.await
     }
 
-    async fn until_clean(&self) {}
+    async fn end(&self) {}
 }

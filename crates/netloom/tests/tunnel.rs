@@ -11,6 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+#[path = "sockets/leaks.rs"]
+mod leaks;
+
 /// No test takes longer.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -72,8 +75,7 @@ fn a_connection_crosses_a_tunnel_of_channels_and_both_ends_end_in_order() {
         let () = written;
         assert!(received == text);
         drop((listener, incoming, outgoing));
-        client.shutdown(LIMIT).await;
-        server.shutdown(LIMIT).await;
+        leaks::end([client, server]).await;
         for carrier in carriers {
             assert_eq!(carrier.await.unwrap(), ErrorKind::NotConnected);
         }

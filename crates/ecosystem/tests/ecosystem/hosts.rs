@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use netloom::device::{MemoryQueue, Offload};
 use netloom::stack::Medium;
-use netloom::{AddressDetection, InterfaceConfig, Net, TcpListener};
+use netloom::{AddressDetection, InterfaceConfig, Net, TcpListener, Usage};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -61,9 +61,13 @@ fn start(device: MemoryQueue, address: &str) -> Net {
 }
 
 /// Checks that the stacks hold nothing any more, ends them, and checks that no task of the runtime is left.
-pub(crate) async fn end(nets: impl IntoIterator<Item = Net>) {
+pub(crate) async fn end<const N: usize>(nets: [Net; N]) {
+    let usage = || nets.iter().flat_map(Net::usage).collect::<Vec<_>>();
+    // All of them before any ends: one may wait for another's last segment.
+    if timeout(LIMIT, until(|| usage().iter().all(Usage::is_clear))).await.is_err() {
+        panic!("something is left: {:?}", usage());
+    }
     for net in nets {
-        timeout(LIMIT, until(|| is_clean(&net))).await.expect("no socket and no byte is left");
         net.shutdown(Duration::ZERO).await;
     }
     let has_no_task = || Handle::current().metrics().num_alive_tasks() == 0;
@@ -74,15 +78,6 @@ async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         yield_now().await;
     }
-}
-
-/// Nothing is left of sockets but what TIME-WAIT keeps.
-fn is_clean(net: &Net) -> bool {
-    net.inspect(|stack| {
-        let usage = stack.tcp().usage();
-        let is_quiet = usage.connections == 0 && usage.half_open == 0 && usage.listeners == 0;
-        is_quiet && usage.buffer_bytes == 0 && stack.udp().sockets().next().is_none()
-    })[0]
 }
 
 /// Bytes that differ from place to place, so that a shift, loss or repetition shows.

@@ -153,6 +153,8 @@ pub struct TcpUsage {
     pub half_open: usize,
     /// Connections in TIME-WAIT.
     pub time_wait: usize,
+    /// Handshakes that somebody decided about, and whose outcome he has not taken.
+    pub outcomes: usize,
     /// Listeners.
     pub listeners: usize,
     /// Timers that are armed.
@@ -233,6 +235,7 @@ impl Tcp {
             active,
             half_open: self.half_open.len(),
             time_wait: self.time_waits.len(),
+            outcomes: self.outcomes.len(),
             listeners: self.listeners.len(),
             timers: self.deadlines.len() + self.time_wait_deadlines.len() + self.half_open_deadlines.len(),
             buffer_bytes: self.memory.used(),

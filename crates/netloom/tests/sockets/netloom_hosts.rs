@@ -8,6 +8,7 @@ use netloom::device::{MemoryQueue, Queue};
 use netloom::stack::Medium;
 use netloom::{AddressDetection, InterfaceConfig, Net, StackConfig};
 
+use crate::leaks;
 use crate::world::World;
 
 /// Two hosts, each of `N` shards. Nobody steers: what one shard sends comes to the shard of the same number.
@@ -25,17 +26,6 @@ pub(crate) fn start(queues: Vec<Box<dyn Queue>>, address: &str, config: StackCon
     };
     let builder = Net::builder().config(config).interface_queues(queues, interface);
     builder.spin(Duration::ZERO).start().unwrap()
-}
-
-/// Nothing is left of sockets but what TIME-WAIT keeps.
-fn is_clean(net: &Net) -> bool {
-    net.inspect(|stack| {
-        let usage = stack.tcp().usage();
-        let is_quiet = usage.connections == 0 && usage.half_open == 0 && usage.listeners == 0;
-        is_quiet && usage.buffer_bytes == 0 && stack.udp().sockets().next().is_none()
-    })
-    .iter()
-    .all(|&is_clean| is_clean)
 }
 
 impl<const N: usize> World for NetloomHosts<N> {
@@ -63,9 +53,7 @@ impl<const N: usize> World for NetloomHosts<N> {
         self.client.scope(work).await
     }
 
-    async fn until_clean(&self) {
-        while !(is_clean(&self.server) && is_clean(&self.client)) {
-            tokio::task::yield_now().await;
-        }
+    async fn end(&self) {
+        leaks::end([self.server.clone(), self.client.clone()]).await;
     }
 }
