@@ -2,8 +2,8 @@
 //!
 //! # Theory of operation
 //! Every service takes a bound socket and serves it until its [`CancellationToken`] is cancelled. The sockets are
-//! generic: a TCP service takes any [`Listener`] of axum's, a UDP service any [`Datagrams`]; `netloom`'s sockets and
-//! tokio's are both. [`Services`] says which services run on which ports, [`Service::run`] runs one.
+//! generic: a TCP service takes any [`Listener`] of axum's (iperf3 one of [`Connection`]s, which lend what they send), a UDP
+//! service any [`Datagrams`]; `netloom`'s sockets and tokio's are all of these. [`Services`] says which services run on which ports, [`Service::run`] runs one.
 //!
 //! Every loop gives way to the other tasks of its thread after a while, however fast its socket is.
 //!
@@ -19,6 +19,7 @@
 mod accept;
 mod activity;
 pub mod chargen;
+mod connection;
 mod datagrams;
 pub mod daytime;
 pub mod discard;
@@ -30,6 +31,7 @@ mod services;
 
 pub use accept::ConnectionLimits;
 pub use axum::serve::Listener;
+pub use connection::Connection;
 pub use datagrams::Datagrams;
 pub use services::{Service, ServiceOptions, ServiceSpec, ServiceSpecError, Services};
 pub use tokio_util::sync::CancellationToken;

@@ -10,6 +10,7 @@ use axum::serve::Listener;
 use tokio_util::sync::CancellationToken;
 
 use crate::accept::ConnectionLimits;
+use crate::connection::Connection;
 use crate::datagrams::Datagrams;
 use crate::http::{HttpLimits, HttpOptions};
 use crate::iperf3::Iperf3Options;
@@ -106,7 +107,7 @@ impl Service {
         shutdown: CancellationToken,
     ) -> io::Result<()>
     where
-        L: Listener<Addr = SocketAddr>,
+        L: Listener<Addr = SocketAddr, Io: Connection>,
         D: Datagrams,
     {
         let needs_udp = || io::Error::new(io::ErrorKind::InvalidInput, format!("{self} needs a UDP socket"));

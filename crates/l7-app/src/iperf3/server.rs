@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::serve::Listener;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::accept::{ConnectionLimits, serve_connections};
+use crate::connection::Connection;
 use crate::datagrams::Datagrams;
 use crate::iperf3::control::Control;
 use crate::iperf3::desk::{Desk, Opened, Visit};
@@ -34,7 +35,7 @@ pub async fn serve<L, D>(
     shutdown: CancellationToken,
 ) -> io::Result<()>
 where
-    L: Listener<Addr = SocketAddr>,
+    L: Listener<Addr = SocketAddr, Io: Connection>,
     D: Datagrams,
 {
     let udp = Arc::new(UdpPort::new(socket));
@@ -72,7 +73,7 @@ impl<S, D> Clone for Reception<S, D> {
 
 impl<S, D> Reception<S, D>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Connection,
     D: Datagrams,
 {
     /// Reads the cookie, and goes where it belongs.

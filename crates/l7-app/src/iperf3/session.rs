@@ -24,12 +24,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::connection::Connection;
 use crate::datagrams::Datagrams;
 use crate::iperf3::control::Control;
 use crate::iperf3::cpu::CpuClock;
@@ -71,7 +71,7 @@ enum Happening {
 
 impl<S, D> Session<S, D>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Connection,
     D: Datagrams,
 {
     /// Runs the test; returns the number of bytes that its streams moved.

@@ -6,17 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::task::coop::consume_budget;
 use tokio::time::sleep;
 use tracing::debug;
 
+use crate::connection::Connection;
 use crate::datagrams::Datagrams;
 use crate::iperf3::header::DatagramHeader;
 use crate::iperf3::pacing;
 use crate::iperf3::tally::Tally;
 use crate::iperf3::udp::UdpPort;
 use crate::random::Random;
+
+/// The most bytes that are sent before they are counted, so that a slow path does not look silent.
+const MAX_COUNTED_LEN: usize = 128 * 1024;
 
 /// How to send.
 #[derive(Clone, Debug)]
@@ -78,7 +83,7 @@ pub(crate) async fn receive<S: AsyncRead + Unpin>(mut stream: S, block_len: usiz
 
 /// Sends on `stream` until it breaks or nothing more may be sent. It is then held open until the task is ended: that
 /// the data has an end is the control connection's to say.
-pub(crate) async fn send<S: AsyncWrite + Unpin>(mut stream: S, sending: Sending, tally: Arc<Tally>) {
+pub(crate) async fn send<S: Connection>(mut stream: S, sending: Sending, tally: Arc<Tally>) {
     let sent = send_all(&mut stream, &sending, &tally).await;
     if let Err(error) = sent {
         debug!(%error, "iperf3: a stream broke off");
@@ -86,23 +91,20 @@ pub(crate) async fn send<S: AsyncWrite + Unpin>(mut stream: S, sending: Sending,
     std::future::pending::<()>().await;
 }
 
-async fn send_all<S: AsyncWrite + Unpin>(stream: &mut S, sending: &Sending, tally: &Tally) -> io::Result<()> {
-    let block = sending.block();
+async fn send_all<S: Connection>(stream: &mut S, sending: &Sending, tally: &Tally) -> io::Result<()> {
+    let block = Bytes::from(sending.block());
     let start = Instant::now();
     let mut sent_len = 0;
     loop {
-        let mut rest = block.get(..sending.take_allowance()).unwrap_or_default();
+        let mut rest = block.slice(..sending.take_allowance());
         if rest.is_empty() {
             return stream.flush().await;
         }
         while !rest.is_empty() {
-            let len = stream.write(rest).await?;
-            if len == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
+            let len = rest.len().min(MAX_COUNTED_LEN);
+            stream.send_bytes(&mut rest.split_to(len)).await?;
             tally.on_bytes(len);
             sent_len += len as u64;
-            rest = rest.get(len..).unwrap_or_default();
         }
         sending.pace(sent_len, start).await;
         consume_budget().await;
@@ -136,5 +138,67 @@ pub(crate) async fn send_datagrams<D: Datagrams>(
         }
         sending.pace(sent_len, start).await;
         consume_budget().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+    use std::task::{Context, Poll};
+
+    use bytes::Bytes;
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::{MAX_COUNTED_LEN, Sending, send_all};
+    use crate::connection::Connection;
+    use crate::iperf3::tally::Tally;
+
+    /// Remembers what it is lent; to write or to read is not expected of it.
+    #[derive(Default)]
+    struct Borrower(Vec<Bytes>);
+
+    impl Connection for Borrower {
+        async fn send_bytes(&mut self, bytes: &mut Bytes) -> io::Result<()> {
+            self.0.push(std::mem::take(bytes));
+            Ok(())
+        }
+    }
+
+    impl AsyncRead for Borrower {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+        }
+    }
+
+    impl AsyncWrite for Borrower {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_same_memory_is_lent_again_and_again_and_all_of_it_is_counted() {
+        let block_len = MAX_COUNTED_LEN + 1000;
+        let total_len = 3 * block_len as u64 + 5;
+        let allowance = Some(Arc::new(AtomicU64::new(total_len)));
+        let (mut stream, tally) = (Borrower::default(), Tally::new(true));
+        send_all(&mut stream, &Sending { block_len, rate: None, allowance }, &tally).await.unwrap();
+
+        let lens: Vec<usize> = stream.0.iter().map(Bytes::len).collect();
+        assert_eq!(lens, [MAX_COUNTED_LEN, 1000, MAX_COUNTED_LEN, 1000, MAX_COUNTED_LEN, 1000, 5]);
+        let block = stream.0[0].as_ptr();
+        assert!(stream.0.iter().step_by(2).all(|part| part.as_ptr() == block), "a block was copied");
+        assert_eq!(tally.total().len, total_len);
     }
 }
