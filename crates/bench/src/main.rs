@@ -82,6 +82,29 @@ enum Command {
         #[arg(long)]
         in_kernel: bool,
     },
+    /// Requests a second through wrk with 64 connections, alone and beside a crowd of idle ones
+    Crowd {
+        #[command(flatten)]
+        target: Target,
+        /// Idle connections
+        #[arg(long, default_value_t = 100_000)]
+        count: usize,
+        /// The server's process
+        #[arg(long)]
+        server_pid: u32,
+    },
+    /// Open connections and keep them until the standard input ends: a part of a crowd
+    Hold {
+        /// The server's address
+        #[arg(long)]
+        address: IpAddr,
+        /// The server's port
+        #[arg(long)]
+        port: u16,
+        /// Connections
+        #[arg(long)]
+        count: usize,
+    },
     /// Bytes a second through iperf3: the sum, Jain's index, processor time
     Bulk {
         #[command(flatten)]
@@ -192,6 +215,11 @@ fn run(command: Command) -> Result<()> {
             let memory = process::Memory { pid: server_pid, in_kernel };
             load::idle::run(target.address, count, memory, target.span())
         }
+        Command::Crowd { target, count, server_pid } => {
+            let memory = process::Memory { pid: server_pid, in_kernel: false };
+            load::crowd::run(target.address, count, memory, target.seconds)
+        }
+        Command::Hold { address, port, count } => load::crowd::hold(address, port, count),
         Command::Bulk { target, streams, direction, server_pid } => {
             load::bulk::run(target.address, streams, direction, server_pid, target.seconds)
         }

@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result};
-use netloom::{AddressDetection, Cidr, InterfaceConfig, Net};
+use netloom::{AddressDetection, Cidr, InterfaceConfig, Net, StackConfig};
 use netloom_base::Medium;
 use netloom_device::{Offload, TunTap, TunTapConfig};
 use netloom_l7_app::http::{self, HttpOptions};
@@ -23,6 +23,8 @@ pub(crate) use bare_http::{HeadCounter, RESPONSE};
 
 /// What a read asks for, in bytes.
 const BUFFER_LEN: usize = 16 << 10;
+/// Room for a crowd and the connections beside it.
+const MAX_CONNECTIONS: usize = 1 << 17;
 /// The largest IP packet on the TAP, where this makes it.
 const MTU: u16 = 1500;
 
@@ -55,10 +57,14 @@ pub(crate) fn on_netloom(tap: &str, address: Cidr) -> Result<()> {
             detection: AddressDetection::Off,
             ..InterfaceConfig::default()
         };
-        let net = Net::builder().interface(Box::new(device), config).start()?;
+        let mut stack = StackConfig::default();
+        stack.tcp.max_connections = MAX_CONNECTIONS;
+        let net = Net::builder().config(stack).interface(Box::new(device), config).start()?;
         let at = |port: u16| SocketAddr::from((address.address(), port));
         tokio::spawn(echo(net.tcp_listen(at(ports::ECHO)).await?));
-        tokio::spawn(hold(net.tcp_listen(at(ports::HOLD)).await?));
+        for port in ports::HOLD..ports::HOLD + ports::HOLD_COUNT {
+            tokio::spawn(hold(net.tcp_listen(at(port)).await?));
+        }
         tokio::spawn(bare_http(net.tcp_listen(at(ports::BARE_HTTP)).await?));
         tokio::spawn(axum_http(net.tcp_listen(at(ports::HTTP)).await?));
         tokio::spawn(echo_datagrams(net.udp_bind(at(ports::ECHO)).await?));
@@ -74,7 +80,9 @@ pub(crate) fn on_netloom(tap: &str, address: Cidr) -> Result<()> {
 pub(crate) fn on_kernel(address: IpAddr, threads: usize) -> Result<()> {
     runtime(threads)?.block_on(async {
         tokio::spawn(echo(kernel_listener(address, ports::ECHO).await?));
-        tokio::spawn(hold(kernel_listener(address, ports::HOLD).await?));
+        for port in ports::HOLD..ports::HOLD + ports::HOLD_COUNT {
+            tokio::spawn(hold(kernel_listener(address, port).await?));
+        }
         tokio::spawn(bare_http(kernel_listener(address, ports::BARE_HTTP).await?));
         tokio::spawn(axum_http(kernel_listener(address, ports::HTTP).await?));
         let datagrams = tokio::net::UdpSocket::bind((address, ports::ECHO)).await?;

@@ -24,9 +24,13 @@ impl Side {
         }
     }
 
-    /// Whether the row can be measured: axum does not run on smoltcp.
+    /// Whether the row can be measured: axum does not run on smoltcp, and a process has too few descriptors for a crowd.
     pub(super) fn has(self, row: &str) -> bool {
-        self != Self::Smoltcp || row != "http-axum"
+        match self {
+            Self::Netloom => true,
+            Self::Kernel => row != "crowd",
+            Self::Smoltcp => !["crowd", "http-axum"].contains(&row),
+        }
     }
 }
 
@@ -90,6 +94,10 @@ pub(super) const FIGURES: &[Figure] = &[
     figure(["ping", "p99_us"], "ping, 99% within", "us", Better::Less, 0),
     figure(["idle", "bytes_each"], "memory of one of 10,000 idle connections", "bytes", Better::Less, 0),
     figure(["idle", "rate"], "round trips of 1 byte beside them", "1/s", Better::More, 0),
+    figure(["crowd", "rate_alone"], "HTTP, bare responder, 64 connections alone", "1/s", Better::More, 0),
+    figure(["crowd", "rate"], "the same beside 100,000 idle connections", "1/s", Better::More, 0),
+    figure(["crowd", "share"], "what is left of the rate beside them", "", Better::One, 2),
+    figure(["crowd", "bytes_each"], "memory of one of these connections", "bytes", Better::Less, 0),
 ];
 
 /// Every figure of every round.

@@ -7,17 +7,22 @@ use anyhow::{Context, Result, ensure};
 use crate::figures::print;
 use crate::program::output_of;
 
-/// Measures for `seconds` with 64 connections of one thread.
+/// Measures for `seconds`.
 pub(crate) fn run(server: SocketAddr, seconds: u64) -> Result<()> {
+    print("rate", rate(server, seconds)?);
+    Ok(())
+}
+
+/// Requests a second for `seconds` on 64 connections of one thread.
+pub(crate) fn rate(server: SocketAddr, seconds: u64) -> Result<f64> {
     let span = format!("-d{seconds}s");
     let text = output_of("wrk", &["-t1", "-c64", &span, "--latency", &format!("http://{server}/hello")])?;
     // An answer other than 200, or a connection that broke, is not a request that was served.
     ensure!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "wrk met errors:\n{text}");
-    print("rate", rate(&text).context("wrk's report is not understood")?);
-    Ok(())
+    reported_rate(&text).context("wrk's report is not understood")
 }
 
-fn rate(report: &str) -> Option<f64> {
+fn reported_rate(report: &str) -> Option<f64> {
     report.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:"))?.trim().parse().ok()
 }
 
@@ -27,7 +32,10 @@ mod tests {
 
     #[test]
     fn the_rate_is_found() {
-        assert_eq!(rate("Running 3s test\nRequests/sec: 123456.78\nTransfer/sec: 1MB\n"), Some(123_456.78));
-        assert_eq!(rate("unable to connect"), None);
+        assert_eq!(
+            reported_rate("Running 3s test\nRequests/sec: 123456.78\nTransfer/sec: 1MB\n"),
+            Some(123_456.78)
+        );
+        assert_eq!(reported_rate("unable to connect"), None);
     }
 }
