@@ -12,7 +12,7 @@
 //! | none | nothing: `reset.rs` answers | CLOSED |
 //! | listening | `listener.rs` | LISTEN |
 //! | half open | `syn_cache.rs`, 96 bytes, or `syn_cookie.rs`, none | SYN-RECEIVED, passive |
-//! | live | `connection.rs`, about 1 KiB | SYN-SENT to LAST-ACK, CLOSING |
+//! | live | `connection.rs`, about 800 bytes | SYN-SENT to LAST-ACK, CLOSING |
 //! | dying | `time_wait.rs`, 64 bytes | TIME-WAIT |
 //!
 //! A connection is a record of small parts (`sender` with its `scoreboard`, `receiver`, `rack`,

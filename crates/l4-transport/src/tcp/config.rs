@@ -16,7 +16,7 @@ pub struct TcpConfig {
     /// Connections at once. Each takes about 1 KiB, and its buffers while they hold something. At the bound a
     /// connect fails, and a handshake is not finished until there is room.
     pub max_connections: usize,
-    /// Connections in TIME-WAIT. Each takes about 120 bytes with its index. At the bound the oldest goes early.
+    /// Connections in TIME-WAIT. Each takes about 150 bytes with its index. At the bound the oldest goes early.
     pub max_time_wait: usize,
     /// Handshakes that peers have begun, over all listeners. Each takes about 160 bytes with its index. At the bound
     /// new ones are answered with cookies; without those the oldest of the same listener goes, and where it has none,

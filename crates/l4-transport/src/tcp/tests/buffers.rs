@@ -236,3 +236,22 @@ fn a_connection_that_rests_holds_nothing_beside_itself() {
     assert!(rests(&lab), "{:?}", lab.tcp.connections.get(flow.id.0));
     assert_eq!(lab.tcp.usage().timers, 0);
 }
+
+#[test]
+fn thousands_of_idle_connections_take_less_than_900_bytes_each() {
+    // As many as fill the table that doubles.
+    const COUNT: u16 = 8192;
+    let mut lab = Lab::new(TcpConfig::default());
+    for port in 1..=COUNT {
+        lab.remote_port = port;
+        let flow = lab.accept_with(scaled());
+        lab.inject(A, flow.theirs, flow.ours, b"a word").unwrap();
+        assert_eq!(lab.read(flow), b"a word");
+        lab.sent();
+    }
+    lab.advance(ms(2000));
+    let usage = lab.tcp.usage();
+    assert_eq!((usage.connections, usage.timers, usage.buffer_bytes), (COUNT.into(), 0, 0));
+    let each = lab.tcp.table_bytes() / usize::from(COUNT);
+    assert!(each < 900, "{each} bytes each, of 1024 with what the sockets above keep");
+}
