@@ -9,13 +9,13 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use netloom_stack::transport::{ListenOptions, PendingState, SynAnswer, TcpPendingId};
+use netloom_stack::transport::{Accepted, ListenOptions, PendingState, SynAnswer, TcpPendingId};
 
 use crate::reservations::Reuse;
 use crate::shard::Shared;
-use crate::wakers::{Interest, SocketKey};
+use crate::wakers::{Interest, SocketKey, in_turn};
 use crate::{AnyUdpSocket, Net, TcpListener, TcpStream, error};
 
 impl Net {
@@ -156,27 +156,28 @@ impl PendingConnection {
             shard.check_open()?;
             shard.stack.tcp().answer(now, id).map_err(error::of_tcp)
         })?;
-        let accepted = poll_fn(|cx| {
-            self.shared.with(|shard, _| {
-                if let Err(error) = shard.check_open() {
-                    return Poll::Ready(Err(error));
-                }
-                match shard.stack.tcp().pending_state(id) {
-                    PendingState::Established(accepted) => {
-                        shard.wakers.forget(SocketKey::Pending(id));
-                        Poll::Ready(Ok(accepted))
-                    }
-                    PendingState::Failed(error) => Poll::Ready(Err(error::of_tcp(error))),
-                    PendingState::Waiting => {
-                        shard.wakers.wait(SocketKey::Pending(id), Interest::Read, cx.waker());
-                        Poll::Pending
-                    }
-                }
-            })
-        })
-        .await?;
+        let accepted = poll_fn(|cx| in_turn(cx, |waker| self.attempt(waker, id))).await?;
         self.id = None;
         Ok(TcpStream::new(Arc::clone(&self.shared), accepted.id, accepted.local, accepted.remote, None))
+    }
+
+    fn attempt(&self, waker: &Waker, id: TcpPendingId) -> Poll<io::Result<Accepted>> {
+        self.shared.with(|shard, _| {
+            if let Err(error) = shard.check_open() {
+                return Poll::Ready(Err(error));
+            }
+            match shard.stack.tcp().pending_state(id) {
+                PendingState::Established(accepted) => {
+                    shard.wakers.forget(SocketKey::Pending(id));
+                    Poll::Ready(Ok(accepted))
+                }
+                PendingState::Failed(error) => Poll::Ready(Err(error::of_tcp(error))),
+                PendingState::Waiting => {
+                    shard.wakers.wait(SocketKey::Pending(id), Interest::Read, waker);
+                    Poll::Pending
+                }
+            }
+        })
     }
 
     /// Refuses the client by a reset, as if nobody listened there. So does dropping.

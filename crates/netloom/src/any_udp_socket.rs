@@ -5,14 +5,14 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use netloom_stack::transport::{UdpReceived, UdpSocketId};
 
 use crate::error;
 use crate::host::Host;
 use crate::shard::{Shard, Shared};
-use crate::wakers::{Interest, SocketKey};
+use crate::wakers::{Interest, SocketKey, in_turn};
 
 /// A UDP socket for whatever no other socket takes, with the address and port that were asked; it answers from them.
 ///
@@ -66,12 +66,15 @@ impl AnyUdpSocket {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr, SocketAddr)>> {
-        for part in self.in_turn() {
-            if let Poll::Ready(received) = part.poll(cx, Interest::Read, |shard| part.take(shard, buf)) {
-                return Poll::Ready(received);
+        in_turn(cx, |waker| {
+            for part in self.parts_by_turns() {
+                let received = part.attempt(waker, Interest::Read, |shard| part.take(shard, buf));
+                if received.is_ready() {
+                    return received;
+                }
             }
-        }
-        Poll::Pending
+            Poll::Pending
+        })
     }
 
     /// The same if one is there.
@@ -79,7 +82,7 @@ impl AnyUdpSocket {
     /// # Errors
     /// As [`recv_from`](Self::recv_from), and `WouldBlock`.
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr, SocketAddr)> {
-        for part in self.in_turn() {
+        for part in self.parts_by_turns() {
             let received = part.shared.with(|shard, _| {
                 shard.check_open()?;
                 part.take(shard, buf)
@@ -93,7 +96,7 @@ impl AnyUdpSocket {
     }
 
     /// The parts, another one first each time.
-    fn in_turn(&self) -> impl Iterator<Item = &Part> {
+    fn parts_by_turns(&self) -> impl Iterator<Item = &Part> {
         let first = match self.parts.len() {
             1 => 0,
             count => self.turn.fetch_add(1, Ordering::Relaxed) % count,
@@ -133,7 +136,9 @@ impl AnyUdpSocket {
             Ok(part) => part,
             Err(error) => return Poll::Ready(Err(error)),
         };
-        part.poll(cx, Interest::Write, |shard| part.transmit(shard, buf, local, remote))
+        in_turn(cx, |waker| {
+            part.attempt(waker, Interest::Write, |shard| part.transmit(shard, buf, local, remote))
+        })
     }
 
     /// The same if there is room now.
@@ -176,9 +181,10 @@ impl Part {
         Ok(data.len())
     }
 
-    fn poll<R>(
+    /// Does `work` once; `WouldBlock` lists the task for `wait`.
+    fn attempt<R>(
         &self,
-        cx: &Context<'_>,
+        waker: &Waker,
         wait: Interest,
         work: impl FnOnce(&mut Shard) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
@@ -188,7 +194,7 @@ impl Part {
             }
             match work(shard) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    shard.wakers.wait(SocketKey::Udp(self.id), wait, cx.waker());
+                    shard.wakers.wait(SocketKey::Udp(self.id), wait, waker);
                     Poll::Pending
                 }
                 result => Poll::Ready(result),

@@ -4,12 +4,12 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use netloom_stack::internet::{EchoId, EchoMessage};
 
 use crate::shard::{Shard, Shared};
-use crate::wakers::{Interest, SocketKey};
+use crate::wakers::{Interest, SocketKey, in_turn};
 use crate::{Net, error};
 
 impl Net {
@@ -95,6 +95,10 @@ impl IcmpSocket {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<EchoMessage>> {
+        in_turn(cx, |waker| self.attempt(waker))
+    }
+
+    fn attempt(&self, waker: &Waker) -> Poll<io::Result<EchoMessage>> {
         self.shared.with(|shard, _| {
             if let Err(error) = shard.check_open() {
                 return Poll::Ready(Err(error));
@@ -102,7 +106,7 @@ impl IcmpSocket {
             match shard.stack.icmp().recv(self.id) {
                 Some(message) => Poll::Ready(Ok(message)),
                 None => {
-                    shard.wakers.wait(SocketKey::Icmp(self.id), Interest::Read, cx.waker());
+                    shard.wakers.wait(SocketKey::Icmp(self.id), Interest::Read, waker);
                     Poll::Pending
                 }
             }

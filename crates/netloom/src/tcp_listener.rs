@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use netloom_stack::transport::{ListenOptions, TcpListenerId};
@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::reservations::{ReservationId, Reuse};
 use crate::shard::{Shard, Shared};
 use crate::tcp_stream::{DEFAULT_TTL, hop_limit};
-use crate::wakers::{Interest, SocketKey};
+use crate::wakers::{Interest, SocketKey, in_turn};
 use crate::{TcpStream, binding, current, error};
 
 /// Where a listener is said to be that has every address and port.
@@ -107,7 +107,15 @@ impl TcpListener {
     /// What the first part has for which `take` finds something, and that part's shard; else the task waits for all.
     pub(crate) fn poll_parts<R>(
         &self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
+        take: impl Fn(&mut Shard, TcpListenerId) -> Option<R>,
+    ) -> Poll<io::Result<(R, Arc<Shared>)>> {
+        in_turn(cx, |waker| self.attempt(waker, take))
+    }
+
+    fn attempt<R>(
+        &self,
+        waker: &Waker,
         take: impl Fn(&mut Shard, TcpListenerId) -> Option<R>,
     ) -> Poll<io::Result<(R, Arc<Shared>)>> {
         let first = match self.parts.len() {
@@ -123,7 +131,7 @@ impl TcpListener {
                 match take(shard, *id) {
                     Some(taken) => Poll::Ready(Ok(taken)),
                     None => {
-                        shard.wakers.wait(SocketKey::Listener(*id), Interest::Read, cx.waker());
+                        shard.wakers.wait(SocketKey::Listener(*id), Interest::Read, waker);
                         Poll::Pending
                     }
                 }

@@ -119,6 +119,65 @@ fn a_datagram_says_whom_it_was_for_and_is_answered_from_there() {
     });
 }
 
+/// More than tokio lets a task do in a turn.
+const MANY: usize = 200;
+
+async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn who_always_finds_a_datagram_for_anybody_lets_others_run() {
+    run(async |gateway, client| {
+        let any = gateway.udp_bind_any().await.unwrap();
+        let wanted = address(ANYBODY[0]);
+        let socket = client.udp_bind(address("10.0.0.2:0")).await.unwrap();
+        // Until the neighbour is known only a few can wait.
+        socket.send_to(b"x", wanted).await.unwrap();
+        any.recv_from(&mut [0; 8]).await.unwrap();
+        for _ in 0..MANY {
+            socket.send_to(b"x", wanted).await.unwrap();
+        }
+        let received = || gateway.inspect(|stack| stack.udp().counters().received.get()).iter().sum::<u64>();
+        until(|| received() == 1 + MANY as u64).await;
+        let other = tokio::spawn(async {});
+        for _ in 0..MANY {
+            any.recv_from(&mut [0; 8]).await.unwrap();
+        }
+        assert!(other.is_finished());
+        let other = tokio::spawn(async {});
+        for _ in 0..MANY {
+            any.send_from(b"x", wanted, socket.local_addr().unwrap()).await.unwrap();
+        }
+        assert!(other.is_finished());
+    });
+}
+
+#[test]
+fn who_always_finds_a_client_to_decide_about_lets_others_run() {
+    run(async |gateway, client| {
+        let incoming = gateway.tcp_incoming_any().await.unwrap();
+        let clients: Vec<_> = (0..MANY)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move { client.tcp_connect(address(ANYBODY[0])).await.unwrap_err().kind() })
+            })
+            .collect();
+        let undecided = || gateway.usage().iter().map(|usage| usage.tcp.half_open).sum::<usize>();
+        until(|| undecided() == MANY).await;
+        let other = tokio::spawn(async {});
+        for _ in 0..MANY {
+            incoming.next().await.unwrap().refuse();
+        }
+        assert!(other.is_finished());
+        for client in clients {
+            assert_eq!(client.await.unwrap(), ErrorKind::ConnectionRefused);
+        }
+    });
+}
+
 #[test]
 fn a_client_is_answered_when_that_is_decided() {
     run(async |gateway, client| {

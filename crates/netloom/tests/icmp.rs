@@ -100,6 +100,22 @@ fn an_echo_comes_back_and_a_short_way_is_reported() {
 }
 
 #[test]
+fn who_always_finds_an_echo_lets_others_run() {
+    const COUNT: u16 = 200;
+    run(async |[host, _router, _far]| {
+        let socket = host.icmp_bind(ip("0.0.0.0")).await.unwrap();
+        for sequence in 0..COUNT {
+            socket.send_to(sequence, b"", ip("10.0.0.2")).unwrap();
+        }
+        let other = tokio::spawn(async {});
+        for _ in 0..COUNT {
+            socket.recv().await.unwrap();
+        }
+        assert!(other.is_finished());
+    });
+}
+
+#[test]
 fn whoever_waits_for_an_echo_is_told_of_the_end() {
     run(async |[host, _router, _far]| {
         let socket = host.icmp_bind(ip("0.0.0.0")).await.unwrap();

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use netloom::stack::Medium;
+use netloom::stack::{Medium, TxMeta};
 use netloom::{InterfaceConfig, Net, Tunnel};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -79,6 +79,28 @@ fn a_connection_crosses_a_tunnel_of_channels_and_both_ends_end_in_order() {
         for carrier in carriers {
             assert_eq!(carrier.await.unwrap(), ErrorKind::NotConnected);
         }
+    });
+}
+
+#[test]
+fn who_always_finds_a_packet_or_room_lets_others_run() {
+    /// More than tokio lets a task do in a turn, and no more than there is room for.
+    const COUNT: usize = 200;
+    run(async || {
+        let (mut device, tunnel) = Tunnel::pair(Medium::Ip, 1400).unwrap();
+        let other = tokio::spawn(async {});
+        for _ in 0..COUNT {
+            tunnel.send(&[0; 20]).await.unwrap();
+        }
+        assert!(other.is_finished());
+        for _ in 0..COUNT {
+            device.send(TxMeta::default(), &[0; 20], [&[], &[]]).unwrap();
+        }
+        let other = tokio::spawn(async {});
+        for _ in 0..COUNT {
+            tunnel.recv(&mut [0; 1400]).await.unwrap();
+        }
+        assert!(other.is_finished());
     });
 }
 

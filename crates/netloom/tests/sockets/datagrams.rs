@@ -208,6 +208,30 @@ fn groups_are_joined_once_and_left_once() {
 }
 
 #[test]
+fn who_always_finds_a_datagram_lets_others_run() {
+    const COUNT: usize = 200;
+    run(|world: Arc<Hosts>| async move {
+        let (server, client) = sockets(&world).await;
+        // Until the neighbour is known only a few can wait.
+        client.send_to(b"x", server.local_addr().unwrap()).await.unwrap();
+        server.recv(&mut [0; 8]).await.unwrap();
+        for _ in 0..COUNT {
+            client.send_to(b"x", server.local_addr().unwrap()).await.unwrap();
+        }
+        let other = tokio::spawn(async {});
+        for _ in 0..COUNT {
+            server.recv(&mut [0; 8]).await.unwrap();
+        }
+        assert!(other.is_finished());
+        let other = tokio::spawn(async {});
+        for _ in 0..COUNT {
+            client.send_to(b"x", server.local_addr().unwrap()).await.unwrap();
+        }
+        assert!(other.is_finished());
+    });
+}
+
+#[test]
 fn many_tasks_share_a_datagram_socket() {
     const COUNT: usize = 40;
     run(|world: Arc<Hosts>| async move {

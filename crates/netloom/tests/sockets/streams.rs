@@ -53,6 +53,34 @@ fn who_always_finds_something_ready_lets_others_run() {
 }
 
 #[test]
+fn who_always_finds_a_connection_to_accept_lets_others_run() {
+    /// What reading takes of a task's turn; together with the connections it is more than a turn.
+    const READS: usize = 100;
+    /// As many as any backlog holds.
+    const CONNECTIONS: usize = 100;
+    run(|world: Arc<Hosts>| async move {
+        let (mut incoming, mut outgoing) = pair(&*world).await;
+        incoming.write_all(&[7; READS]).await.unwrap();
+        while outgoing.peek(&mut [0; READS]).await.unwrap() < READS {
+            tokio::task::yield_now().await;
+        }
+        let (listener, address) = listen(&*world).await;
+        let mut streams = Vec::new();
+        for _ in 0..CONNECTIONS {
+            streams.push(world.client(TcpStream::connect(address)).await.unwrap());
+        }
+        let other = tokio::spawn(async {});
+        for _ in 0..READS {
+            outgoing.read_u8().await.unwrap();
+        }
+        for _ in 0..CONNECTIONS {
+            listener.accept().await.unwrap();
+        }
+        assert!(other.is_finished());
+    });
+}
+
+#[test]
 fn readiness_is_what_the_try_calls_find() {
     run(|world: Arc<Hosts>| async move {
         let (mut incoming, outgoing) = pair(&*world).await;
