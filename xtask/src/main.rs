@@ -5,6 +5,7 @@ mod bench;
 mod compliance;
 mod fsm_diagram;
 mod goodput;
+mod instructions;
 mod report;
 mod runner;
 mod sim;
@@ -62,6 +63,12 @@ enum Command {
     /// Measure netloom beside the kernel and smoltcp, in namespaces of its own, and write docs/performance.md; as root, for half
     /// an hour.
     Bench(bench::Options),
+    /// Count instructions a packet and layer under valgrind's callgrind, and write them into docs/performance.md.
+    Instructions {
+        /// Write nothing: fail if the layers take more than the page says.
+        #[arg(long)]
+        check: bool,
+    },
     /// What CI runs: the documentation and the licences, then everything that `test` does.
     Ci,
 }
@@ -75,6 +82,7 @@ fn main() -> ExitCode {
         Command::Sim { arguments } => sim::run(&arguments),
         Command::Goodput(options) => goodput::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Instructions { check } => instructions::run(Mode::new(check)),
         Command::Ci => runner::ci(),
     };
     match outcome {

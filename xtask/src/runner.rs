@@ -11,7 +11,7 @@ use cargo_metadata::MetadataCommand;
 use crate::compliance::Mode;
 use crate::skips::Skips;
 use crate::steps::{Steps, cargo, has_cargo};
-use crate::{compliance, fsm_diagram, tidy, tools};
+use crate::{compliance, fsm_diagram, instructions, tidy, tools};
 
 /// Packages whose tests drive real clients; `--quick` leaves them out, as the profile `quick` of nextest does.
 const LIVE_PACKAGES: &[&str] = &["netloom-cli", "netloom-conformance", "netloom-ecosystem"];
@@ -44,6 +44,13 @@ pub(crate) fn ci() -> Result<bool> {
         );
     }
     let skips = run_tests(&mut steps, false)?;
+    if tools::has_or_installs("valgrind")? {
+        steps.run("instructions", || instructions::run(Mode::Check))?;
+    } else {
+        eprintln!(
+            "SKIPPED: valgrind is not here, so no instructions were counted: sudo apt-get install valgrind"
+        );
+    }
     Ok(finish(&steps, skips.as_ref()))
 }
 

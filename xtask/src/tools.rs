@@ -56,7 +56,7 @@ pub(crate) fn ensure() -> Result<bool> {
         }
     }
     let mut missing = missing();
-    let is_debian = fs::read_to_string("/etc/os-release").is_ok_and(|text| is_debian(&text));
+    let is_debian = is_debian_here();
     if !missing.is_empty() && is_debian && is_root() {
         eprintln!("installing {}", packages(&missing).join(" "));
         install(&packages(&missing))?;
@@ -72,6 +72,17 @@ pub(crate) fn ensure() -> Result<bool> {
         eprintln!("{line}");
     }
     Ok(false)
+}
+
+/// Whether a program is there that no test needs, or is now, from the Debian package of its name.
+pub(crate) fn has_or_installs(program: &'static str) -> Result<bool> {
+    let tool = tool(program, &[], None);
+    let directories = directories();
+    if !is_here(&tool, &directories) && is_debian_here() && is_root() {
+        eprintln!("installing {program}");
+        install(&[program])?;
+    }
+    Ok(is_here(&tool, &directories))
 }
 
 /// Where the tools are looked for; the tests get it as their PATH, as `traceroute` is not in every user's.
@@ -118,6 +129,10 @@ fn instructions(missing: &[&Tool], is_debian: bool) -> Vec<String> {
         format!("install what your system has in place of Debian's packages: {packages}")
     });
     lines
+}
+
+fn is_debian_here() -> bool {
+    fs::read_to_string("/etc/os-release").is_ok_and(|text| is_debian(&text))
 }
 
 /// Whether /etc/os-release tells of Debian or of a system made from it.
