@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use netloom::device::MemoryQueue;
+use netloom::device::{MemoryQueue, Queue};
 use netloom::stack::Medium;
 use netloom::stack::transport::{TcpInfo, TcpState};
 use netloom::{AddressDetection, InterfaceConfig, Net, StackConfig, TcpStream};
@@ -27,7 +27,7 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-fn start(device: MemoryQueue, number: u8, config: InterfaceConfig) -> Net {
+fn start(queues: Vec<Box<dyn Queue>>, number: u8, config: InterfaceConfig) -> Net {
     let config = InterfaceConfig {
         addresses: [format!("10.0.0.{number}/24"), format!("fd00::{number}/64")]
             .iter()
@@ -38,12 +38,18 @@ fn start(device: MemoryQueue, number: u8, config: InterfaceConfig) -> Net {
     };
     let mut stack = StackConfig::default();
     stack.tcp.decision_timeout = Duration::from_millis(200);
-    Net::builder().config(stack).interface(Box::new(device), config).spin(Duration::ZERO).start().unwrap()
+    Net::builder().config(stack).interface_queues(queues, config).spin(Duration::ZERO).start().unwrap()
 }
 
-/// A gateway that takes what is for anybody, and a client that sends everything through it.
-fn hosts(medium: Medium) -> (Net, Net) {
-    let (left, right) = MemoryQueue::pair(medium, 1500).unwrap();
+/// A gateway that takes what is for anybody, and a client that sends everything through it, each with so many queues.
+fn hosts(medium: Medium, queues: usize) -> (Net, Net) {
+    let mut left: Vec<Box<dyn Queue>> = Vec::new();
+    let mut right: Vec<Box<dyn Queue>> = Vec::new();
+    for _ in 0..queues {
+        let (one, other) = MemoryQueue::pair(medium, 1500).unwrap();
+        left.push(Box::new(one));
+        right.push(Box::new(other));
+    }
     let accept_any = InterfaceConfig { accept_any: true, ..InterfaceConfig::default() };
     let default_routes = [("0.0.0.0/0", "10.0.0.1"), ("::/0", "fd00::1")];
     let gateways =
@@ -52,12 +58,13 @@ fn hosts(medium: Medium) -> (Net, Net) {
     (start(left, 1, accept_any), start(right, 2, client))
 }
 
-/// Runs `test` on a TAP's and on a TUN's kind of medium; nothing may be left afterwards but TIME-WAIT.
+/// Runs `test` on a TAP's and on a TUN's kind of medium, with one queue and with two; nothing may be left afterwards but
+/// TIME-WAIT.
 fn run<F: Future<Output = ()>>(test: impl Fn(Net, Net) -> F) {
-    for medium in [Medium::Ethernet, Medium::Ip] {
+    for (medium, queues) in [(Medium::Ethernet, 1), (Medium::Ip, 1), (Medium::Ethernet, 2), (Medium::Ip, 2)] {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let (gateway, client) = hosts(medium);
+            let (gateway, client) = hosts(medium, queues);
             timeout(LIMIT, test(gateway.clone(), client.clone())).await.expect("it ends");
             leaks::end([gateway, client]).await;
         });
@@ -179,6 +186,44 @@ fn who_always_finds_a_client_to_decide_about_lets_others_run() {
 }
 
 #[test]
+fn anybody_is_heard_and_answered_by_whichever_shard_owns_him() {
+    /// Enough for every shard to have some.
+    const COUNT: u16 = 30;
+    run(async |gateway, client| {
+        let listener = gateway.tcp_listen_any().await.unwrap();
+        let any = gateway.udp_bind_any().await.unwrap();
+        let mut ends = Vec::new();
+        for number in 0..COUNT {
+            for wanted in ANYBODY.map(address) {
+                let wanted = SocketAddr::new(wanted.ip(), 5000 + number);
+                let outgoing = client.tcp_connect(wanted).await.unwrap();
+                let (incoming, _) = listener.accept().await.unwrap();
+                assert_eq!(incoming.local_addr().unwrap(), wanted);
+                ends.push((outgoing, incoming));
+                let from = SocketAddr::new(
+                    if wanted.is_ipv4() { "10.0.0.2" } else { "fd00::2" }.parse().unwrap(),
+                    0,
+                );
+                let socket = client.udp_bind(from).await.unwrap();
+                let mut buffer = [0; 4000];
+                // Three kilobytes go in fragments, which one shard puts together for whoever owns them.
+                for len in [10, 3000] {
+                    socket.send_to(&vec![1; len], wanted).await.unwrap();
+                    let (count, from, to) = any.recv_from(&mut buffer).await.unwrap();
+                    assert_eq!((count, from, to), (len, socket.local_addr().unwrap(), wanted));
+                    any.send_from(&buffer[..count], to, from).await.unwrap();
+                    assert_eq!(socket.recv_from(&mut buffer).await.unwrap(), (len, wanted));
+                }
+            }
+        }
+        assert!(gateway.usage().iter().all(|usage| usage.tcp.active > 0), "{:?}", gateway.usage());
+        for (outgoing, incoming) in ends {
+            say(outgoing, incoming).await;
+        }
+    });
+}
+
+#[test]
 fn a_client_is_answered_when_that_is_decided() {
     run(async |gateway, client| {
         let incoming = gateway.tcp_incoming_any().await.unwrap();
@@ -187,10 +232,12 @@ fn a_client_is_answered_when_that_is_decided() {
             let deciding = async {
                 let pending = incoming.next().await.unwrap();
                 assert_eq!(pending.local_addr(), wanted);
-                assert_eq!(gateway.inspect(|stack| stack.tcp().usage())[0].active, 0);
+                assert!(gateway.usage().iter().all(|usage| usage.tcp.active == 0));
                 let is_connecting = |info: TcpInfo| info.remote == wanted && info.state == TcpState::SynSent;
                 let waits = || {
-                    client.inspect(|stack| stack.tcp().connections().any(|(_, info)| is_connecting(info)))[0]
+                    let of_shard = client
+                        .inspect(|stack| stack.tcp().connections().any(|(_, info)| is_connecting(info)));
+                    of_shard.contains(&true)
                 };
                 // A SYN-ACK would have come by then.
                 for _ in 0..100 {
@@ -262,9 +309,8 @@ fn a_decision_that_comes_too_late_finds_nothing() {
         let connecting = client.tcp_connect(address(ANYBODY[0]));
         let too_late = async {
             let pending = incoming.next().await.unwrap();
-            while gateway.inspect(|stack| stack.tcp().counters().decisions_expired.get())[0] == 0 {
-                tokio::task::yield_now().await;
-            }
+            let expired = || gateway.inspect(|stack| stack.tcp().counters().decisions_expired.get());
+            until(|| expired().iter().sum::<u64>() > 0).await;
             pending.accept().await.unwrap_err()
         };
         tokio::select! {
