@@ -13,7 +13,7 @@ use netloom_stack::transport::{ListenOptions, TcpBind, TcpListenerId};
 use crate::error;
 use crate::host::Host;
 use crate::reservations::{ReservationId, Reservations, Reuse};
-use crate::shard::{Shared, wildcard};
+use crate::shard::{Shared, canonical, wildcard};
 use crate::wakers::SocketKey;
 
 fn check(
@@ -44,6 +44,7 @@ pub(crate) fn reserve(
     reuse: Reuse,
 ) -> io::Result<(ReservationId, SocketAddr)> {
     let mut reservations = host.reservations();
+    let address = canonical(address);
     check_bindable(host, address)?;
     check(host, &mut reservations, address, reuse, None)?;
     let mut bound = address;
@@ -107,6 +108,7 @@ pub(crate) fn listen(
     own: Option<ReservationId>,
 ) -> io::Result<(Vec<ListenerPart>, SocketAddr)> {
     let mut reservations = host.reservations();
+    let address = canonical(address);
     check_bindable(host, address)?;
     check(host, &mut reservations, address, reuse, own)?;
     let port =

@@ -15,7 +15,7 @@ use tokio::net::{ToSocketAddrs, lookup_host};
 
 use crate::handle::{Handle, Take};
 use crate::host::Host;
-use crate::shard::{Shard, Shared};
+use crate::shard::{Shard, Shared, canonical};
 use crate::{current, error};
 
 /// The shard that a connection from `local` to `remote` is to belong to: without a port the nearest, which will find a port
@@ -59,6 +59,7 @@ impl TcpStream {
         options: &SocketOptions,
         linger: Option<Duration>,
     ) -> io::Result<Self> {
+        let remote = canonical(remote);
         let shared = Arc::clone(shard_to_connect(host, local, remote));
         let (id, local) = shared.with(|shard, now| {
             shard.check_open()?;

@@ -16,7 +16,7 @@ use tokio::net::{ToSocketAddrs, lookup_host};
 
 use crate::handle::Take;
 use crate::host::Host;
-use crate::shard::{Shard, Shared, wildcard};
+use crate::shard::{Shard, Shared, canonical, wildcard};
 use crate::tcp_stream::fill;
 use crate::wakers::{Interest as Wait, SocketKey, in_turn};
 use crate::{binding, current, error};
@@ -26,10 +26,14 @@ use crate::{binding, current, error};
 pub struct UdpSocket {
     shared: Arc<Shared>,
     id: UdpSocketId,
+    /// Whether it knows no IPv6, as a socket that was bound to an IPv4 address does not.
+    is_ipv4: bool,
 }
 
 impl UdpSocket {
     pub(crate) fn bind_on(host: &Host, address: SocketAddr) -> io::Result<Self> {
+        let is_ipv4 = address.is_ipv4();
+        let address = canonical(address);
         binding::check_bindable(host, address)?;
         // Without a port the nearest shard finds one of its own.
         let owner = match address.port() {
@@ -42,7 +46,7 @@ impl UdpSocket {
             let local = UdpBind::new(wildcard(address.ip()), address.port());
             shard.stack.udp().bind(local).map_err(error::of_udp_bind)
         })?;
-        Ok(Self { shared, id })
+        Ok(Self { shared, id, is_ipv4 })
     }
 
     /// Opens a socket, on the [`Net`](crate::Net) of this task, at the first of the addresses that can be had.
@@ -64,7 +68,7 @@ impl UdpSocket {
     /// Receives only from `addr`, the first that can be reached, and sends there with [`send`](Self::send).
     ///
     /// # Errors
-    /// `NetworkUnreachable` without a route.
+    /// `NetworkUnreachable` without a route, `EAFNOSUPPORT` for an IPv6 address on an IPv4 socket.
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
         let mut last = None;
         for remote in lookup_host(addr).await? {
@@ -78,7 +82,7 @@ impl UdpSocket {
 
     fn connect_to(&self, remote: SocketAddr) -> io::Result<()> {
         self.with_open(|shard| {
-            self.check_destination(shard, remote)?;
+            let remote = self.destination(shard, remote)?;
             let mut udp = shard.stack.udp();
             let source = udp.source_towards(remote).ok_or(ErrorKind::NetworkUnreachable)?;
             udp.connect(self.id, remote, Some(source)).map_err(error::of_udp_connect)
@@ -88,7 +92,7 @@ impl UdpSocket {
     /// Sends one datagram to the first of the addresses; waits for room in the socket's queue. Cancel safe.
     ///
     /// # Errors
-    /// `EMSGSIZE` beyond 65,507 bytes, `NetworkUnreachable` without a route, `PermissionDenied` for a broadcast that
+    /// `EMSGSIZE` beyond 65,507 bytes, `EAFNOSUPPORT` for an IPv6 address on an IPv4 socket, `NetworkUnreachable` without a route, `PermissionDenied` for a broadcast that
     /// [`set_broadcast`](Self::set_broadcast) did not allow, and on a connected socket `ConnectionRefused` when the last
     /// datagram found no listener.
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
@@ -142,9 +146,7 @@ impl UdpSocket {
     }
 
     fn transmit(&self, shard: &mut Shard, data: &[u8], target: Option<SocketAddr>) -> io::Result<usize> {
-        if let Some(remote) = target {
-            self.check_destination(shard, remote)?;
-        }
+        let target = target.map(|remote| self.destination(shard, remote)).transpose()?;
         let mut udp = shard.stack.udp();
         match target {
             Some(remote) => {

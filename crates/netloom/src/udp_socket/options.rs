@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use super::UdpSocket;
 use crate::error;
-use crate::shard::Shard;
+use crate::shard::{Shard, canonical};
 use crate::tcp_stream::DEFAULT_TTL;
 
 impl UdpSocket {
@@ -184,15 +184,19 @@ impl UdpSocket {
         })
     }
 
-    /// Whether a datagram may go there: broadcasts only if the socket was told so. [1122-U018]
-    pub(super) fn check_destination(&self, shard: &mut Shard, remote: SocketAddr) -> io::Result<()> {
-        let IpAddr::V4(address) = remote.ip() else { return Ok(()) };
+    /// Where a datagram to `remote` goes, if it may: broadcasts only if the socket was told so. [1122-U018]
+    pub(super) fn destination(&self, shard: &mut Shard, remote: SocketAddr) -> io::Result<SocketAddr> {
+        if self.is_ipv4 && remote.is_ipv6() {
+            return Err(Errno::EAFNOSUPPORT.into());
+        }
+        let remote = canonical(remote);
+        let IpAddr::V4(address) = remote.ip() else { return Ok(remote) };
         let is_broadcast = address.is_broadcast()
             || shard.stack.internet().addresses().any(|own| own.cidr.broadcast() == Some(address.into()));
         if is_broadcast && !shard.stack.udp().options(self.id).is_some_and(|it| it.may_broadcast) {
             return Err(ErrorKind::PermissionDenied.into());
         }
-        Ok(())
+        Ok(remote)
     }
 }
 

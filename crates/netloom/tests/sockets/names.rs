@@ -1,12 +1,14 @@
 //! Addresses, ports and options: who may have which.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use crate::Hosts;
-use crate::net::{TcpListener, TcpSocket, UdpSocket};
+use crate::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use crate::world::{World, listen, pair, run};
 
 #[test]
@@ -79,6 +81,102 @@ fn a_connection_comes_from_where_its_socket_was_bound() {
     });
 }
 
+/// `address` as an IPv6 socket may write it (RFC 4291 2.5.5.2).
+fn mapped(address: SocketAddr) -> SocketAddr {
+    let IpAddr::V4(ip) = address.ip() else { return address };
+    SocketAddr::new(ip.to_ipv6_mapped().into(), address.port())
+}
+
+/// `address` as it is, whoever wrote it.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[test]
+fn a_listener_at_every_ipv6_address_hears_ipv4_as_well() {
+    run(|world: Arc<Hosts>| async move {
+        let every = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
+        let listener = world
+            .server(async {
+                let socket = TcpSocket::new_v6().unwrap();
+                socket.bind(every).unwrap();
+                socket.listen(16).unwrap()
+            })
+            .await;
+        let listens_at = listener.local_addr().unwrap();
+        assert_eq!(listens_at.ip(), every.ip());
+        let address = SocketAddr::new(Hosts::SERVER, listens_at.port());
+        let mut outgoing = world.client(TcpStream::connect(address)).await.unwrap();
+        let (mut incoming, from) = listener.accept().await.unwrap();
+        assert_eq!(canonical(from), outgoing.local_addr().unwrap());
+        assert_eq!(incoming.peer_addr().unwrap(), from);
+        assert_eq!(canonical(incoming.local_addr().unwrap()), address);
+        outgoing.write_all(b"four to six").await.unwrap();
+        outgoing.shutdown().await.unwrap();
+        let mut text = String::new();
+        incoming.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "four to six");
+    });
+}
+
+#[test]
+fn a_mapped_address_is_the_ipv4_host() {
+    run(|world: Arc<Hosts>| async move {
+        let (listener, address) = listen(&*world).await;
+        let outgoing = world.client(TcpStream::connect(mapped(address))).await.unwrap();
+        assert_eq!(canonical(outgoing.peer_addr().unwrap()), address);
+        listener.accept().await.unwrap();
+        let socket = world.client(async { TcpSocket::new_v6().unwrap() }).await;
+        socket.connect(mapped(address)).await.unwrap();
+        listener.accept().await.unwrap();
+        let own = mapped(SocketAddr::new(Hosts::SERVER, 0));
+        let listener = world.server(TcpListener::bind(own)).await.unwrap();
+        let address = canonical(listener.local_addr().unwrap());
+        assert_eq!(address.ip(), Hosts::SERVER);
+        let _outgoing = world.client(TcpStream::connect(address)).await.unwrap();
+        listener.accept().await.unwrap();
+    });
+}
+
+#[test]
+fn a_mapped_address_is_the_ipv4_host_for_datagrams() {
+    run(|world: Arc<Hosts>| async move {
+        let own = mapped(SocketAddr::new(Hosts::SERVER, 0));
+        let server = world.server(UdpSocket::bind(own)).await.unwrap();
+        let client = world.client(UdpSocket::bind("[::]:0")).await.unwrap();
+        let mut buffer = [0; 8];
+        let address = canonical(server.local_addr().unwrap());
+        client.send_to(b"mapped", mapped(address)).await.unwrap();
+        let (_, from) = server.recv_from(&mut buffer).await.unwrap();
+        server.send_to(b"back", from).await.unwrap();
+        let (_, answerer) = client.recv_from(&mut buffer).await.unwrap();
+        assert_eq!(canonical(answerer), address);
+        client.send_to(b"again", answerer).await.unwrap();
+        server.recv_from(&mut buffer).await.unwrap();
+        client.connect(mapped(address)).await.unwrap();
+        assert_eq!(canonical(client.peer_addr().unwrap()), address);
+        client.send(b"last").await.unwrap();
+        assert_eq!(server.recv_from(&mut buffer).await.unwrap().0, 4);
+    });
+}
+
+#[test]
+fn an_ipv4_socket_takes_no_ipv6_address() {
+    run(|world: Arc<Hosts>| async move {
+        let ipv6: SocketAddr = "[::1]:9".parse().unwrap();
+        let client = world.client(UdpSocket::bind("0.0.0.0:0")).await.unwrap();
+        for address in [ipv6, mapped(SocketAddr::new(Hosts::SERVER, 9))] {
+            let refused = client.send_to(b"x", address).await.unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(EAFNOSUPPORT), "{refused}");
+            let refused = client.connect(address).await.unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(EAFNOSUPPORT), "{refused}");
+            let socket = world.client(async { TcpSocket::new_v4().unwrap() }).await;
+            let refused = socket.connect(address).await.unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(EAFNOSUPPORT), "{refused}");
+        }
+    });
+}
+
 #[test]
 fn options_are_what_was_set() {
     run(|world: Arc<Hosts>| async move {
@@ -118,6 +216,6 @@ fn options_are_what_was_set() {
 /// `linux/errno.h`.
 const EAFNOSUPPORT: i32 = 97;
 
-fn linger(stream: &crate::net::TcpStream) -> std::io::Result<Option<Duration>> {
+fn linger(stream: &TcpStream) -> std::io::Result<Option<Duration>> {
     stream.linger()
 }
