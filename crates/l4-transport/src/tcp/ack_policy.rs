@@ -9,6 +9,9 @@
 //! - Otherwise an acknowledgment waits for a second full segment, or for the delay to pass. The delay follows the time
 //!   between segments, so that two of them share one acknowledgment where that takes no longer than a round trip; it is
 //!   never shorter than the configured one, nor longer than [`LONGEST_DELAY`].
+//! - *An impatient peer* sends again what arrived, because its timer is shorter than the delay. From then on it waits for
+//!   [`HURRIED_DELAY`] at most, whatever is configured: a peer may go on from a round trip that it measured while it was
+//!   acknowledged at once, and would send a segment twice each time.
 //!
 //! The rules and numbers are those that hosts on the internet are used to.
 
@@ -28,11 +31,15 @@ const SLOW_GAP: Duration = Duration::from_micros(200);
 /// The longest that an acknowledgment waits, unless more is configured: what peers' retransmission timers allow for.
 const LONGEST_DELAY: Duration = Duration::from_millis(200);
 
+/// The longest that an acknowledgment waits for a peer that has lost patience: a fifth of the timeout that none is below.
+const HURRIED_DELAY: Duration = Duration::from_millis(40);
+
 /// How eager a receiver acknowledges.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AckPolicy {
     quick_acks: u8,
     is_conversation: bool,
+    is_hurried: bool,
     /// What the time between segments suggests, in milliseconds; 0: nothing yet.
     delay_millis: u16,
     last_text_at: Option<Instant>,
@@ -44,7 +51,13 @@ fn millis(duration: Duration) -> u16 {
 
 impl AckPolicy {
     pub(super) const fn new() -> Self {
-        Self { quick_acks: QUICK_ACKS, is_conversation: false, delay_millis: 0, last_text_at: None }
+        Self {
+            quick_acks: QUICK_ACKS,
+            is_conversation: false,
+            is_hurried: false,
+            delay_millis: 0,
+            last_text_at: None,
+        }
     }
 
     /// Text came. `least`: the configured delay. [5681-29]
@@ -87,6 +100,11 @@ impl AckPolicy {
         }
     }
 
+    /// Text came again whose acknowledgment is waiting still. A copy made on the way comes sooner, and tells nothing.
+    pub(super) fn on_impatience(&mut self, now: Instant) {
+        self.is_hurried |= self.last_text_at.is_some_and(|at| now.saturating_since(at) > HURRIED_DELAY);
+    }
+
     /// Whether the next segment is acknowledged at once, whatever its size.
     pub(super) const fn is_quick(&self) -> bool {
         self.quick_acks > 0 && !self.is_conversation
@@ -94,6 +112,9 @@ impl AckPolicy {
 
     /// How long an acknowledgment waits. [9293 MUST-40] [5681-30]
     pub(super) fn delay(&self, least: Duration, srtt: Option<Duration>) -> Duration {
+        if self.is_hurried {
+            return least.min(HURRIED_DELAY);
+        }
         let longest = srtt.unwrap_or(LONGEST_DELAY).clamp(least, LONGEST_DELAY.max(least));
         Duration::from_millis(self.delay_millis.into()).clamp(least, longest)
     }
@@ -162,6 +183,18 @@ mod tests {
         // An acknowledgment had to go alone after all.
         policy.on_delay_over(LEAST, RTO);
         assert!(policy.is_quick());
+    }
+
+    #[test]
+    fn a_peer_that_repeats_what_arrived_waits_no_longer() {
+        let asked = Duration::from_millis(341);
+        let mut policy = AckPolicy::new();
+        policy.on_text(at(0), asked, RTO);
+        policy.on_impatience(at(40));
+        assert_eq!(policy.delay(asked, None), asked, "so early it is a copy");
+        policy.on_impatience(at(41));
+        assert_eq!(policy.delay(asked, None), HURRIED_DELAY);
+        assert_eq!(policy.delay(Duration::from_millis(5), None), Duration::from_millis(5));
     }
 
     #[test]

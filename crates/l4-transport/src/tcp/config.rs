@@ -54,7 +54,7 @@ pub struct TcpConfig {
     /// Whether what leaves is spread over the round trip, where that is a millisecond or more.
     pub pacing: bool,
     /// How long an acknowledgment is held back; up to a round trip and 200 ms, where segments come more slowly
-    /// (RFC 9293 3.8.6.3 allows 500 ms).
+    /// (RFC 9293 3.8.6.3 allows 500 ms); at most 40 ms once a peer has sent again what it waited for.
     pub delayed_ack: Duration,
     /// Whether window scaling is offered and accepted (RFC 7323 2).
     pub window_scaling: bool,

@@ -136,6 +136,9 @@ impl Connection {
             }
             self.out_of_window_ack_at = Some(cx.now);
         }
+        if !segment.text.is_empty() && self.receiver.holds_back_ack_of(segment.end()) {
+            self.receiver.ack_policy.on_impatience(cx.now);
+        }
         self.note_duplicate(segment);
         self.owe_challenge(cx, cause);
     }

@@ -527,6 +527,11 @@ impl Receiver {
         self.ack_due
     }
 
+    /// Whether the acknowledgment of text that has arrived up to `end` waits.
+    pub(super) fn holds_back_ack_of(&self, end: SeqNumber) -> bool {
+        self.ack_due == AckDue::Delayed && end.after(self.last_ack_sent) && end.at_or_before(self.rcv_nxt)
+    }
+
     /// The delayed-ACK time is over.
     pub(super) fn stop_delaying(&mut self) {
         if self.ack_due == AckDue::Delayed {

@@ -347,6 +347,17 @@ fn a_full_segment_and_a_small_one_are_not_probed() {
 }
 
 #[test]
+fn a_receiver_slower_than_a_timeout_is_not_probed_all_along() {
+    // A host with itself: each flight is one small segment. Those acknowledged at once bring the round trip down, and the
+    // next one is probed.
+    let mut scenario = clear(Plan::bulk(2_000_000), Plan::bulk(0));
+    scenario.conversations[0].client = 1;
+    scenario.hosts[1].tcp.send_buffer = 1_000;
+    scenario.hosts[1].tcp.delayed_ack = millis(341);
+    assert_eq!(run(&scenario, None, 1).unwrap().delivered_bytes, 2_000_000);
+}
+
+#[test]
 fn what_a_receiver_has_no_range_for_is_sent_again_and_explained() {
     // Slow start overruns the queue, which then has room for four of five: more holes than the receiver has ranges for.
     let way = LinkConfig {

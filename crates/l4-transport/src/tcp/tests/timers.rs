@@ -121,3 +121,36 @@ fn an_acknowledgment_does_not_move_a_deadline_that_only_recedes() {
     assert!(lab.advance(ms(199)).is_empty());
     assert_eq!(lab.advance(ms(1)).len(), 1, "the new one holds");
 }
+
+#[test]
+fn a_peer_that_repeats_what_waits_for_its_acknowledgment_waits_no_longer() {
+    // [9293 MUST-40] [5681-30]
+    let ms = Duration::from_millis;
+    let mut lab = Lab::new(TcpConfig { delayed_ack: ms(341), ..plain_config() });
+    let flow = lab.accept();
+    let inject = |lab: &mut Lab, number: u32| {
+        let _ = lab.inject(A, flow.theirs + number * 10, flow.ours, &[0; 10]);
+    };
+    // At first everything is acknowledged at once.
+    let mut number = 0;
+    inject(&mut lab, number);
+    while !lab.sent().is_empty() {
+        number += 1;
+        inject(&mut lab, number);
+    }
+    // A copy from the network does not count; the peer's timer does.
+    lab.now += ms(5);
+    inject(&mut lab, number);
+    lab.one();
+    number += 1;
+    inject(&mut lab, number);
+    assert!(lab.advance(ms(150)).is_empty(), "the delay that was asked for");
+    inject(&mut lab, number);
+    lab.one();
+    number += 1;
+    inject(&mut lab, number);
+    assert!(lab.advance(ms(39)).is_empty());
+    let acks = lab.advance(ms(1));
+    assert_eq!(acks.len(), 1);
+    assert_eq!(acks[0].acknowledgment(), flow.theirs + (number + 1) * 10);
+}
