@@ -92,7 +92,7 @@ impl Internet {
 
     /// Whether the address is an IPv4 broadcast on the interface, in the form of all ones or of all zeros
     /// [1122-I138] [1122-I141].
-    pub(crate) fn is_broadcast(&self, interface: InterfaceId, address: IpAddr) -> bool {
+    pub fn is_broadcast(&self, interface: InterfaceId, address: IpAddr) -> bool {
         let IpAddr::V4(v4) = address else { return false };
         v4.is_broadcast() || v4.is_unspecified() || self.addresses.is_directed_broadcast(interface, address)
     }

@@ -40,6 +40,7 @@ mod listener;
 mod neighbor_discovery;
 mod outbox;
 mod output;
+mod overheard;
 mod packet;
 mod rate_limit;
 mod reassembly;

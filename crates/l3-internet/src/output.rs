@@ -147,7 +147,7 @@ impl Internet {
         }
     }
 
-    fn hop_limit(&self, send: &IpSend) -> u8 {
+    pub(crate) fn hop_limit(&self, send: &IpSend) -> u8 {
         let chosen = match send.hop_limit {
             Some(chosen) => chosen,
             None if send.destination.is_multicast() => 1,

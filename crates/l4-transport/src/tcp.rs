@@ -31,6 +31,7 @@
 mod ack;
 mod ack_policy;
 mod arrival;
+mod bound;
 mod buffering;
 mod config;
 mod congestion;

@@ -36,7 +36,7 @@ impl Net {
     /// # Errors
     /// As [`tcp_listen`](Self::tcp_listen).
     pub async fn tcp_incoming(&self, address: SocketAddr) -> io::Result<TcpIncoming> {
-        let listener = TcpListener::listen_on(&self.host, address, deciding(), Reuse::Yes, None, None)?;
+        let listener = TcpListener::listen_on(&self.host, address, deciding(), Reuse::ADDRESS, None, None)?;
         Ok(TcpIncoming { listener })
     }
 

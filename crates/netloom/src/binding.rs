@@ -1,8 +1,9 @@
 //! Which address and port a TCP socket may be bound to: the rules of Linux.
 //!
 //! Two sockets are in each other's way if they have the same port and either the same address or one of them every address
-//! of that family; `[::]` is every address of both. Listeners always are; sockets that only have been bound are unless both
-//! allow reuse; connections, and what is left of them in TIME-WAIT, are unless the newcomer allows it.
+//! of that family; `[::]` is every address of both. Listeners are unless both share the port; sockets that only have been bound
+//! are unless both share the port or both allow reuse of the address; connections, and what is left of them in TIME-WAIT, are
+//! unless the newcomer allows either.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -28,12 +29,17 @@ fn check(
     }
     let bind = TcpBind { address: wildcard(address.ip()), port: address.port() };
     // All shards listen to the same.
-    let is_listened_on = || host.first().with(|shard, _| shard.stack.tcp().is_listened_on(bind));
+    let is_listened_on = || {
+        host.first().with(|shard, _| {
+            let tcp = shard.stack.tcp();
+            if reuse.port { tcp.is_listened_on_alone(bind) } else { tcp.is_listened_on(bind) }
+        })
+    };
     let is_connected =
         |shared: &Arc<Shared>| shared.with(|shard, _| shard.stack.tcp().is_connected_from(bind));
     let is_taken = reservations.is_taken(address, reuse, own)
         || is_listened_on()
-        || reuse == Reuse::No && host.shards().iter().any(is_connected);
+        || reuse == Reuse::default() && host.shards().iter().any(is_connected);
     if is_taken { Err(ErrorKind::AddrInUse.into()) } else { Ok(()) }
 }
 
@@ -76,7 +82,7 @@ fn free_port(host: &Host, reservations: &mut Reservations, address: IpAddr) -> i
             tcp.close_listener(now, id);
             Ok::<_, io::Error>(port)
         })?;
-        if check(host, reservations, SocketAddr::new(address, port), Reuse::No, None).is_ok() {
+        if check(host, reservations, SocketAddr::new(address, port), Reuse::default(), None).is_ok() {
             return Ok(port);
         }
     }
@@ -114,6 +120,7 @@ pub(crate) fn listen(
     let port =
         if address.port() == 0 { free_port(host, &mut reservations, address.ip())? } else { address.port() };
     let bind = TcpBind { address: wildcard(address.ip()), port };
+    let options = ListenOptions { share: reuse.port, ..options };
     let listen = |shared: &Arc<Shared>| {
         let id = shared.with(|shard, _| shard.stack.tcp().listen(bind, options)).map_err(error::of_listen)?;
         Ok(ListenerPart { shared: Arc::clone(shared), id })

@@ -65,7 +65,7 @@ impl TcpListener {
 
     /// As tokio's does, it allows reuse: connections of an earlier listener are not in its way.
     pub(crate) fn bind_on(host: &Host, address: SocketAddr) -> io::Result<Self> {
-        Self::listen_on(host, address, ListenOptions::default(), Reuse::Yes, None, None)
+        Self::listen_on(host, address, ListenOptions::default(), Reuse::ADDRESS, None, None)
     }
 
     /// Listens, on the [`Net`](crate::Net) of this task, at the first of the addresses that can be had.

@@ -63,7 +63,7 @@ impl TcpSocket {
     /// # Errors
     /// Never; the signature is tokio's.
     pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
-        self.setup().reuse = if reuseaddr { Reuse::Yes } else { Reuse::No };
+        self.setup().reuse.address = reuseaddr;
         Ok(())
     }
 
@@ -72,7 +72,25 @@ impl TcpSocket {
     /// # Errors
     /// Never; the signature is tokio's.
     pub fn reuseaddr(&self) -> io::Result<bool> {
-        Ok(self.setup().reuse == Reuse::Yes)
+        Ok(self.setup().reuse.address)
+    }
+
+    /// Lets the socket have a port that others have who were told so too before they were bound; they may all listen, and
+    /// a hash of its ends says which of them a connection goes to.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn set_reuseport(&self, reuseport: bool) -> io::Result<()> {
+        self.setup().reuse.port = reuseport;
+        Ok(())
+    }
+
+    /// What [`set_reuseport`](Self::set_reuseport) set.
+    ///
+    /// # Errors
+    /// Never; the signature is tokio's.
+    pub fn reuseport(&self) -> io::Result<bool> {
+        Ok(self.setup().reuse.port)
     }
 
     /// Probing of the idle connection: after two hours, every 75 seconds, 9 times.

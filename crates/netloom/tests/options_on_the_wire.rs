@@ -129,6 +129,58 @@ fn datagrams_have_the_traffic_class_and_ttl_of_their_socket() {
 }
 
 #[test]
+fn what_is_sent_to_many_is_heard_here_too_unless_that_was_forbidden() {
+    run(|mut watched| async move {
+        let bind = |net: &Net, address: &'static str| {
+            let net = net.clone();
+            async move { net.scope(UdpSocket::bind(address)).await.unwrap() }
+        };
+        let groups: [(SocketAddr, &str); 2] = [
+            ("239.1.2.3:9".parse().unwrap(), "10.0.0.1:0"),
+            ("[ff05::77]:9".parse().unwrap(), "[fd00::1]:0"),
+        ];
+        let here = bind(&watched.server, "[::]:9").await;
+        let there = bind(&watched.client, "[::]:9").await;
+        for member in [&here, &there] {
+            member.join_multicast_v4("239.1.2.3".parse().unwrap(), "0.0.0.0".parse().unwrap()).unwrap();
+            member.join_multicast_v6(&"ff05::77".parse().unwrap(), 1).unwrap();
+        }
+        let stranger = bind(&watched.server, "0.0.0.0:10").await;
+        let mut buffer = [0; 16];
+        for (group, source) in groups {
+            let sender = bind(&watched.server, source).await;
+            let from = sender.local_addr().unwrap();
+            sender.set_multicast_ttl_v4(3).unwrap();
+            sender.send_to(b"both", group).await.unwrap();
+            assert_eq!(here.recv_from(&mut buffer).await.unwrap(), (4, from));
+            assert_eq!(there.recv_from(&mut buffer).await.unwrap(), (4, from));
+            assert_eq!(watched.next(|seen| seen.from_server && seen.flags == 0).await.hop_limit, 3);
+            sender.set_multicast_loop_v4(false).unwrap();
+            sender.send_to(b"others", group).await.unwrap();
+            sender.set_multicast_loop_v4(true).unwrap();
+            // It leaves the host no more.
+            sender.set_multicast_ttl_v4(0).unwrap();
+            sender.send_to(b"own", group).await.unwrap();
+            sender.set_multicast_ttl_v4(1).unwrap();
+            sender.send_to(b"both", group).await.unwrap();
+            for expected in [3, 4] {
+                assert_eq!(here.recv_from(&mut buffer).await.unwrap(), (expected, from));
+            }
+            for expected in [6, 4] {
+                assert_eq!(there.recv_from(&mut buffer).await.unwrap(), (expected, from));
+            }
+        }
+        // Who is in no group hears none of them, but every broadcast.
+        stranger.set_broadcast(true).unwrap();
+        for broadcast in ["10.0.0.255:10", "255.255.255.255:10"] {
+            stranger.send_to(b"broadcast", broadcast).await.unwrap();
+            assert_eq!(stranger.recv_from(&mut buffer).await.unwrap().0, 9);
+        }
+        assert!(stranger.try_recv(&mut buffer).is_err());
+    });
+}
+
+#[test]
 fn segments_have_the_traffic_class_of_their_socket_from_the_syn_on() {
     for (address, traffic_class) in [("10.0.0.1:80", 0xb8), ("[fd00::1]:80", 0x28)] {
         run(|mut watched| async move {

@@ -1,6 +1,7 @@
 //! What one shard of a host gives to another.
 
 use netloom_base::{InterfaceId, RxMeta, ShardIndex};
+use netloom_l3_internet::IpSend;
 use netloom_wire::{CastKind, EthernetAddress};
 
 /// A frame or packet for another shard.
@@ -18,6 +19,8 @@ pub(crate) enum Kind {
     Frame(RxMeta),
     /// An IP packet that was put together, or sent by the host to itself.
     Packet { cast: CastKind, link_source: Option<EthernetAddress>, meta: RxMeta },
+    /// A datagram, from its transport's header on, that the host itself has sent to a group or by broadcast.
+    Overheard(IpSend),
 }
 
 impl Handover {

@@ -225,8 +225,17 @@ impl Stack {
 
     /// One datagram: to the internet layer, which cuts it into fragments if it must.
     fn send_datagram(&mut self, now: Instant, output: &UdpOutput) {
-        let UdpOutput { id: _, source, source_port, remote, hop_limit, traffic_class, dont_fragment, data } =
-            output;
+        let UdpOutput {
+            id: _,
+            source,
+            source_port,
+            remote,
+            hop_limit,
+            traffic_class,
+            dont_fragment,
+            loops_to_groups,
+            data,
+        } = output;
         let Ok(path) = self.internet.path(*source, remote.ip()) else {
             self.counters.drops.increment(DropReason::IpNoRoute);
             return;
@@ -242,6 +251,16 @@ impl Stack {
             traffic_class: *traffic_class,
             dont_fragment: *dont_fragment,
         };
+        let is_group = remote.ip().is_multicast();
+        if let NextHop::Neighbor { interface, .. } = path.next_hop
+            && if is_group { *loops_to_groups } else { self.internet.is_broadcast(interface, remote.ip()) }
+        {
+            self.share_overheard(now, interface, &send, &[head.as_slice(), data].concat());
+        }
+        if is_group && *hop_limit == Some(0) {
+            // It was for this host alone.
+            return;
+        }
         if let Err(error) = self.internet.send(now, &send, &path, &[head.as_slice(), data]) {
             trace!(?error, "datagram not sent");
             self.counters.drops.increment(DropReason::TransmitQueueFull);

@@ -14,7 +14,7 @@
 //! as [`DropReason::HandoverFull`].
 
 use netloom_base::{DropReason, Gso, Instant, InterfaceId, Medium, RxChecksum, RxMeta, ShardIndex, Sharding};
-use netloom_l3_internet::Arrival;
+use netloom_l3_internet::{Arrival, IpSend};
 use netloom_wire::{Flow, Glance, Protocol};
 
 use crate::Stack;
@@ -64,6 +64,7 @@ impl Stack {
                 now,
                 Arrival { interface: *interface, packet: bytes, cast, link_source, meta },
             ),
+            Kind::Overheard(send) => self.overhear(now, *interface, &send, bytes),
         };
         if let Err(reason) = result {
             self.drop_packet(reason, *interface, bytes.len());
@@ -118,6 +119,40 @@ impl Stack {
             }
             // Neighbours do not speak in fragments (RFC 6980), nor does the host to itself.
             Owner::One(_) | Owner::All => Share::Ours,
+        }
+    }
+
+    /// Lets this host hear itself what it sends to a group or by broadcast on an interface.
+    pub(crate) fn share_overheard(&mut self, now: Instant, id: InterfaceId, send: &IpSend, datagram: &[u8]) {
+        let port = match datagram {
+            &[_, _, high, low, ..] => u16::from_be_bytes([high, low]),
+            _ => return,
+        };
+        let result = match self.config.sharding.owner_of_port(port) {
+            owner if owner == self.config.sharding.index() => self.overhear(now, id, send, datagram),
+            // Whether anybody listens, its owner knows.
+            to => {
+                self.hand_over(to, id, Kind::Overheard(*send), || datagram.to_vec());
+                Ok(())
+            }
+        };
+        if let Err(reason) = result {
+            self.drop_packet(reason, id, datagram.len());
+        }
+    }
+
+    fn overhear(
+        &mut self,
+        now: Instant,
+        id: InterfaceId,
+        send: &IpSend,
+        datagram: &[u8],
+    ) -> Result<(), DropReason> {
+        let Some(heard) = self.internet.overheard(id, send, datagram) else { return Ok(()) };
+        match self.udp.input(now, &heard) {
+            // It was for others.
+            Err(DropReason::UdpNoSocket) => Ok(()),
+            result => result,
         }
     }
 

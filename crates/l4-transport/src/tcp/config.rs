@@ -259,6 +259,8 @@ pub struct ListenOptions {
     pub backlog: usize,
     /// When a SYN is answered.
     pub answer: SynAnswer,
+    /// Whether others that say so too may wait on the same address and port: a hash of its ends says whose a connection is.
+    pub share: bool,
     /// What its connections begin with.
     pub socket: SocketOptions,
 }
@@ -266,6 +268,6 @@ pub struct ListenOptions {
 impl Default for ListenOptions {
     /// A backlog of 1024.
     fn default() -> Self {
-        Self { backlog: 1024, answer: SynAnswer::default(), socket: SocketOptions::default() }
+        Self { backlog: 1024, answer: SynAnswer::default(), share: false, socket: SocketOptions::default() }
     }
 }

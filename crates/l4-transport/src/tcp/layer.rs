@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use netloom_base::{BufferPool, DeadlineQueue, Instant, KeyedMap, LocalEnds, Rng, Slab, SlabId};
 use tracing::trace;
 
-use super::config::{TcpBind, TcpConfig, TxSegmentation};
+use super::bound::Bound;
+use super::config::{TcpConfig, TxSegmentation};
 use super::connection::{Advice, Connection, Context, Notices, Owner};
 use super::counters::TcpCounters;
 use super::demux::{Demux, MOST_ENTRIES, Slot, Tables};
@@ -46,9 +47,10 @@ pub struct Tcp {
     pub(super) cookies: SynCookies,
     pub(super) ports: EphemeralPorts,
     pub(super) demux: Demux,
-    pub(super) bound: KeyedMap<TcpBind, SlabId>,
-    /// What listeners wait on.
+    pub(super) bound: Bound,
+    /// What listeners wait on, and what those of them that do not share.
     pub(super) listened_on: LocalEnds,
+    pub(super) listened_on_alone: LocalEnds,
     /// Our ends of what the demux leads to, half-open connections apart.
     pub(super) connected_from: LocalEnds,
     pub(super) connections: Slab<Connection>,
@@ -83,8 +85,9 @@ impl Tcp {
             offer: FrameOffer::default(),
             isn: IsnGenerator::new(&mut rng),
             demux: Demux::new(demux_key),
-            bound: KeyedMap::with_hasher(rng.hash_key()),
+            bound: Bound::new(rng.hash_key()),
             listened_on: LocalEnds::new(),
+            listened_on_alone: LocalEnds::new(),
             connected_from: LocalEnds::new(),
             ports: EphemeralPorts::new(config.ports, rng.fork()),
             connections: Slab::new(config.max_connections.min(MOST_ENTRIES)),

@@ -15,7 +15,8 @@ use super::reason::EndReason;
 
 impl Tcp {
     /// Waits for connections to `local`; port 0 stands for a free one. An unspecified address is every one of its version of
-    /// IP, `None` every one of both. A listener on one address and one on any may share a port: the former goes first.
+    /// IP, `None` every one of both. A listener on one address and one on any may share a port: the former goes first. Those
+    /// that [share](ListenOptions::share) may have the same address too.
     /// [9293 MUST-41, MUST-42, MUST-43] [1122-T035] [1122-T036]
     ///
     /// # Errors
@@ -28,7 +29,7 @@ impl Tcp {
             let is_used = |port| {
                 [None, any_of_version, local.address]
                     .into_iter()
-                    .any(|address| bound.contains_key(&TcpBind { address, port }))
+                    .any(|address| bound.contains(&TcpBind { address, port }))
             };
             bind.port = ports.pick(is_used).map_err(|_| ListenError::PortsExhausted)?;
         }
@@ -49,12 +50,15 @@ impl Tcp {
     }
 
     fn listen_at(&mut self, bind: TcpBind, options: ListenOptions) -> Result<TcpListenerId, ListenError> {
-        if self.bound.contains_key(&bind) {
+        if self.bound.is_taken(&bind, options.share) {
             return Err(ListenError::AddressInUse);
         }
         let id = self.listeners.insert(Listener::new(bind, options)).map_err(|_| ListenError::TableFull)?;
-        self.bound.insert(bind, id);
+        self.bound.insert(bind, options.share, id);
         self.listened_on.add(bind.address, bind.port);
+        if !options.share {
+            self.listened_on_alone.add(bind.address, bind.port);
+        }
         Ok(TcpListenerId(id))
     }
 
@@ -79,8 +83,11 @@ impl Tcp {
     /// connections live on.
     pub fn close_listener(&mut self, now: Instant, listener: TcpListenerId) {
         let Some(mut closed) = self.listeners.remove(listener.0) else { return };
-        self.bound.remove(&closed.bind);
+        self.bound.remove(&closed.bind, listener.0);
         self.listened_on.remove(closed.bind.address, closed.bind.port);
+        if !closed.options.share {
+            self.listened_on_alone.remove(closed.bind.address, closed.bind.port);
+        }
         while let Some(entry) = closed.oldest_half_open(|entry| self.half_open.get(entry).is_some()) {
             self.fail_half_open(entry, TcpError::ConnectionAborted);
         }
@@ -120,6 +127,11 @@ impl Tcp {
     /// Whether a listener waits on the port of `local` at an address that is its, covers it, or is covered by it.
     pub fn is_listened_on(&self, local: TcpBind) -> bool {
         self.listened_on.overlaps(local.address, local.port)
+    }
+
+    /// The same of listeners that do not [share](ListenOptions::share).
+    pub fn is_listened_on_alone(&self, local: TcpBind) -> bool {
+        self.listened_on_alone.overlaps(local.address, local.port)
     }
 
     /// The address and port that a listener waits on; port 0 is every port.

@@ -23,7 +23,8 @@ impl Tcp {
         let address = segment.tuple.local_address;
         let addresses = [Some(address), Some(unspecified_like(address)), None];
         [segment.tuple.local_port, ANY_PORT].into_iter().find_map(|port| {
-            addresses.into_iter().find_map(|address| self.bound.get(&TcpBind { address, port }).copied())
+            let listener = |address| self.bound.listener(&TcpBind { address, port }, &segment.tuple);
+            addresses.into_iter().find_map(listener)
         })
     }
 

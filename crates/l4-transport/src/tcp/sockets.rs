@@ -56,7 +56,7 @@ impl Tcp {
             let is_listening = |port| {
                 [None, Some(unspecified_like(source)), Some(source)]
                     .into_iter()
-                    .any(|address| bound.contains_key(&TcpBind { address, port }))
+                    .any(|address| bound.contains(&TcpBind { address, port }))
             };
             ports
                 .pick_towards(source, remote, |port| {

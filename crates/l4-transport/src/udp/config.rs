@@ -69,7 +69,7 @@ impl UdpBind {
 
 /// What a socket's datagrams are sent with.
 // [1122-U018]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UdpOptions {
     /// TTL or hop limit; `None` for the internet layer's own.
     pub hop_limit: Option<u8>,
@@ -81,6 +81,22 @@ pub struct UdpOptions {
     pub dont_fragment: bool,
     /// Whether it may send to broadcast addresses; whoever knows which those are enforces it.
     pub may_broadcast: bool,
+    /// Whether this host's own members of a group are to get what the socket sends there, as others' do.
+    pub loops_to_groups: bool,
+}
+
+impl Default for UdpOptions {
+    /// A plain socket's: the only thing that is on is that groups are looped to.
+    fn default() -> Self {
+        Self {
+            hop_limit: None,
+            group_hop_limit: None,
+            traffic_class: 0,
+            dont_fragment: false,
+            may_broadcast: false,
+            loops_to_groups: true,
+        }
+    }
 }
 
 /// What UDP counts. What [`Udp::input`](super::Udp::input) refuses is counted by its caller, by the reason that it

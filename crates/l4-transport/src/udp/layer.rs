@@ -238,6 +238,7 @@ impl Udp {
             },
             traffic_class: options.traffic_class,
             dont_fragment: options.dont_fragment,
+            loops_to_groups: options.loops_to_groups,
             data: data.to_vec(),
         })
     }

@@ -64,6 +64,8 @@ pub struct UdpOutput {
     pub traffic_class: u8,
     /// Whether it may not be cut into fragments.
     pub dont_fragment: bool,
+    /// Whether, if it is for a group, this host's own members are to get it too.
+    pub loops_to_groups: bool,
     /// The data.
     pub data: Vec<u8>,
 }
@@ -207,19 +209,13 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) const fn new(local: Local, share: bool) -> Self {
+    pub(super) fn new(local: Local, share: bool) -> Self {
         Self {
             local,
             share,
             source: None,
             remote: None,
-            options: UdpOptions {
-                hop_limit: None,
-                group_hop_limit: None,
-                traffic_class: 0,
-                dont_fragment: false,
-                may_broadcast: false,
-            },
+            options: UdpOptions::default(),
             received: Queue::new(),
             outgoing: Queue::new(),
             error: None,

@@ -360,6 +360,7 @@ fn a_datagram_is_sent_with_the_socket_s_options() {
             hop_limit: Some(9),
             traffic_class: 4,
             dont_fragment: false,
+            loops_to_groups: true,
             data: b"query".to_vec(),
         };
         assert_eq!(udp.poll_transmit(), Some(expected));

@@ -68,13 +68,47 @@ impl UdpSocket {
         self.options(|options| options.group_hop_limit.map_or(1, u32::from))
     }
 
-    /// Sets the TTL, or hop limit, of datagrams to a group; 1, as at first, stays on the link.
+    /// Sets the TTL, or hop limit, of datagrams to a group; 1, as at first, stays on the link, and 0 in the host.
     ///
     /// # Errors
     /// `InvalidInput` beyond 255.
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
         let hop_limit = u8::try_from(ttl).map_err(|_| ErrorKind::InvalidInput)?;
         self.change(|options| options.group_hop_limit = Some(hop_limit))
+    }
+
+    /// Whether this host's own members of a group get what the socket sends there, as they do at first.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn multicast_loop_v4(&self) -> io::Result<bool> {
+        self.options(|options| options.loops_to_groups)
+    }
+
+    /// Has this host's own members of a group get what the socket sends there, or not.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
+        self.change(|options| options.loops_to_groups = on)
+    }
+
+    /// [`multicast_loop_v4`](Self::multicast_loop_v4) by IPv6's name, of a socket for IPv6.
+    ///
+    /// # Errors
+    /// `Unsupported` for one for IPv4, `NotConnected` once the stack has ended.
+    pub fn multicast_loop_v6(&self) -> io::Result<bool> {
+        self.check_v6(Errno::EOPNOTSUPP)?;
+        self.multicast_loop_v4()
+    }
+
+    /// [`set_multicast_loop_v4`](Self::set_multicast_loop_v4) by IPv6's name, of a socket for IPv6.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` for one for IPv4, `NotConnected` once the stack has ended.
+    pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
+        self.check_v6(Errno::ENOPROTOOPT)?;
+        self.set_multicast_loop_v4(on)
     }
 
     /// DSCP and ECN of its datagrams.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -12,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::Hosts;
-use crate::net::{TcpSocket, TcpStream, UdpSocket};
+use crate::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use crate::world::{World, listen, pair, run};
 
 /// Polls up to `times` times, lets others run in between, and drops the future if it is not done then.
@@ -153,6 +154,86 @@ fn a_read_that_times_out_can_be_tried_again() {
         incoming.write_all(b"late").await.unwrap();
         outgoing.read_exact(&mut buffer[..4]).await.unwrap();
         assert_eq!(&buffer[..4], b"late");
+    });
+}
+
+/// A listener that shares its port.
+fn listen_beside(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    assert!(!socket.reuseport()?);
+    socket.set_reuseport(true)?;
+    assert!(socket.reuseport()?);
+    socket.bind(address)?;
+    socket.listen(64)
+}
+
+#[test]
+fn listeners_that_share_a_port_share_its_connections() {
+    const CLIENTS: usize = 40;
+    run(|world: Arc<Hosts>| async move {
+        let one = world.server(async { listen_beside((Hosts::SERVER, 0).into()).unwrap() }).await;
+        let address = one.local_addr().unwrap();
+        let (other, everywhere) = world
+            .server(async {
+                let everywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+                (listen_beside(address).unwrap(), listen_beside(everywhere).unwrap())
+            })
+            .await;
+        let mut taken = [0, 0];
+        for _ in 0..CLIENTS {
+            let mut outgoing = world.client(TcpStream::connect(address)).await.unwrap();
+            let ((mut incoming, from), by) = tokio::select! {
+                accepted = one.accept() => (accepted.unwrap(), 0),
+                accepted = other.accept() => (accepted.unwrap(), 1),
+                accepted = everywhere.accept() => panic!("{accepted:?}: the address was named exactly"),
+            };
+            taken[by] += 1;
+            assert_eq!(outgoing.local_addr().unwrap(), from);
+            incoming.write_u8(7).await.unwrap();
+            assert_eq!(outgoing.read_u8().await.unwrap(), 7);
+        }
+        assert!(taken.iter().all(|&count| count > 0), "{taken:?}");
+        // What one leaves, the other has.
+        drop(one);
+        for _ in 0..CLIENTS {
+            let outgoing = world.client(TcpStream::connect(address)).await.unwrap();
+            assert_eq!(other.accept().await.unwrap().1, outgoing.local_addr().unwrap());
+        }
+        drop(other);
+        let outgoing = world.client(TcpStream::connect(address)).await.unwrap();
+        assert_eq!(everywhere.accept().await.unwrap().1, outgoing.local_addr().unwrap());
+    });
+}
+
+#[test]
+fn a_port_is_shared_by_those_who_all_say_so() {
+    run(|world: Arc<Hosts>| async move {
+        let in_use = |result: io::Result<TcpListener>| {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::AddrInUse);
+        };
+        world
+            .server(async {
+                let alone = TcpListener::bind((Hosts::SERVER, 0)).await.unwrap();
+                in_use(listen_beside(alone.local_addr().unwrap()));
+                let sharing = listen_beside((Hosts::SERVER, 0).into()).unwrap();
+                let address = sharing.local_addr().unwrap();
+                in_use(TcpListener::bind(address).await);
+                let everywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+                in_use(TcpListener::bind(everywhere).await);
+                drop(sharing);
+                drop(TcpListener::bind(address).await.unwrap());
+                // The same before anybody listens.
+                let [one, other, third] = [(); 3].map(|()| TcpSocket::new_v4().unwrap());
+                one.set_reuseport(true).unwrap();
+                one.bind((Hosts::SERVER, 0).into()).unwrap();
+                let address = one.local_addr().unwrap();
+                other.set_reuseaddr(true).unwrap();
+                assert_eq!(other.bind(address).unwrap_err().kind(), ErrorKind::AddrInUse);
+                third.set_reuseport(true).unwrap();
+                third.bind(address).unwrap();
+                drop((one.listen(8).unwrap(), third.listen(8).unwrap()));
+            })
+            .await;
     });
 }
 

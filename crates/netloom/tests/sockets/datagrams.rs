@@ -15,6 +15,8 @@ use crate::world::{World, run};
 const EDESTADDRREQ: i32 = 89;
 /// `linux/errno.h`.
 const EMSGSIZE: i32 = 90;
+/// `linux/errno.h`.
+const ENOPROTOOPT: i32 = 92;
 
 /// The server's socket and one of the client's.
 async fn sockets(world: &Hosts) -> (UdpSocket, UdpSocket) {
@@ -228,6 +230,40 @@ fn who_always_finds_a_datagram_lets_others_run() {
             client.send_to(b"x", server.local_addr().unwrap()).await.unwrap();
         }
         assert!(other.is_finished());
+    });
+}
+
+#[test]
+fn a_host_s_own_members_of_a_group_hear_what_it_sends_there() {
+    let group = Ipv4Addr::new(239, 1, 2, 3);
+    run(|world: Arc<Hosts>| async move {
+        let IpAddr::V4(interface) = Hosts::SERVER else { return };
+        let (member, sender) = world
+            .server(async {
+                let member = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+                member.join_multicast_v4(group, interface).unwrap();
+                (member, UdpSocket::bind((Hosts::SERVER, 0)).await.unwrap())
+            })
+            .await;
+        let port = member.local_addr().unwrap().port();
+        assert!(sender.multicast_loop_v4().unwrap());
+        let mut buffer = [0; 16];
+        // With 0 it does not even leave the host.
+        for ttl in [1, 0] {
+            sender.set_multicast_ttl_v4(ttl).unwrap();
+            sender.send_to(b"all", (group, port)).await.unwrap();
+            assert_eq!(member.recv_from(&mut buffer).await.unwrap(), (3, sender.local_addr().unwrap()));
+            assert_eq!(&buffer[..3], b"all");
+        }
+        sender.set_multicast_loop_v4(false).unwrap();
+        assert!(!sender.multicast_loop_v4().unwrap());
+        assert!(member.multicast_loop_v4().unwrap(), "whoever sends says it");
+        assert_eq!(sender.multicast_loop_v6().unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(sender.set_multicast_loop_v6(true).unwrap_err().raw_os_error(), Some(ENOPROTOOPT));
+        let ipv6 = world.server(UdpSocket::bind("[::]:0")).await.unwrap();
+        assert!(ipv6.multicast_loop_v6().unwrap());
+        ipv6.set_multicast_loop_v6(false).unwrap();
+        assert!(!ipv6.multicast_loop_v6().unwrap());
     });
 }
 

@@ -54,9 +54,14 @@ fn listeners_have_tokio_s_signatures() {
 #[expect(deprecated, reason = "they are names, too")]
 fn sockets_to_be_set_up_have_tokio_s_signatures() {
     let _: [fn() -> io::Result<TcpSocket>; 2] = [TcpSocket::new_v4, TcpSocket::new_v6];
-    let _: [Get<TcpSocket, bool>; 3] = [TcpSocket::keepalive, TcpSocket::reuseaddr, TcpSocket::nodelay];
-    let _: [Set<TcpSocket, bool>; 3] =
-        [TcpSocket::set_keepalive, TcpSocket::set_reuseaddr, TcpSocket::set_nodelay];
+    let _: [Get<TcpSocket, bool>; 4] =
+        [TcpSocket::keepalive, TcpSocket::reuseaddr, TcpSocket::reuseport, TcpSocket::nodelay];
+    let _: [Set<TcpSocket, bool>; 4] = [
+        TcpSocket::set_keepalive,
+        TcpSocket::set_reuseaddr,
+        TcpSocket::set_reuseport,
+        TcpSocket::set_nodelay,
+    ];
     let _: [Get<TcpSocket, u32>; 5] = [
         TcpSocket::send_buffer_size,
         TcpSocket::recv_buffer_size,
@@ -205,8 +210,10 @@ fn datagram_sockets_are_told_with_tokio_s_signatures() {
     let _: [Get<UdpSocket, SocketAddr>; 3] =
         [UdpSocket::local_addr, UdpSocket::peer_addr, UdpSocket::try_peek_sender];
     let _: Get<UdpSocket, Option<io::Error>> = UdpSocket::take_error;
-    let _: Get<UdpSocket, bool> = UdpSocket::broadcast;
-    let _: Set<UdpSocket, bool> = UdpSocket::set_broadcast;
+    let _: [Get<UdpSocket, bool>; 3] =
+        [UdpSocket::broadcast, UdpSocket::multicast_loop_v4, UdpSocket::multicast_loop_v6];
+    let _: [Set<UdpSocket, bool>; 3] =
+        [UdpSocket::set_broadcast, UdpSocket::set_multicast_loop_v4, UdpSocket::set_multicast_loop_v6];
     let _: [Get<UdpSocket, u32>; 5] = [
         UdpSocket::multicast_ttl_v4,
         UdpSocket::tclass_v6,
