@@ -28,6 +28,12 @@ pub const RECEIVE_BUFFER_LEN: usize = 65_600;
 ///
 /// Any other kind is the kernel's own error, and as final.
 ///
+/// # Why a descriptor
+///
+/// The driver waits with the runtime's poller for all devices of a shard at once, which takes a descriptor of each; a device
+/// that is nothing but memory has none. It is carried by `netloom::Tunnel::pair`: one end is a queue already, at the other
+/// tasks call `recv` and `send`, at the price of a copy through the kernel. Its page has a VPN for an example.
+///
 /// # A queue of one's own
 ///
 /// ```

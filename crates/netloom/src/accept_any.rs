@@ -124,6 +124,31 @@ impl TcpIncoming {
 }
 
 /// A client whose SYN was not answered yet. Dropping it [refuses](Self::refuse) the client.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// let incoming = server.tcp_incoming("10.0.0.1:80".parse().expect("an address")).await?;
+/// let connecting = client.tcp_connect(incoming.local_addr()?);
+/// let deciding = async {
+///     let pending = incoming.next().await?;
+///     println!("{} wants {}", pending.peer_addr(), pending.local_addr());
+///     pending.accept().await
+/// };
+/// let (outgoing, accepted) = tokio::join!(connecting, deciding);
+/// assert_eq!(outgoing?.local_addr()?, accepted?.peer_addr()?);
+///
+/// // One that is refused is told so.
+/// let connecting = client.tcp_connect(incoming.local_addr()?);
+/// let (outgoing, pending) = tokio::join!(connecting, async { incoming.next().await.map(|it| it.refuse()) });
+/// pending?;
+/// assert_eq!(outgoing.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct PendingConnection {
     shared: Arc<Shared>,

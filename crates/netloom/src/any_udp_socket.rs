@@ -18,6 +18,25 @@ use crate::wakers::{Interest, SocketKey, in_turn};
 ///
 /// [`Net::udp_bind_any`](crate::Net::udp_bind_any) makes it. Each datagram that it holds costs its length and 128 bytes of
 /// [`receive_queue_bytes`](netloom_stack::transport::UdpConfig::receive_queue_bytes); more are dropped.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// // A name server for whichever address was asked.
+/// let any = server.udp_bind_any().await?;
+/// let socket = client.udp_bind("10.0.0.2:0".parse().expect("an address")).await?;
+/// socket.send_to(b"question", "10.0.0.53:53").await?;
+/// let mut buffer = [0; 512];
+/// let (len, from, asked) = any.recv_from(&mut buffer).await?;
+/// assert_eq!((len, asked), (8, "10.0.0.53:53".parse().expect("an address")));
+/// any.send_from(b"answer", asked, from).await?;
+/// assert_eq!(socket.recv_from(&mut buffer).await?, (6, asked));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct AnyUdpSocket {
     host: Arc<Host>,

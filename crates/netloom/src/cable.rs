@@ -26,6 +26,25 @@ pub use counters::CableCounters;
 use engine::{Engine, Order};
 
 /// A cable that is plugged in. It is pulled when this is dropped; both devices are closed then.
+///
+/// # Examples
+/// ```
+/// use netloom::Cable;
+/// use netloom::device::MemoryQueue;
+/// use netloom::impair::ImpairSpec;
+/// use netloom::stack::Medium;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (_host, end) = MemoryQueue::pair(Medium::Ip, 1500)?;
+/// // The same in front of one device: what is sent into `device` meets the faults.
+/// let (cable, device) = Cable::before(Box::new(end), &"loss=1%,seed=7".parse::<ImpairSpec>()?)?;
+/// cable.set_faults(&"delay=50ms".parse()?);
+/// let [there, back] = cable.stop();
+/// println!("{there:?} {back:?}");
+/// # drop(device);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Cable {
     orders: Sender<Order>,
     /// A byte in this pipe makes the thread look at its orders.

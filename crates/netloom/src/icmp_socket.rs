@@ -45,6 +45,22 @@ impl Net {
 ///
 /// It has an identifier of its own, so it hears nobody else's replies. Up to 256 messages and 256 KiB of data wait in it;
 /// more are dropped. The version of IP is that of the address that it was bound to.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// use netloom::IcmpMessage;
+///
+/// let socket = client.icmp_bind("10.0.0.2".parse().expect("an address")).await?;
+/// socket.set_ttl(9)?;
+/// socket.send_to(1, b"anybody there?", "10.0.0.1".parse().expect("an address"))?;
+/// assert!(matches!(socket.recv().await?, IcmpMessage::Reply { .. }));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct IcmpSocket {
     shared: Arc<Shared>,

@@ -38,6 +38,20 @@ pub mod tcp {
 }
 
 /// What an interface of a [`Net`] is to be.
+///
+/// # Examples
+/// ```
+/// use netloom::{AddressDetection, InterfaceConfig};
+///
+/// let config = InterfaceConfig {
+///     addresses: vec!["10.0.0.2/24".parse()?, "fd00::2/64".parse()?],
+///     gateways: vec![("0.0.0.0/0".parse()?, "10.0.0.1".parse()?)],
+///     detection: AddressDetection::Optimistic,
+///     ..InterfaceConfig::default()
+/// };
+/// assert!(!config.accept_any);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct InterfaceConfig {
     /// Its addresses, each with the prefix of its network.
@@ -56,6 +70,27 @@ pub struct InterfaceConfig {
 }
 
 /// Puts a [`Net`] together.
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use netloom::stack::Medium;
+/// use netloom::{InterfaceConfig, Net, StackConfig, Tunnel};
+///
+/// let mut config = StackConfig::default();
+/// config.tcp.max_connections = 1000;
+/// let (device, _tunnel) = Tunnel::pair(Medium::Ip, 1400)?;
+/// let net = Net::builder()
+///     .config(config)
+///     .connection_memory(256 << 10)
+///     .spin(std::time::Duration::ZERO)
+///     .interface(device, InterfaceConfig::default())
+///     .start()?;
+/// assert_eq!(net.shard_count(), 1);
+/// # Ok(())
+/// # }
+/// ```
 pub struct NetBuilder {
     config: StackConfig,
     seed: Option<[u8; 32]>,
@@ -71,6 +106,30 @@ pub struct NetBuilder {
 /// *Shards.* With several queues ([`NetBuilder::interface_queues`]) it is as many stacks that are one host. Each owns the
 /// flows whose hash names it, with their sockets; a UDP socket with all its peers belongs to one of them, by its port.
 /// Sockets work on every thread, and best on their shard's.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// // Several stacks in one process; sockets are asked of one of them, or made in its scope.
+/// assert_eq!(server.addresses(), ["10.0.0.1/24".parse().expect("a CIDR")]);
+/// let listener = server.scope(netloom::net::TcpListener::bind("10.0.0.1:80")).await?;
+/// let stream = client.tcp_connect(listener.local_addr()?).await?;
+///
+/// // What a stack counts, and what it holds.
+/// let connections: usize = client.inspect(|stack| stack.tcp().usage().connections).iter().sum();
+/// assert_eq!(connections, 1);
+///
+/// // The end, as connections like it within a second, or at once.
+/// drop((stream, listener));
+/// client.shutdown(std::time::Duration::from_secs(1)).await;
+/// server.abort();
+/// server.ended().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Net {
     pub(crate) host: Arc<Host>,
@@ -397,6 +456,18 @@ impl Net {
     }
 
     /// Makes this stack the one of all tasks of the process that have no [`scope`](Self::scope).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn run(net: netloom::Net) -> std::io::Result<()> {
+    /// use netloom::net::TcpStream;
+    ///
+    /// net.set_default();
+    /// // Tasks that are spawned find it as well.
+    /// tokio::spawn(async { TcpStream::connect("10.0.0.1:80").await });
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_default(&self) {
         current::replace_default(Some(Arc::clone(&self.host)));
     }

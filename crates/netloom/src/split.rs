@@ -51,6 +51,31 @@ impl TcpStream {
     }
 
     /// Both halves, to be moved to different tasks.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("two_hosts.md")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (server, client) = hosts()?;
+    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    ///
+    /// let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+    /// let (mut read, mut write) = client.tcp_connect(listener.local_addr()?).await?.into_split();
+    /// let (mut echo, _) = listener.accept().await?;
+    /// tokio::spawn(async move {
+    ///     let (mut from, mut to) = echo.split();
+    ///     tokio::io::copy(&mut from, &mut to).await
+    /// });
+    /// write.write_all(b"there and back").await?;
+    /// // Dropping this half is the end of the stream for the peer; `reunite` would put both together again.
+    /// drop(write);
+    /// let mut text = String::new();
+    /// read.read_to_string(&mut text).await?;
+    /// assert_eq!(text, "there and back");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let stream = Self { handle: Arc::clone(&self.handle) };
         (OwnedReadHalf(self), OwnedWriteHalf { stream, shutdown_on_drop: true })

@@ -25,6 +25,29 @@ const EVERYWHERE: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED)
 /// A TCP listener with a backlog, as [`tokio::net::TcpListener`].
 ///
 /// When it is dropped, its port is free again, and connections that nobody accepted are reset; accepted ones live on.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// use netloom::net::TcpListener;
+/// use tokio::io::AsyncWriteExt;
+///
+/// let listener = server.scope(TcpListener::bind("10.0.0.1:0")).await?;
+/// listener.set_ttl(32)?;
+/// let address = listener.local_addr()?;
+/// tokio::spawn(async move {
+///     while let Ok((mut stream, _)) = listener.accept().await {
+///         tokio::spawn(async move { stream.write_all(b"hello").await });
+///     }
+/// });
+/// let stream = client.tcp_connect(address).await?;
+/// assert_eq!(stream.recv_bytes(5).await?, "hello");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TcpListener {
     /// One a shard.

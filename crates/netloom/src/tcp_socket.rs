@@ -14,6 +14,38 @@ use crate::tcp_stream::hop_limit;
 use crate::{TcpListener, TcpStream, binding, current};
 
 /// A TCP socket to be set up before it connects or listens, as [`tokio::net::TcpSocket`].
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// use netloom::net::TcpListener;
+///
+/// // Two listeners on one port: a connection goes to one of them.
+/// let listen = || -> std::io::Result<TcpListener> {
+///     let socket = server.tcp_socket_v4();
+///     socket.set_reuseport(true)?;
+///     socket.bind("10.0.0.1:80".parse().expect("an address"))?;
+///     socket.listen(128)
+/// };
+/// let listeners = (listen()?, listen()?);
+///
+/// // A client that sets itself up: expedited forwarding, probes while it is idle, and a port of its own.
+/// let socket = client.tcp_socket_v4();
+/// socket.set_tos_v4(0xb8)?;
+/// socket.set_keepalive(true)?;
+/// socket.bind("10.0.0.2:5000".parse().expect("an address"))?;
+/// let outgoing = socket.connect("10.0.0.1:80".parse().expect("an address")).await?;
+/// let (_, from) = tokio::select! {
+///     accepted = listeners.0.accept() => accepted?,
+///     accepted = listeners.1.accept() => accepted?,
+/// };
+/// assert_eq!(from, outgoing.local_addr()?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TcpSocket {
     host: Arc<Host>,

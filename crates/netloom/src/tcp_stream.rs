@@ -36,6 +36,36 @@ fn shard_to_connect(host: &Host, local: TcpBind, remote: SocketAddr) -> &Arc<Sha
 ///
 /// Dropping it closes it as `close()` does: what was written is still delivered, then FIN; if data was received that
 /// nobody read, the peer is told by a reset.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+/// let mut outgoing = client.tcp_connect(listener.local_addr()?).await?;
+/// let (mut incoming, from) = listener.accept().await?;
+/// assert_eq!(from, outgoing.local_addr()?);
+/// outgoing.set_nodelay(true)?;
+/// outgoing.set_ttl(32)?;
+///
+/// outgoing.write_all(b"question").await?;
+/// let mut buffer = [0; 8];
+/// assert_eq!(incoming.peek(&mut buffer).await?, 8);
+/// // What peeking has shown can be read without waiting.
+/// assert_eq!(incoming.try_read(&mut buffer)?, 8);
+/// let info = outgoing.info().expect("it lives");
+/// println!("round trip {:?}, window {} bytes", info.srtt, info.cwnd);
+///
+/// // The end: FIN one way, which the other reads; a reset would be `abort`.
+/// outgoing.shutdown().await?;
+/// assert_eq!(incoming.read(&mut buffer).await?, 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TcpStream {
     pub(crate) handle: Arc<Handle>,
@@ -352,6 +382,28 @@ impl TcpStream {
     ///
     /// # Errors
     /// As writing; what was taken before is gone from `bytes`.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("two_hosts.md")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (server, client) = hosts()?;
+    /// use bytes::Bytes;
+    ///
+    /// let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+    /// let outgoing = client.tcp_connect(listener.local_addr()?).await?;
+    /// let (incoming, _) = listener.accept().await?;
+    /// let mut large = Bytes::from(vec![7; 100_000]);
+    /// let sending = tokio::spawn(async move { outgoing.send_bytes(&mut large).await });
+    /// let mut len = 0;
+    /// while len < 100_000 {
+    ///     len += incoming.recv_bytes(64 << 10).await?.len();
+    /// }
+    /// sending.await??;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send_bytes(&self, bytes: &mut Bytes) -> io::Result<()> {
         while !bytes.is_empty() {
             let count = poll_fn(|cx| self.handle.poll_send_bytes(cx, bytes)).await?;

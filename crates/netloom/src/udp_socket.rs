@@ -22,6 +22,30 @@ use crate::wakers::{Interest as Wait, SocketKey, in_turn};
 use crate::{binding, current, error};
 
 /// A UDP socket, as [`tokio::net::UdpSocket`].
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// use netloom::net::UdpSocket;
+///
+/// let here = server.scope(UdpSocket::bind("10.0.0.1:53")).await?;
+/// let there = client.scope(UdpSocket::bind("0.0.0.0:0")).await?;
+/// there.connect(here.local_addr()?).await?;
+/// there.send(b"question").await?;
+///
+/// let mut buffer = Vec::with_capacity(512);
+/// let asker = here.peek_sender().await?;
+/// let (len, from) = here.recv_buf_from(&mut buffer).await?;
+/// assert_eq!((len, from), (8, asker));
+/// here.send_to(b"answer", from).await?;
+/// let mut answer = [0; 512];
+/// assert_eq!(there.recv(&mut answer).await?, 6);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct UdpSocket {
     shared: Arc<Shared>,

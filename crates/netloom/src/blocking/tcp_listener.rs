@@ -9,6 +9,19 @@ use super::setup::{Patience, Side, first_of};
 use super::wait::wait;
 
 /// A TCP listener, as [`std::net::TcpListener`].
+///
+/// # Examples
+/// ```no_run
+/// # fn run(net: netloom::blocking::Net) -> std::io::Result<()> {
+/// let listener = net.tcp_listen("0.0.0.0:7")?;
+/// for stream in listener.incoming() {
+///     let mut stream = stream?;
+///     // One thread a client.
+///     std::thread::spawn(move || std::io::copy(&mut stream.try_clone()?, &mut stream));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TcpListener {
     shared: Arc<(crate::TcpListener, Patience)>,

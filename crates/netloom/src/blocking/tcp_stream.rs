@@ -13,6 +13,20 @@ use super::wait::{wait, wait_until};
 use crate::handle::Take;
 
 /// A TCP connection, as [`std::net::TcpStream`]. The last clone closes it.
+///
+/// # Examples
+/// ```no_run
+/// # fn run(net: netloom::blocking::Net) -> std::io::Result<()> {
+/// use std::io::{Read, Write};
+/// use std::time::Duration;
+///
+/// let mut stream = net.tcp_connect("10.0.0.1:7")?;
+/// stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+/// stream.write_all(b"echo")?;
+/// stream.read_exact(&mut [0; 4])?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TcpStream {
     shared: Arc<(crate::TcpStream, Patience)>,

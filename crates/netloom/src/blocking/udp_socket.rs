@@ -12,6 +12,18 @@ use super::setup::{Patience, Side, first_of};
 use super::wait::wait;
 
 /// A UDP socket, as [`std::net::UdpSocket`]. The last clone closes it.
+///
+/// # Examples
+/// ```no_run
+/// # fn run(net: netloom::blocking::Net) -> std::io::Result<()> {
+/// let socket = net.udp_bind("0.0.0.0:0")?;
+/// socket.send_to(b"question", "10.0.0.1:53")?;
+/// let mut buffer = [0; 512];
+/// let (len, from) = socket.recv_from(&mut buffer)?;
+/// println!("{from} has sent {len} bytes");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct UdpSocket {
     shared: Arc<(crate::UdpSocket, Patience)>,

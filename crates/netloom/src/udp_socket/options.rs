@@ -175,6 +175,23 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `InvalidInput` if it is no group, `AddrInUse` if the socket is in it, `ENODEV` if no interface has the address.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../two_hosts.md")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (server, client) = hosts()?;
+    /// let group = "239.1.2.3".parse().expect("a group");
+    /// let member = server.udp_bind("0.0.0.0:5353".parse().expect("an address")).await?;
+    /// member.join_multicast_v4(group, "10.0.0.1".parse().expect("an address"))?;
+    /// member.set_multicast_ttl_v4(1)?; // it stays on the link
+    /// member.send_to(b"hello", (group, 5353)).await?;
+    /// // It hears itself, unless `set_multicast_loop_v4(false)` was said.
+    /// assert_eq!(member.recv(&mut [0; 16]).await?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn join_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
         self.with_open(|shard| {
             let interface = interface_with(shard, interface)?;
