@@ -90,6 +90,10 @@ impl TcpStream {
         linger: Option<Duration>,
     ) -> io::Result<Self> {
         let remote = canonical(remote);
+        if remote.port() == 0 {
+            // Nobody listens there, whoever is asked: as the kernel learns from the answer.
+            return Err(ErrorKind::ConnectionRefused.into());
+        }
         let shared = Arc::clone(shard_to_connect(host, local, remote));
         let (id, local) = shared.with(|shard, now| {
             shard.check_open()?;

@@ -2,6 +2,7 @@
 //! `netloom::net` in the other.
 
 mod contention;
+mod corners;
 mod datagrams;
 mod endings;
 mod names;
