@@ -15,7 +15,7 @@ use netloom_stack::transport::{Accepted, ListenOptions, PendingState, SynAnswer,
 
 use crate::reservations::Reuse;
 use crate::shard::Shared;
-use crate::wakers::{Interest, SocketKey, in_turn};
+use crate::wakers::{Interest, SocketKey, in_turn, wait_for};
 use crate::{AnyUdpSocket, Net, TcpListener, TcpStream, error};
 
 impl Net {
@@ -97,7 +97,7 @@ impl TcpIncoming {
     /// # Errors
     /// `NotConnected` once the stack has ended.
     pub async fn next(&self) -> io::Result<PendingConnection> {
-        poll_fn(|cx| self.poll_next(cx)).await
+        wait_for(|cx| self.poll_next(cx), |waker| self.listener.give_up(waker)).await
     }
 
     /// The same for `poll` functions. Any number of tasks may wait.

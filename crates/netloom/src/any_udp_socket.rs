@@ -1,6 +1,5 @@
 //! A UDP socket at every address and port.
 
-use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use netloom_stack::transport::{UdpReceived, UdpSocketId};
 use crate::error;
 use crate::host::Host;
 use crate::shard::{Shard, Shared};
-use crate::wakers::{Interest, SocketKey, in_turn};
+use crate::wakers::{Interest, SocketKey, in_turn, wait_for};
 
 /// A UDP socket for whatever no other socket takes, with the address and port that were asked; it answers from them.
 ///
@@ -73,7 +72,7 @@ impl AnyUdpSocket {
     /// # Errors
     /// `NotConnected` once the stack has ended.
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr, SocketAddr)> {
-        poll_fn(|cx| self.poll_recv_from(cx, buf)).await
+        wait_for(|cx| self.poll_recv_from(cx, buf), |waker| self.give_up(waker)).await
     }
 
     /// The same for `poll` functions.
@@ -124,6 +123,13 @@ impl AnyUdpSocket {
         sooner.iter().chain(later)
     }
 
+    /// The task waits for no part any more.
+    fn give_up(&self, waker: &Waker) {
+        for part in &self.parts {
+            part.shared.give_up(SocketKey::Udp(part.id), waker);
+        }
+    }
+
     /// The part that sends from `local`: the one that hears the answers.
     fn part_of(&self, local: SocketAddr) -> io::Result<&Part> {
         let owner = self.host.owner_of_port(local.port()).index();
@@ -137,7 +143,7 @@ impl AnyUdpSocket {
     /// `AddrNotAvailable` if no interface takes packets for `local`, `NetworkUnreachable` without a route, `EMSGSIZE` beyond
     /// 65,507 bytes, `InvalidInput` for ends of two families or ports of 0.
     pub async fn send_from(&self, buf: &[u8], local: SocketAddr, remote: SocketAddr) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_send_from(cx, buf, local, remote)).await
+        wait_for(|cx| self.poll_send_from(cx, buf, local, remote), |waker| self.give_up(waker)).await
     }
 
     /// The same for `poll` functions.

@@ -149,6 +149,11 @@ impl Handle {
         })
     }
 
+    /// The task waits no more.
+    pub(crate) fn give_up(&self, waker: &Waker) {
+        self.shared.give_up(SocketKey::Tcp(self.id), waker);
+    }
+
     /// Does `work` once, and lists the task for `waits` if it would block.
     fn poll<R>(
         &self,

@@ -1,6 +1,5 @@
 //! A socket that asks for echoes: `ping`, `traceroute`, whether somebody is there.
 
-use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use netloom_stack::internet::{EchoId, EchoMessage};
 
 use crate::shard::{Shard, Shared};
-use crate::wakers::{Interest, SocketKey, in_turn};
+use crate::wakers::{Interest, SocketKey, in_turn, wait_for};
 use crate::{Net, error};
 
 impl Net {
@@ -103,7 +102,8 @@ impl IcmpSocket {
     /// # Errors
     /// `NotConnected` once the stack has ended.
     pub async fn recv(&self) -> io::Result<EchoMessage> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+        let give_up = |waker: &Waker| self.shared.give_up(SocketKey::Icmp(self.id), waker);
+        wait_for(|cx| self.poll_recv(cx), give_up).await
     }
 
     /// The same for `poll` functions. Any number of tasks may wait.

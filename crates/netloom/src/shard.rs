@@ -193,6 +193,15 @@ impl Shared {
         result
     }
 
+    /// A task waits for the socket no more.
+    pub(crate) fn give_up(&self, socket: SocketKey, waker: &Waker) {
+        let mut shard = self.lock();
+        shard.wakers.give_up(socket, waker);
+        let woken = shard.wakers.take_ready();
+        drop(shard);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
     /// Looks at the shard without changing anything.
     pub(crate) fn look<R>(&self, look: impl FnOnce(&Shard) -> R) -> R {
         look(&self.lock())

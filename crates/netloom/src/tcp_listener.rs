@@ -1,6 +1,5 @@
 //! A TCP socket that listens.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use crate::host::Host;
 use crate::reservations::{ReservationId, Reuse};
 use crate::shard::{Shard, Shared};
 use crate::tcp_stream::{DEFAULT_TTL, hop_limit};
-use crate::wakers::{Interest, SocketKey, in_turn};
+use crate::wakers::{Interest, SocketKey, in_turn, wait_for};
 use crate::{TcpStream, binding, current, error};
 
 /// Where a listener is said to be that has every address and port.
@@ -112,7 +111,7 @@ impl TcpListener {
     /// # Errors
     /// `NotConnected` once the stack has ended.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|cx| self.poll_accept(cx)).await
+        wait_for(|cx| self.poll_accept(cx), |waker| self.give_up(waker)).await
     }
 
     /// The same for `poll` functions. Any number of tasks may wait.
@@ -125,6 +124,13 @@ impl TcpListener {
             let stream = TcpStream::new(shared, accepted.id, accepted.local, accepted.remote, self.linger);
             (stream, accepted.remote)
         })
+    }
+
+    /// The task waits for no part any more.
+    pub(crate) fn give_up(&self, waker: &Waker) {
+        for ListenerPart { shared, id } in &self.parts {
+            shared.give_up(SocketKey::Listener(*id), waker);
+        }
     }
 
     /// What the first part has for which `take` finds something, and that part's shard; else the task waits for all.

@@ -16,6 +16,7 @@ use tokio::net::{ToSocketAddrs, lookup_host};
 use crate::handle::{Handle, Take};
 use crate::host::Host;
 use crate::shard::{Shard, Shared, canonical};
+use crate::wakers::wait_for;
 use crate::{current, error};
 
 /// The shard that a connection from `local` to `remote` is to belong to: without a port the nearest, which will find a port
@@ -154,7 +155,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` once the stack has ended.
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        poll_fn(|cx| self.handle.poll_ready(cx, interest)).await
+        wait_for(|cx| self.handle.poll_ready(cx, interest), |waker| self.handle.give_up(waker)).await
     }
 
     /// Waits until there is something to read: data, the end of the stream, or an error. Cancel safe.
@@ -264,7 +265,7 @@ impl TcpStream {
     /// As reading.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut buffer = ReadBuf::new(buf);
-        poll_fn(|cx| self.poll_peek(cx, &mut buffer)).await
+        wait_for(|cx| self.poll_peek(cx, &mut buffer), |waker| self.handle.give_up(waker)).await
     }
 
     /// The same for `poll` functions.
@@ -377,7 +378,7 @@ impl TcpStream {
     /// # Errors
     /// As reading.
     pub async fn recv_bytes(&self, limit: usize) -> io::Result<Bytes> {
-        poll_fn(|cx| self.handle.poll_receive_bytes(cx, limit)).await
+        wait_for(|cx| self.handle.poll_receive_bytes(cx, limit), |waker| self.handle.give_up(waker)).await
     }
 
     /// Sends all of `bytes`, and takes from them what the connection took: dropped before it is done, the future leaves the
@@ -410,7 +411,9 @@ impl TcpStream {
     /// ```
     pub async fn send_bytes(&self, bytes: &mut Bytes) -> io::Result<()> {
         while !bytes.is_empty() {
-            let count = poll_fn(|cx| self.handle.poll_send_bytes(cx, bytes)).await?;
+            let count =
+                wait_for(|cx| self.handle.poll_send_bytes(cx, bytes), |waker| self.handle.give_up(waker))
+                    .await?;
             bytes.advance(count);
         }
         Ok(())

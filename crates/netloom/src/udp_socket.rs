@@ -3,7 +3,6 @@
 mod options;
 mod peeking;
 
-use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use crate::handle::Take;
 use crate::host::Host;
 use crate::shard::{Shard, Shared, canonical, wildcard};
 use crate::tcp_stream::fill;
-use crate::wakers::{Interest as Wait, SocketKey, in_turn};
+use crate::wakers::{Interest as Wait, SocketKey, in_turn, wait_for};
 use crate::{binding, current, error};
 
 /// A UDP socket, as [`tokio::net::UdpSocket`].
@@ -121,7 +120,7 @@ impl UdpSocket {
     /// datagram found no listener.
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
         let target = lookup_host(addr).await?.next().ok_or_else(error::no_address)?;
-        poll_fn(|cx| self.poll_send_to(cx, buf, target)).await
+        wait_for(|cx| self.poll_send_to(cx, buf, target), |waker| self.give_up(waker)).await
     }
 
     /// The same for `poll` functions.
@@ -150,7 +149,7 @@ impl UdpSocket {
     /// # Errors
     /// As [`send_to`](Self::send_to), and `EDESTADDRREQ` without a peer.
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_send(cx, buf)).await
+        wait_for(|cx| self.poll_send(cx, buf), |waker| self.give_up(waker)).await
     }
 
     /// The same for `poll` functions.
@@ -188,7 +187,7 @@ impl UdpSocket {
     /// # Errors
     /// On a connected socket `ConnectionRefused` when the last datagram found no listener.
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        poll_fn(|cx| self.poll_take(cx, buf, Take::Yes)).await
+        wait_for(|cx| self.poll_take(cx, buf, Take::Yes), |waker| self.give_up(waker)).await
     }
 
     /// The same for `poll` functions.
@@ -272,7 +271,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` once the stack has ended.
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        poll_fn(|cx| self.poll_ready(cx, interest)).await
+        wait_for(|cx| self.poll_ready(cx, interest), |waker| self.give_up(waker)).await
     }
 
     /// Waits until there is a datagram, or an error. Cancel safe.
@@ -432,6 +431,11 @@ impl UdpSocket {
             shard.check_open()?;
             work(shard)
         })
+    }
+
+    /// The task waits no more.
+    fn give_up(&self, waker: &Waker) {
+        self.shared.give_up(SocketKey::Udp(self.id), waker);
     }
 
     /// Does `work` once; `WouldBlock` lists the task for `waits`.

@@ -19,7 +19,7 @@ pub struct Usage {
     /// Bytes of datagrams that are not complete.
     pub reassembly_bytes: usize,
     /// Entries of those who wait: for each connection that a task waits for, and for each other socket, or handshake, that one
-    /// has waited for; where several wait for the same thing, one more.
+    /// has waited for; where several wait for the same thing, one for each beside the first.
     pub waits: usize,
 }
 

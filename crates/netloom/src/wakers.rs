@@ -1,6 +1,7 @@
 //! Tasks that wait for a socket.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::task::{Context, Poll, Waker, ready};
 
 use netloom_stack::internet::EchoId;
@@ -37,6 +38,40 @@ pub(crate) fn in_turn<R>(cx: &mut Context<'_>, attempt: impl FnOnce(&Waker) -> P
     outcome
 }
 
+/// Polls until it is done. Dropped before, it calls `give_up`, which takes the task out of where it may be one of many.
+pub(crate) async fn wait_for<R>(
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
+    give_up: impl FnMut(&Waker),
+) -> R {
+    let mut patience = Patience { waker: None, give_up };
+    poll_fn(|cx| {
+        let polled = poll(cx);
+        let is_known = || patience.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if polled.is_ready() {
+            patience.waker = None;
+        } else if !is_known() {
+            patience.waker = Some(cx.waker().clone());
+        }
+        polled
+    })
+    .await
+}
+
+/// What is done when a task gives up.
+struct Patience<F: FnMut(&Waker)> {
+    /// The task, while it waits.
+    waker: Option<Waker>,
+    give_up: F,
+}
+
+impl<F: FnMut(&Waker)> Drop for Patience<F> {
+    fn drop(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            (self.give_up)(&waker);
+        }
+    }
+}
+
 /// The one task, nearly always, that waits for each thing about a socket.
 #[derive(Debug, Default)]
 struct Waiting {
@@ -53,8 +88,8 @@ impl Waiting {
     }
 }
 
-/// Who waits for what. A task is listed once for each thing however often it asks; a task that went away costs one
-/// needless wake-up, and its entry goes with it.
+/// Who waits for what. A task is listed once for each thing however often it asks; the first of a thing stays when it gives up,
+/// which costs one needless wake-up.
 ///
 /// *Limits.* 32 bytes a connection, whether somebody waits for it or not.
 #[derive(Debug, Default)]
@@ -91,6 +126,22 @@ impl Wakers {
                 if !crowd.iter().any(|waiting| waiting.will_wake(waker)) {
                     crowd.push(waker.clone());
                 }
+            }
+        }
+    }
+
+    /// Takes a task that waits no more out of the crowds. It is woken: it may wait for the same by another future.
+    pub(crate) fn give_up(&mut self, socket: SocketKey, waker: &Waker) {
+        if self.crowds.is_empty() {
+            return;
+        }
+        for interest in [Interest::Read, Interest::Write] {
+            let Some(crowd) = self.crowds.get_mut(&(socket, interest)) else { continue };
+            if let Some(position) = crowd.iter().position(|waiting| waiting.will_wake(waker)) {
+                self.ready.push(crowd.swap_remove(position));
+            }
+            if crowd.is_empty() {
+                self.crowds.remove(&(socket, interest));
             }
         }
     }
@@ -140,7 +191,9 @@ impl Wakers {
     /// table.
     pub(crate) fn entry_count(&self) -> usize {
         let is_waited_for = |waiting: &&Waiting| waiting.read.is_some() || waiting.write.is_some();
-        self.connections.iter().filter(is_waited_for).count() + self.others.len() + self.crowds.len()
+        self.connections.iter().filter(is_waited_for).count()
+            + self.others.len()
+            + self.crowds.values().map(Vec::len).sum::<usize>()
     }
 
     /// Whom to wake, once the lock is gone.

@@ -1,7 +1,10 @@
 //! What a connection may hold, and that nothing is left of it.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use netloom::device::MemoryQueue;
@@ -91,4 +94,91 @@ fn a_connection_holds_no_more_than_its_cap_and_slows_its_peer() {
             .await
         })
         .expect("it ends in time");
+}
+
+#[test]
+fn tasks_that_give_up_leave_nothing_with_a_socket_that_lives() {
+    const TASKS: usize = 100;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let test = async {
+        let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
+        let (server, client) = (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"));
+        let listener = Arc::new(server.tcp_listen("10.0.0.1:80".parse().unwrap()).await.unwrap());
+        let outgoing = client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();
+        let incoming = Arc::new(listener.accept().await.unwrap().0);
+        let datagrams = Arc::new(server.udp_bind("10.0.0.1:0".parse().unwrap()).await.unwrap());
+        let any = Arc::new(server.udp_bind_any().await.unwrap());
+        let echoes = Arc::new(server.icmp_bind("0.0.0.0".parse().unwrap()).await.unwrap());
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let (listener, incoming) = (Arc::clone(&listener), Arc::clone(&incoming));
+                let (datagrams, any, echoes) =
+                    (Arc::clone(&datagrams), Arc::clone(&any), Arc::clone(&echoes));
+                tokio::spawn(async move {
+                    let (mut one, mut other) = ([0; 8], [0; 8]);
+                    tokio::select! {
+                        _ = listener.accept() => {}
+                        _ = incoming.readable() => {}
+                        _ = datagrams.recv_from(&mut one) => {}
+                        _ = any.recv_from(&mut other) => {}
+                        _ = echoes.recv() => {}
+                    }
+                })
+            })
+            .collect();
+        let waits = || server.usage()[0].waits;
+        while waits() < 5 * TASKS {
+            tokio::task::yield_now().await;
+        }
+        for task in tasks {
+            task.abort();
+            assert!(task.await.unwrap_err().is_cancelled());
+        }
+        assert!(waits() <= 5, "{} entries are left", waits());
+        drop((listener, incoming, outgoing, datagrams, any, echoes));
+        leaks::end([server, client]).await;
+    };
+    runtime.block_on(async { timeout(LIMIT, test).await }).expect("it ends in time");
+}
+
+#[test]
+fn who_gives_up_one_of_two_waits_is_still_told() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let test = async {
+        let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
+        let (server, client) = (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"));
+        let socket = Arc::new(server.udp_bind("10.0.0.1:0".parse().unwrap()).await.unwrap());
+        let address = socket.local_addr().unwrap();
+        let waits = async |count: usize| {
+            while server.usage()[0].waits < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let first = Arc::clone(&socket);
+        let first = tokio::spawn(async move { first.recv(&mut [0; 8]).await.unwrap() });
+        waits(1).await;
+        let second = tokio::spawn(async move {
+            let (mut one, mut other) = ([0; 8], [0; 8]);
+            let mut kept = pin!(socket.recv(&mut one));
+            let mut given_up = Some(Box::pin(socket.recv(&mut other)));
+            poll_fn(|cx| {
+                let polled = kept.as_mut().poll(cx);
+                if let Some(mut other) = given_up.take() {
+                    assert!(other.as_mut().poll(cx).is_pending());
+                }
+                polled
+            })
+            .await
+            .unwrap()
+        });
+        waits(2).await;
+        let sender = client.udp_bind("10.0.0.2:0".parse().unwrap()).await.unwrap();
+        for _ in 0..2 {
+            sender.send_to(b"each", address).await.unwrap();
+        }
+        assert_eq!((first.await.unwrap(), second.await.unwrap()), (4, 4));
+        drop(sender);
+        leaks::end([server, client]).await;
+    };
+    runtime.block_on(async { timeout(LIMIT, test).await }).expect("it ends in time");
 }

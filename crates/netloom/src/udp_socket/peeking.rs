@@ -1,6 +1,5 @@
 //! Looking at the next datagram without taking it.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
@@ -9,6 +8,7 @@ use tokio::io::ReadBuf;
 
 use super::UdpSocket;
 use crate::handle::Take;
+use crate::wakers::wait_for;
 
 impl UdpSocket {
     /// Copies the next datagram without taking it. Cancel safe.
@@ -16,7 +16,7 @@ impl UdpSocket {
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
     pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        poll_fn(|cx| self.poll_take(cx, buf, Take::No)).await
+        wait_for(|cx| self.poll_take(cx, buf, Take::No), |waker| self.give_up(waker)).await
     }
 
     /// The same for `poll` functions.
