@@ -217,6 +217,29 @@ fn datagrams_come_and_go_and_time_out() {
 }
 
 #[test]
+fn options_are_what_was_set() {
+    let (server, client) = hosts();
+    let listener = server.tcp_listen("10.0.0.1:0").unwrap();
+    assert_eq!(listener.ttl().unwrap(), 64);
+    listener.set_ttl(9).unwrap();
+    assert_eq!(listener.ttl().unwrap(), 9);
+    let outgoing = client.tcp_connect(listener.local_addr().unwrap()).unwrap();
+    let (incoming, _) = listener.accept().unwrap();
+    assert_eq!(incoming.ttl().unwrap(), 9);
+    drop((listener, outgoing, incoming));
+    let socket = server.udp_bind("10.0.0.1:0").unwrap();
+    socket.set_ttl(7).unwrap();
+    socket.set_multicast_ttl_v4(3).unwrap();
+    assert_eq!((socket.ttl().unwrap(), socket.multicast_ttl_v4().unwrap()), (7, 3));
+    assert!(socket.multicast_loop_v4().unwrap());
+    socket.set_multicast_loop_v4(false).unwrap();
+    assert!(!socket.multicast_loop_v4().unwrap());
+    assert!(socket.multicast_loop_v6().is_err() && socket.set_multicast_loop_v6(true).is_err());
+    drop(socket);
+    finish(server, client);
+}
+
+#[test]
 fn a_refusal_and_a_silence_are_told_apart() {
     let (server, client) = hosts();
     server.net();

@@ -66,6 +66,22 @@ impl TcpListener {
         self.shared.0.local_addr()
     }
 
+    /// The TTL, or hop limit, of its answers and of what its connections begin with.
+    ///
+    /// # Errors
+    /// `NotConnected` once the stack has ended.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.shared.0.ttl()
+    }
+
+    /// Sets the TTL, or hop limit, of its answers and of what its next connections begin with.
+    ///
+    /// # Errors
+    /// `InvalidInput` for 0 and beyond 255, `NotConnected` once the stack has ended.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.shared.0.set_ttl(ttl)
+    }
+
     /// Another handle to the same listener.
     ///
     /// # Errors

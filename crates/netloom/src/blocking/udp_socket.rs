@@ -201,6 +201,70 @@ impl UdpSocket {
         self.socket().broadcast()
     }
 
+    /// The TTL, or hop limit, of datagrams to one host.
+    ///
+    /// # Errors
+    /// As [`netloom::UdpSocket::ttl`](crate::UdpSocket::ttl).
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.socket().ttl()
+    }
+
+    /// Sets what [`ttl`](Self::ttl) says.
+    ///
+    /// # Errors
+    /// As [`netloom::UdpSocket::set_ttl`](crate::UdpSocket::set_ttl).
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.socket().set_ttl(ttl)
+    }
+
+    /// The TTL, or hop limit, of datagrams to a group.
+    ///
+    /// # Errors
+    /// As [`netloom::UdpSocket::multicast_ttl_v4`](crate::UdpSocket::multicast_ttl_v4).
+    pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
+        self.socket().multicast_ttl_v4()
+    }
+
+    /// Sets what [`multicast_ttl_v4`](Self::multicast_ttl_v4) says.
+    ///
+    /// # Errors
+    /// As [`netloom::UdpSocket::set_multicast_ttl_v4`](crate::UdpSocket::set_multicast_ttl_v4).
+    pub fn set_multicast_ttl_v4(&self, multicast_ttl_v4: u32) -> io::Result<()> {
+        self.socket().set_multicast_ttl_v4(multicast_ttl_v4)
+    }
+
+    /// Whether this host's own members of a group get what the socket sends there.
+    ///
+    /// # Errors
+    /// As [`netloom::UdpSocket::multicast_loop_v4`](crate::UdpSocket::multicast_loop_v4).
+    pub fn multicast_loop_v4(&self) -> io::Result<bool> {
+        self.socket().multicast_loop_v4()
+    }
+
+    /// Sets what [`multicast_loop_v4`](Self::multicast_loop_v4) says.
+    ///
+    /// # Errors
+    /// As [`netloom::UdpSocket::set_multicast_loop_v4`](crate::UdpSocket::set_multicast_loop_v4).
+    pub fn set_multicast_loop_v4(&self, multicast_loop_v4: bool) -> io::Result<()> {
+        self.socket().set_multicast_loop_v4(multicast_loop_v4)
+    }
+
+    /// The same by IPv6's name, of a socket for IPv6.
+    ///
+    /// # Errors
+    /// As [`netloom::UdpSocket::multicast_loop_v6`](crate::UdpSocket::multicast_loop_v6).
+    pub fn multicast_loop_v6(&self) -> io::Result<bool> {
+        self.socket().multicast_loop_v6()
+    }
+
+    /// Sets what [`multicast_loop_v6`](Self::multicast_loop_v6) says.
+    ///
+    /// # Errors
+    /// As [`netloom::UdpSocket::set_multicast_loop_v6`](crate::UdpSocket::set_multicast_loop_v6).
+    pub fn set_multicast_loop_v6(&self, multicast_loop_v6: bool) -> io::Result<()> {
+        self.socket().set_multicast_loop_v6(multicast_loop_v6)
+    }
+
     /// As [`netloom::UdpSocket::join_multicast_v4`](crate::UdpSocket::join_multicast_v4).
     ///
     /// # Errors
