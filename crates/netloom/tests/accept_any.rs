@@ -252,6 +252,8 @@ fn a_client_is_answered_when_that_is_decided() {
             };
             let (outgoing, stream) = tokio::join!(connecting, deciding);
             say(stream, outgoing.unwrap()).await;
+            // The next one finds nothing of this one.
+            until(|| gateway.usage().iter().all(|usage| usage.tcp.active == 0)).await;
         }
     });
 }
