@@ -36,8 +36,7 @@ pub(crate) fn of_connect(error: ConnectError) -> io::Error {
     let kind = match error {
         ConnectError::NoRoute => ErrorKind::NetworkUnreachable,
         ConnectError::InvalidAddress => ErrorKind::InvalidInput,
-        ConnectError::AddressInUse => ErrorKind::AddrInUse,
-        ConnectError::PortsExhausted => ErrorKind::AddrNotAvailable,
+        ConnectError::AddressInUse | ConnectError::PortsExhausted => ErrorKind::AddrNotAvailable,
         ConnectError::TableFull => ErrorKind::OutOfMemory,
         _ => ErrorKind::Other,
     };
@@ -169,7 +168,7 @@ mod tests {
             (of_tcp(TcpError::HostUnreachable), ErrorKind::HostUnreachable),
             (of_connect(ConnectError::NoRoute), ErrorKind::NetworkUnreachable),
             (of_connect(ConnectError::InvalidAddress), ErrorKind::InvalidInput),
-            (of_connect(ConnectError::AddressInUse), ErrorKind::AddrInUse),
+            (of_connect(ConnectError::AddressInUse), ErrorKind::AddrNotAvailable),
             (of_connect(ConnectError::PortsExhausted), ErrorKind::AddrNotAvailable),
             (of_connect(ConnectError::TableFull), ErrorKind::OutOfMemory),
             (of_listen(ListenError::AddressInUse), ErrorKind::AddrInUse),

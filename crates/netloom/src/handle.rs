@@ -234,6 +234,14 @@ impl Handle {
         if written == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(written) }
     }
 
+    /// Sends no bytes: what would keep some from being sent is said all the same.
+    fn send_nothing(&self) -> io::Result<usize> {
+        self.with_open(|shard, now, _| match shard.stack.tcp().has_room(now, self.id) {
+            Ok(_) => Ok(0),
+            Err(error) => Err(self.send_error(shard, error)),
+        })
+    }
+
     fn send_error(&self, shard: &mut Shard, error: SendError) -> io::Error {
         let SendError::Failed(why) = error else { return error::of_send(error) };
         let told = self.tell(why);
@@ -281,7 +289,7 @@ impl Handle {
 
     pub(crate) fn try_send(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
         if pieces.iter().all(|piece| piece.is_empty()) {
-            return Ok(0);
+            return self.send_nothing();
         }
         self.with_open(|shard, now, _| self.send(shard, now, pieces))
     }
@@ -318,7 +326,7 @@ impl Handle {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if pieces.iter().all(|piece| piece.is_empty()) {
-            return Poll::Ready(Ok(0));
+            return Poll::Ready(self.send_nothing());
         }
         self.poll(cx, &[Wait::Write], |shard, now| self.send(shard, now, pieces))
     }

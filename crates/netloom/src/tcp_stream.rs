@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
+use netloom_stack::NextHop;
 use netloom_stack::transport::{SocketOptions, TcpBind, TcpInfo, TcpSocketId};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{ToSocketAddrs, lookup_host};
@@ -31,6 +32,19 @@ fn shard_to_connect(host: &Host, local: TcpBind, remote: SocketAddr) -> &Arc<Sha
         // Whoever is asked says so.
         Err(_) => host.first(),
     }
+}
+
+/// Whether `remote` is no single host: there is no connection to a group or a broadcast address.
+fn is_many(shard: &Shard, local: TcpBind, remote: SocketAddr) -> bool {
+    let internet = shard.stack.internet();
+    let next_hop = internet.path(local.address, remote.ip()).map(|path| path.next_hop);
+    let is_broadcast = match next_hop {
+        Ok(NextHop::Neighbor { interface, address: _ }) if !remote.ip().is_unspecified() => {
+            internet.is_broadcast(interface, remote.ip())
+        }
+        Ok(NextHop::Neighbor { .. } | NextHop::Local) | Err(_) => false,
+    };
+    remote.ip().is_multicast() || is_broadcast
 }
 
 /// A TCP connection, as [`tokio::net::TcpStream`].
@@ -98,6 +112,9 @@ impl TcpStream {
         let shared = Arc::clone(shard_to_connect(host, local, remote));
         let (id, local) = shared.with(|shard, now| {
             shard.check_open()?;
+            if is_many(shard, local, remote) {
+                return Err(ErrorKind::NetworkUnreachable.into());
+            }
             let mut tcp = shard.stack.tcp();
             let id = tcp.connect(now, local, remote, options).map_err(error::of_connect)?;
             let local = tcp.local_addr(id).ok_or_else(error::gone)?;

@@ -232,7 +232,9 @@ fn a_client_is_answered_when_that_is_decided() {
             let deciding = async {
                 let pending = incoming.next().await.unwrap();
                 assert_eq!(pending.local_addr(), wanted);
-                assert!(gateway.usage().iter().all(|usage| usage.tcp.active == 0));
+                let has_connection =
+                    gateway.inspect(|stack| stack.tcp().connections().any(|(_, info)| info.local == wanted));
+                assert!(!has_connection.contains(&true));
                 let is_connecting = |info: TcpInfo| info.remote == wanted && info.state == TcpState::SynSent;
                 let waits = || {
                     let of_shard = client

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 
 use crate::Hosts;
 use crate::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
@@ -166,5 +166,80 @@ fn halves_end_apart() {
         read.read_exact(&mut buffer).await.unwrap();
         // Nothing has ended the stream.
         assert_eq!(incoming.try_read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn after_shutdown_there_is_nothing_to_wait_for_and_nothing_to_write() {
+    run(|world: Arc<Hosts>| async move {
+        let (_incoming, mut outgoing) = pair(&*world).await;
+        outgoing.shutdown().await.unwrap();
+        outgoing.writable().await.unwrap();
+        assert_eq!(outgoing.try_write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(outgoing.try_write(b"").unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(outgoing.write(b"").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    });
+}
+
+#[test]
+fn a_reset_is_told_once_to_whoever_peeks() {
+    run(|world: Arc<Hosts>| async move {
+        let (incoming, outgoing) = pair(&*world).await;
+        incoming.set_zero_linger().unwrap();
+        drop(incoming);
+        let mut buffer = [0; 8];
+        assert_eq!(outgoing.peek(&mut buffer).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert_eq!(outgoing.peek(&mut buffer).await.unwrap(), 0);
+        let ready = outgoing.ready(Interest::READABLE | Interest::WRITABLE).await.unwrap();
+        assert!(ready.is_read_closed() && ready.is_write_closed());
+    });
+}
+
+#[test]
+fn no_connection_goes_to_many() {
+    run(|world: Arc<Hosts>| async move {
+        for many in [Hosts::BROADCAST, Ipv4Addr::new(239, 1, 2, 3)] {
+            let error = world.client(TcpStream::connect((many, 9))).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NetworkUnreachable, "{many}");
+        }
+    });
+}
+
+#[test]
+fn a_listener_comes_back_while_its_connections_live() {
+    run(|world: Arc<Hosts>| async move {
+        let (listener, address) = listen(&*world).await;
+        let mut old = world.client(TcpStream::connect(address)).await.unwrap();
+        let (mut old_incoming, _) = listener.accept().await.unwrap();
+        drop(listener);
+        let listener = world.server(TcpListener::bind(address)).await.unwrap();
+        let _new = world.client(TcpStream::connect(address)).await.unwrap();
+        listener.accept().await.unwrap();
+        old.write_all(b"still here").await.unwrap();
+        let mut buffer = [0; 10];
+        old_incoming.read_exact(&mut buffer).await.unwrap();
+    });
+}
+
+#[test]
+fn two_connections_do_not_share_both_ends() {
+    run(|world: Arc<Hosts>| async move {
+        let (listener, address) = listen(&*world).await;
+        world
+            .client(async {
+                let bound = |address: SocketAddr| {
+                    let socket = TcpSocket::new_v4().unwrap();
+                    socket.set_reuseaddr(true).unwrap();
+                    socket.bind(address).unwrap();
+                    socket
+                };
+                let first = bound("0.0.0.0:0".parse().unwrap());
+                let own = first.local_addr().unwrap();
+                let _connected = first.connect(address).await.unwrap();
+                let twice = bound(own).connect(address).await.unwrap_err();
+                assert_eq!(twice.kind(), ErrorKind::AddrNotAvailable);
+            })
+            .await;
+        listener.accept().await.unwrap();
     });
 }
