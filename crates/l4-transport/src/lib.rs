@@ -15,7 +15,7 @@ pub use tcp::{
     TcpPending, TcpPendingId, TcpSocketId, TcpState, TcpUsage, TxSegmentation, UnknownCongestion, next_state,
 };
 pub use udp::{
-    Udp, UdpBind, UdpBindError, UdpConfig, UdpConnectError, UdpCounters, UdpEvent, UdpGroupChange,
-    UdpGroupError, UdpIcmpReport, UdpOptions, UdpOutput, UdpReceived, UdpRecvError, UdpSendError,
-    UdpSocketError, UdpSocketId, UdpSocketInfo,
+    MAX_TRAIN_LEN, Udp, UdpBind, UdpBindError, UdpConfig, UdpConnectError, UdpCounters, UdpEvent,
+    UdpGroupChange, UdpGroupError, UdpIcmpReport, UdpOptions, UdpOutput, UdpReceived, UdpRecvError,
+    UdpSendError, UdpSocketError, UdpSocketId, UdpSocketInfo,
 };

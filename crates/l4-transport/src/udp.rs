@@ -31,7 +31,7 @@ pub use config::{UdpBind, UdpConfig, UdpCounters, UdpOptions};
 pub use error::{UdpBindError, UdpConnectError, UdpGroupError, UdpRecvError, UdpSendError, UdpSocketError};
 pub use groups::UdpGroupChange;
 pub use id::UdpSocketId;
-pub use layer::{Udp, UdpEvent};
+pub use layer::{MAX_TRAIN_LEN, Udp, UdpEvent};
 pub use socket::{UdpIcmpReport, UdpOutput, UdpReceived, UdpSocketInfo};
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use netloom::{AddressDetection, InterfaceConfig, Net, TcpStream};
+use netloom::{InterfaceConfig, Net, TcpStream};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
@@ -34,12 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         [tap, address, server] => (tap, address, Some(server.parse()?)),
         _ => return Err("usage: chat TAP ADDRESS/LEN [SERVER:PORT]".into()),
     };
-    let config = InterfaceConfig {
-        addresses: vec![address.parse()?],
-        detection: AddressDetection::Optimistic,
-        ..InterfaceConfig::default()
-    };
-    let net = Net::builder().tap(tap, config)?.start()?;
+    let net = Net::builder().tap(tap, InterfaceConfig::optimistic(address.parse()?))?.start()?;
     let chat = async {
         match server {
             None => serve(&net).await,

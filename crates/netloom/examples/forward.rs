@@ -15,7 +15,7 @@
 use std::error::Error;
 use std::io;
 
-use netloom::{AddressDetection, InterfaceConfig, Net, PendingConnection};
+use netloom::{InterfaceConfig, Net, PendingConnection};
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 
@@ -25,12 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [tap, address, server] = arguments.as_slice() else {
         return Err("usage: forward TAP ADDRESS/LEN SERVER:PORT".into());
     };
-    let config = InterfaceConfig {
-        addresses: vec![address.parse()?],
-        accept_any: true,
-        detection: AddressDetection::Optimistic,
-        ..InterfaceConfig::default()
-    };
+    let config = InterfaceConfig { accept_any: true, ..InterfaceConfig::optimistic(address.parse()?) };
     let net = Net::builder().tap(tap, config)?.start()?;
 
     let incoming = net.tcp_incoming_any().await?;

@@ -18,7 +18,7 @@ use hyper::Request;
 use hyper::client::conn::http1;
 use hyper::header::HOST;
 use hyper_util::rt::TokioIo;
-use netloom::{AddressDetection, InterfaceConfig, Net};
+use netloom::{InterfaceConfig, Net};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -26,12 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [tap, address, server, path] = arguments.as_slice() else {
         return Err("usage: http_client TAP ADDRESS/LEN SERVER:PORT PATH".into());
     };
-    let config = InterfaceConfig {
-        addresses: vec![address.parse()?],
-        detection: AddressDetection::Optimistic,
-        ..InterfaceConfig::default()
-    };
-    let net = Net::builder().tap(tap, config)?.start()?;
+    let net = Net::builder().tap(tap, InterfaceConfig::optimistic(address.parse()?))?.start()?;
     let server: SocketAddr = server.parse()?;
 
     let stream = net.tcp_connect(server).await?;

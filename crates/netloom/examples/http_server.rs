@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use netloom::{AddressDetection, InterfaceConfig, Net};
+use netloom::{InterfaceConfig, Net};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -21,12 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [tap, address] = arguments.as_slice() else {
         return Err("usage: http_server TAP ADDRESS/LEN".into());
     };
-    let config = InterfaceConfig {
-        addresses: vec![address.parse()?],
-        detection: AddressDetection::Optimistic,
-        ..InterfaceConfig::default()
-    };
-    let net = Net::builder().tap(tap, config)?.start()?;
+    let net = Net::builder().tap(tap, InterfaceConfig::optimistic(address.parse()?))?.start()?;
 
     let listener = net.tcp_listen("[::]:80".parse()?).await?;
     println!("ready");

@@ -93,7 +93,9 @@ pub(crate) fn of_udp_send(error: UdpSendError) -> io::Error {
         UdpSendError::WouldBlock => ErrorKind::WouldBlock,
         UdpSendError::NotConnected => return Errno::EDESTADDRREQ.into(),
         UdpSendError::MessageTooLong => return Errno::EMSGSIZE.into(),
-        UdpSendError::InvalidRemote | UdpSendError::FamilyMismatch => ErrorKind::InvalidInput,
+        UdpSendError::InvalidRemote | UdpSendError::FamilyMismatch | UdpSendError::TrainTooLong => {
+            ErrorKind::InvalidInput
+        }
         UdpSendError::NoSocket => return gone(),
         UdpSendError::Socket(error) => return of_udp_socket(error),
         _ => ErrorKind::Other,

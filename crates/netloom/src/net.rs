@@ -69,6 +69,22 @@ pub struct InterfaceConfig {
     pub accept_any: bool,
 }
 
+impl InterfaceConfig {
+    /// One address, which is used at once, and given up if another host turns out to have it
+    /// ([`AddressDetection::Optimistic`]); everything else by default.
+    ///
+    /// # Examples
+    /// ```
+    /// let config = netloom::InterfaceConfig::optimistic("10.0.0.2/24".parse()?);
+    /// assert_eq!(config.addresses, ["10.0.0.2/24".parse()?]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn optimistic(address: Cidr) -> Self {
+        Self { addresses: vec![address], detection: AddressDetection::Optimistic, ..Self::default() }
+    }
+}
+
 /// Puts a [`Net`] together.
 ///
 /// # Examples

@@ -3,20 +3,28 @@
 //! [`Stack::poll_transmit`] decides first (whose turn, which path, which neighbour) and borrows second: the payload of a
 //! TCP segment is lent from its socket's ring, everything else from the one packet that was taken off a queue.
 
-use core::net::IpAddr;
+#[cfg(test)]
+mod tests;
 
-use netloom_base::{DropReason, Instant, InterfaceId, NextHop, TxChecksum, TxMeta};
+use core::net::IpAddr;
+use core::num::NonZeroU16;
+
+use netloom_base::{DropReason, Gso, GsoKind, Instant, InterfaceId, NextHop, TxChecksum, TxMeta};
 use netloom_l2_link::{LinkOutput, QueuedPacket, Resolution};
 use netloom_l3_internet::{Arrival, InternetOutput, IpSend};
 use netloom_l4_transport::{SegmentPlan, UdpOutput};
 use netloom_wire::{
-    CastKind, ETHERNET_HEADER_LEN, EtherType, EthernetAddress, EthernetHeader, HeadBuf, Protocol, UdpHeader,
+    CastKind, ETHERNET_HEADER_LEN, EtherType, EthernetAddress, EthernetHeader, HeadBuf, IPV4_HEADER_LEN,
+    IPV6_HEADER_LEN, Protocol, UDP_HEADER_LEN, UdpHeader,
 };
 use tracing::trace;
 
 use crate::Stack;
 use crate::steering::{Share, looped_meta};
 use crate::turn::{LoopedPacket, Turn};
+
+/// Where the checksum is in UDP's header (RFC 768).
+const UDP_CHECKSUM_AT: u16 = 6;
 
 /// A frame to send: `head`, then both pieces of `payload`, in one write.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +133,7 @@ impl Stack {
                         let Some(output) = self.udp.poll_transmit() else { continue };
                         self.turn = Turn::Tcp;
                         idle = false;
-                        self.send_datagram(now, &output);
+                        self.send_datagrams(now, &output);
                     }
                 }
                 break;
@@ -223,41 +231,70 @@ impl Stack {
         TxMeta { checksum, gso: plan.gso }
     }
 
+    /// One datagram, or a train of them.
+    fn send_datagrams(&mut self, now: Instant, output: &UdpOutput) {
+        let Some(size) = output.segment_size else { return self.send_datagram(now, output, &output.data) };
+        if self.send_train(output, size).is_none() {
+            for part in output.data.chunks(size.get().into()) {
+                self.send_datagram(now, output, part);
+            }
+        }
+    }
+
+    /// A train as one packet; `None` if it has to be cut here.
+    fn send_train(&mut self, output: &UdpOutput, segment_size: NonZeroU16) -> Option<()> {
+        let (remote, data) = (output.remote, &output.data);
+        let path = self.internet.path(output.source, remote.ip()).ok()?;
+        let NextHop::Neighbor { interface, .. } = path.next_hop else { return None };
+        let caps = &self.interfaces.get(interface.index())?.caps;
+        let header_len = if remote.is_ipv4() { IPV4_HEADER_LEN } else { IPV6_HEADER_LEN };
+        let longest = header_len + UDP_HEADER_LEN + usize::from(segment_size.get());
+        // What this host may have to hear itself is made one by one.
+        let is_for_many = remote.ip().is_multicast() || self.internet.is_broadcast(interface, remote.ip());
+        if !caps.udp_segmentation || is_for_many || longest > usize::from(path.mtu) {
+            return None;
+        }
+        let header = UdpHeader { source_port: output.source_port, destination_port: remote.port() };
+        let mut head = HeadBuf::new();
+        header.emit(&mut head, path.source, remote.ip(), &[data], true);
+        let meta = TxMeta {
+            checksum: TxChecksum::Partial {
+                start: u16::try_from(header_len).unwrap_or(u16::MAX),
+                offset: UDP_CHECKSUM_AT,
+            },
+            gso: Some(Gso { kind: GsoKind::Udp, segment_size, ecn: false }),
+        };
+        let sent =
+            self.internet.send_train(&ip_send(output, path.source), &path, meta, &[head.as_slice(), data]);
+        if let Err(error) = sent {
+            trace!(?error, "datagrams not sent");
+            self.counters.drops.increment(DropReason::TransmitQueueFull);
+        }
+        Some(())
+    }
+
     /// One datagram: to the internet layer, which cuts it into fragments if it must.
-    fn send_datagram(&mut self, now: Instant, output: &UdpOutput) {
-        let UdpOutput {
-            id: _,
-            source,
-            source_port,
-            remote,
-            hop_limit,
-            traffic_class,
-            dont_fragment,
-            loops_to_groups,
-            data,
-        } = output;
-        let Ok(path) = self.internet.path(*source, remote.ip()) else {
+    fn send_datagram(&mut self, now: Instant, output: &UdpOutput, data: &[u8]) {
+        let remote = output.remote;
+        let Ok(path) = self.internet.path(output.source, remote.ip()) else {
             self.counters.drops.increment(DropReason::IpNoRoute);
             return;
         };
-        let header = UdpHeader { source_port: *source_port, destination_port: remote.port() };
+        let header = UdpHeader { source_port: output.source_port, destination_port: remote.port() };
         let mut head = HeadBuf::new();
         header.emit(&mut head, path.source, remote.ip(), &[data], false);
-        let send = IpSend {
-            source: path.source,
-            destination: remote.ip(),
-            protocol: Protocol::UDP,
-            hop_limit: *hop_limit,
-            traffic_class: *traffic_class,
-            dont_fragment: *dont_fragment,
-        };
+        let send = ip_send(output, path.source);
         let is_group = remote.ip().is_multicast();
         if let NextHop::Neighbor { interface, .. } = path.next_hop
-            && if is_group { *loops_to_groups } else { self.internet.is_broadcast(interface, remote.ip()) }
+            && if is_group {
+                output.loops_to_groups
+            } else {
+                self.internet.is_broadcast(interface, remote.ip())
+            }
         {
             self.share_overheard(now, interface, &send, &[head.as_slice(), data].concat());
         }
-        if is_group && *hop_limit == Some(0) {
+        if is_group && output.hop_limit == Some(0) {
             // It was for this host alone.
             return;
         }
@@ -354,6 +391,18 @@ fn with_link_header(head: &mut HeadBuf, header: EthernetHeader, meta: TxMeta) ->
         TxChecksum::Complete => TxChecksum::Complete,
     };
     TxMeta { checksum, gso: meta.gso }
+}
+
+/// What UDP asks of the internet layer.
+fn ip_send(output: &UdpOutput, source: IpAddr) -> IpSend {
+    IpSend {
+        source,
+        destination: output.remote.ip(),
+        protocol: Protocol::UDP,
+        hop_limit: output.hop_limit,
+        traffic_class: output.traffic_class,
+        dont_fragment: output.dont_fragment,
+    }
 }
 
 /// What a packet of the internet layer is, by its first four bits.

@@ -27,6 +27,38 @@ fn datagrams_of_every_size_come_back() {
     });
 }
 
+/// Whatever the device does, cuts trains or is given each datagram, finished or not, the kernel gets these datagrams.
+#[test]
+fn a_train_arrives_as_datagrams() {
+    lab::run(async |net| {
+        for family in FAMILIES {
+            let ours = net.udp_bind(family.ours(0)).await.expect("a socket");
+            let theirs = tokio::net::UdpSocket::bind(family.kernels(0)).await.expect("a socket");
+            let address = theirs.local_addr().expect("an address");
+            // With the neighbour unknown at first; parts that fill the MTU, one with a short end, single bytes, and parts
+            // that have to be fragmented.
+            for (len, size) in
+                [(3000, 1000), (14_720, 1472), (60_000, 1452), (64, 1), (63_001, 1000), (5000, 2000)]
+            {
+                let bytes = pattern(len, 3);
+                ours.send_train_to(&bytes, size, address).await.expect("sent");
+                let mut buffer = vec![0; 65_535];
+                for part in bytes.chunks(size) {
+                    let (len, from) = theirs.recv_from(&mut buffer).await.expect("received");
+                    assert!(buffer[..len] == *part, "{len} bytes for {} of {size}", part.len());
+                    assert_eq!(from, ours.local_addr().expect("an address"));
+                }
+            }
+            ours.connect(address).await.expect("connected");
+            let error = ours.send_train(&[0; 65], 1).await.expect_err("too many");
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            ours.send_train(b"ab", 1).await.expect("sent");
+            let mut byte = [0; 2];
+            assert_eq!(theirs.recv(&mut byte).await.expect("received"), 1);
+        }
+    });
+}
+
 #[test]
 fn the_first_datagrams_to_a_new_neighbour_arrive_in_order() {
     lab::run(async |net| {

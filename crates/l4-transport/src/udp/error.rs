@@ -46,6 +46,8 @@ pub enum UdpSendError {
     WouldBlock,
     /// More than the 65,507 bytes that fit IPv4, or the 65,527 that fit IPv6.
     MessageTooLong,
+    /// Data to be sent in datagrams of no bytes, or in more of them than [`MAX_TRAIN_LEN`](super::MAX_TRAIN_LEN).
+    TrainTooLong,
     /// The socket is not connected and no peer was named.
     NotConnected,
     /// The peer's port is 0, or its address unspecified.
@@ -121,6 +123,7 @@ impl fmt::Display for UdpSendError {
         f.write_str(match self {
             Self::WouldBlock => "the send queue is full",
             Self::MessageTooLong => "message too long",
+            Self::TrainTooLong => "datagrams without data, or too many of them at once",
             Self::NotConnected => "the socket is not connected",
             Self::InvalidRemote => "no peer can have this address and port",
             Self::FamilyMismatch => "the peer is of another address family",

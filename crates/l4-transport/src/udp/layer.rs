@@ -1,6 +1,7 @@
 //! UDP's sockets, and the calls on them.
 
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU16;
 use std::collections::VecDeque;
 
 use netloom_base::{InterfaceId, Rng, Slab};
@@ -15,6 +16,9 @@ use super::groups::{Groups, UdpGroupChange};
 use super::id::UdpSocketId;
 use super::socket::{Incoming, News, Socket, UdpIcmpReport, UdpOutput, UdpReceived, UdpSocketInfo, cost_of};
 use crate::ports::EphemeralPorts;
+
+/// Datagrams in one train at most: what the kernel's sockets take as well (`UDP_MAX_SEGMENTS` of Linux before 6.10).
+pub const MAX_TRAIN_LEN: usize = 64;
 
 /// What a socket has to tell. Events are edges: one comes when something has changed since the last was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +201,36 @@ impl Udp {
         self.enqueue(output)
     }
 
+    /// The same for several datagrams at once, to the connected peer if there is no `remote`: `data` is sent in datagrams of `segment_size` bytes, of which the last may have
+    /// fewer. A device that cuts such trains is handed one packet. They are queued together or not at all.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), all data counting as one datagram; when they would be none of a byte or more, or
+    /// more than [`MAX_TRAIN_LEN`].
+    pub fn send_train(
+        &mut self,
+        id: UdpSocketId,
+        remote: Option<SocketAddr>,
+        source: Option<IpAddr>,
+        segment_size: usize,
+        data: &[u8],
+    ) -> Result<(), UdpSendError> {
+        let connected = self.open_socket(id).ok_or(UdpSendError::NoSocket)?.remote;
+        let remote = remote.or(connected).ok_or(UdpSendError::NotConnected)?;
+        let output = self.output(id, remote, source, data)?;
+        if output.source_port == 0 {
+            return Err(UdpSendError::InvalidRemote);
+        }
+        if data.len() <= segment_size {
+            return self.enqueue(output);
+        }
+        let size = u16::try_from(segment_size).ok().and_then(NonZeroU16::new);
+        let Some(size) = size.filter(|_| data.len().div_ceil(segment_size) <= MAX_TRAIN_LEN) else {
+            return Err(UdpSendError::TrainTooLong);
+        };
+        self.enqueue(UdpOutput { segment_size: Some(size), ..output })
+    }
+
     /// What a socket's datagram is sent with.
     fn output(
         &mut self,
@@ -239,6 +273,7 @@ impl Udp {
             traffic_class: options.traffic_class,
             dont_fragment: options.dont_fragment,
             loops_to_groups: options.loops_to_groups,
+            segment_size: None,
             data: data.to_vec(),
         })
     }

@@ -1,6 +1,7 @@
 //! One UDP socket: its ends, its two queues, and what it has to tell.
 
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU16;
 use std::collections::VecDeque;
 
 use netloom_base::InterfaceId;
@@ -66,6 +67,8 @@ pub struct UdpOutput {
     pub dont_fragment: bool,
     /// Whether, if it is for a group, this host's own members are to get it too.
     pub loops_to_groups: bool,
+    /// Set if it is a train: as many datagrams as it takes, each but the last with so many bytes of the data.
+    pub segment_size: Option<NonZeroU16>,
     /// The data.
     pub data: Vec<u8>,
 }

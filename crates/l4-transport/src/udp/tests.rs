@@ -342,6 +342,34 @@ fn all_receive_queues_together_are_bounded() {
     assert!(udp.is_clean());
 }
 
+#[test]
+fn a_train_is_queued_as_one_within_its_bounds() {
+    for Cast { ours, peer, .. } in casts() {
+        let mut udp = udp();
+        let id = bind(&mut udp, None, 7);
+        let to = Some(at(peer, 53));
+        let queued = |udp: &mut Udp, size: usize, len: usize| {
+            udp.send_train(id, to, None, size, &vec![1; len])?;
+            let output = udp.poll_transmit().unwrap();
+            assert_eq!(output.data.len(), len);
+            Ok(output.segment_size.map(NonZeroU16::get))
+        };
+        assert_eq!(queued(&mut udp, 100, 201), Ok(Some(100)));
+        assert_eq!(queued(&mut udp, 100, 6400), Ok(Some(100)));
+        assert_eq!(queued(&mut udp, 100, 6401), Err(UdpSendError::TrainTooLong));
+        assert_eq!(queued(&mut udp, 0, 1), Err(UdpSendError::TrainTooLong));
+        assert_eq!(queued(&mut udp, 60_000, 65_528), Err(UdpSendError::MessageTooLong));
+        // One datagram is no train.
+        assert_eq!(queued(&mut udp, 100, 100), Ok(None));
+        assert_eq!(queued(&mut udp, usize::MAX, 100), Ok(None));
+        assert_eq!(queued(&mut udp, 0, 0), Ok(None));
+        assert_eq!(udp.send_train(id, None, None, 1, b"ab"), Err(UdpSendError::NotConnected));
+        udp.connect(id, at(peer, 53), Some(ours)).unwrap();
+        udp.send_train(id, None, None, 1, b"ab").unwrap();
+        assert_eq!(udp.poll_transmit().unwrap().source, Some(ours));
+    }
+}
+
 // [1122-U018] [1122-U016]
 #[test]
 fn a_datagram_is_sent_with_the_socket_s_options() {
@@ -361,6 +389,7 @@ fn a_datagram_is_sent_with_the_socket_s_options() {
             traffic_class: 4,
             dont_fragment: false,
             loops_to_groups: true,
+            segment_size: None,
             data: b"query".to_vec(),
         };
         assert_eq!(udp.poll_transmit(), Some(expected));
