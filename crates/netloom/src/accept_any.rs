@@ -86,6 +86,25 @@ fn deciding() -> ListenOptions {
 /// Up to 1024 SYNs wait for a decision; more are dropped, and their clients try again. One that nobody decides about is
 /// forgotten after [`decision_timeout`](netloom_stack::transport::TcpConfig::decision_timeout). When this is dropped its port
 /// is free; connections that were not established are aborted, and a [`PendingConnection`] can only be refused.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// let incoming = server.tcp_incoming_any().await?;
+/// // Whatever address and port is wanted: a proxy or a sandbox sees it, and may decide by it.
+/// let wanted = "10.0.0.1:4321".parse().expect("an address");
+/// let (connected, decided) = tokio::join!(client.tcp_connect(wanted), async {
+///     let pending = incoming.next().await?;
+///     assert_eq!(pending.local_addr(), wanted);
+///     pending.accept().await
+/// });
+/// assert_eq!(connected?.local_addr()?, decided?.peer_addr()?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TcpIncoming {
     listener: TcpListener,

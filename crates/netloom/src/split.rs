@@ -13,18 +13,89 @@ use crate::handle::Take;
 use crate::tcp_stream::TcpStream;
 
 /// Reads from a [`TcpStream`] that is borrowed.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// # let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+/// # let mut outgoing = client.tcp_connect(listener.local_addr()?).await?;
+/// # let (mut incoming, _) = listener.accept().await?;
+/// # tokio::io::AsyncWriteExt::write_all(&mut outgoing, b"to and fro").await?;
+/// # tokio::io::AsyncWriteExt::shutdown(&mut outgoing).await?;
+/// // An echo server's whole work.
+/// let (mut reader, mut writer) = incoming.split();
+/// assert_eq!(tokio::io::copy(&mut reader, &mut writer).await?, 10);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ReadHalf<'a>(&'a TcpStream);
 
 /// Writes to a [`TcpStream`] that is borrowed.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// # let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+/// # let mut outgoing = client.tcp_connect(listener.local_addr()?).await?;
+/// let (_, mut writer) = outgoing.split();
+/// tokio::io::AsyncWriteExt::write_all(&mut writer, b"question").await?;
+/// assert_eq!(writer.peer_addr()?, listener.local_addr()?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct WriteHalf<'a>(&'a TcpStream);
 
 /// Reads from a connection; owns its share of it.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+/// let (mut reader, _writer) = client.tcp_connect(listener.local_addr()?).await?.into_split();
+/// let reading = tokio::spawn(async move {
+///     let mut text = [0; 6];
+///     reader.read_exact(&mut text).await.map(|_| text)
+/// });
+/// listener.accept().await?.0.write_all(b"answer").await?;
+/// assert_eq!(&reading.await??, b"answer");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct OwnedReadHalf(TcpStream);
 
 /// Writes to a connection; owns its share of it. When it is dropped, FIN is sent, as tokio's does.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// use tokio::io::AsyncReadExt;
+///
+/// let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+/// let (_reader, writer) = client.tcp_connect(listener.local_addr()?).await?.into_split();
+/// let (mut incoming, _) = listener.accept().await?;
+/// drop(writer);
+/// // The end of what the client sends; it can still be answered.
+/// assert_eq!(incoming.read(&mut [0]).await?, 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     stream: TcpStream,
@@ -33,6 +104,21 @@ pub struct OwnedWriteHalf {
 }
 
 /// Halves of different streams were put together: here they are back.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+/// let (reader, _) = client.tcp_connect(listener.local_addr()?).await?.into_split();
+/// let (_, writer) = client.tcp_connect(listener.local_addr()?).await?.into_split();
+/// let netloom::ReuniteError(reader, writer) = reader.reunite(writer).expect_err("two connections");
+/// assert_ne!(reader.local_addr()?, writer.local_addr()?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 

@@ -6,6 +6,21 @@ use crate::Net;
 use crate::shard::Shard;
 
 /// What one shard of a [`Net`] holds for its sockets.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (server, client) = hosts()?;
+/// let socket = client.udp_bind("10.0.0.2:53".parse().expect("an address")).await?;
+/// assert_eq!(client.usage()[0].udp_sockets, 1);
+/// drop(socket);
+/// assert!(client.usage()[0].is_clear());
+/// # drop(server);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Connections, handshakes, listeners, timers, bytes in buffers.

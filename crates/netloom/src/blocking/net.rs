@@ -14,6 +14,30 @@ use crate::NetBuilder;
 /// A stack with blocking sockets. Clones are handles to the same stack.
 ///
 /// One that was [started](Self::start) here is aborted when the last clone is dropped; sockets fail from then on.
+///
+/// # Examples
+/// ```
+/// use netloom::blocking;
+/// # use netloom::InterfaceConfig;
+/// # use netloom::device::MemoryQueue;
+/// # use netloom::stack::Medium;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let (left, right) = MemoryQueue::pair(Medium::Ip, 1500)?;
+/// # let start = |device, address: &str| {
+/// #     let config = InterfaceConfig::optimistic(address.parse().expect("a CIDR"));
+/// #     blocking::Net::start(netloom::Net::builder().interface(Box::new(device), config))
+/// # };
+/// # let (server, client) = (start(left, "10.0.0.1/24")?, start(right, "10.0.0.2/24")?);
+/// // Each stack runs on a thread of its own; `blocking::Net::from` takes one that a runtime drives.
+/// let receiver = server.udp_bind("10.0.0.1:7")?;
+/// let sender = client.udp_bind("10.0.0.2:0")?;
+/// sender.send_to(b"hello", "10.0.0.1:7")?;
+/// let mut buffer = [0; 16];
+/// assert_eq!(receiver.recv_from(&mut buffer)?, (5, sender.local_addr()?));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Net {
     net: crate::Net,

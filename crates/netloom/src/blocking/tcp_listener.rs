@@ -101,6 +101,30 @@ impl TcpListener {
 }
 
 /// Connections without end: what [`TcpListener::incoming`] gives.
+///
+/// # Examples
+/// ```
+/// use netloom::blocking;
+/// # use netloom::InterfaceConfig;
+/// # use netloom::device::MemoryQueue;
+/// # use netloom::stack::Medium;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let (left, right) = MemoryQueue::pair(Medium::Ip, 1500)?;
+/// # let start = |device, address: &str| {
+/// #     let config = InterfaceConfig::optimistic(address.parse().expect("a CIDR"));
+/// #     blocking::Net::start(netloom::Net::builder().interface(Box::new(device), config))
+/// # };
+/// # let (server, client) = (start(left, "10.0.0.1/24")?, start(right, "10.0.0.2/24")?);
+/// let listener = server.tcp_listen("10.0.0.1:80")?;
+/// let outgoing = client.tcp_connect("10.0.0.1:80")?;
+/// for stream in listener.incoming() {
+///     assert_eq!(stream?.peer_addr()?, outgoing.local_addr()?);
+///     break;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Incoming<'a> {
     listener: &'a TcpListener,

@@ -3,6 +3,21 @@
 use netloom_impair::LinkCounters;
 
 /// Numbers of one direction of a cable.
+///
+/// # Examples
+/// ```
+/// use netloom::Cable;
+/// use netloom::device::MemoryQueue;
+/// use netloom::stack::Medium;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (_host, end) = MemoryQueue::pair(Medium::Ip, 1500)?;
+/// let (cable, _device) = Cable::before(Box::new(end), &"loss=1%".parse()?)?;
+/// let [there, back] = cable.counters();
+/// assert_eq!((there.refused, back.refused), (0, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct CableCounters {
     /// What the model did.
