@@ -9,3 +9,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     let mut command = cargo(&["run", "--quiet", "--profile", "sim", "--package", "netloom-sim", "--"]);
     Ok(command.args(arguments).status().context("cargo cannot run the simulator")?.success())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_simulator_is_what_its_package_runs() {
+        // There is another program in it.
+        assert!(include_str!("../../crates/sim/Cargo.toml").contains("default-run = \"netloom-sim\""));
+    }
+}
