@@ -107,36 +107,20 @@ impl Internet {
     }
 
     /// Queues a train of datagrams as one packet, for a device that cuts it as `meta` says: each part fits the path, the whole
-    /// may not.
+    /// may not. `head` begins with the transport's header, and gets the IP header in front.
     ///
     /// # Errors
-    /// As [`send`](Self::send), but for the path's MTU.
+    /// [`SendError::QueueFull`].
     pub fn send_train(
         &mut self,
         send: &IpSend,
         path: &PathInfo,
         meta: TxMeta,
-        payload: &[&[u8]],
+        head: &mut HeadBuf,
+        data: &[u8],
     ) -> Result<(), SendError> {
-        let payload_len: usize = payload.iter().map(|piece| piece.len()).sum();
-        let header = match (send.source, send.destination) {
-            (IpAddr::V4(source), IpAddr::V4(destination))
-                if IPV4_HEADER_LEN + payload_len <= MAX_LENGTH_FIELD =>
-            {
-                self.ipv4_header(send, source, destination).to_bytes(payload_len).to_vec()
-            }
-            (IpAddr::V6(source), IpAddr::V6(destination)) if payload_len <= MAX_LENGTH_FIELD => {
-                let header = self.ipv6_header(send, source, destination, first_bytes(payload));
-                header.to_bytes(payload_len).to_vec()
-            }
-            (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => {
-                return Err(SendError::TooLong);
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
-                return Err(SendError::FamilyMismatch);
-            }
-        };
-        let packet = concat(header.len() + payload_len, &header, payload);
+        self.emit_header(head, send, head.len() + data.len());
+        let packet = [head.as_slice(), data].concat();
         self.transmit(path.next_hop, None, meta, packet).map_err(|_| SendError::QueueFull)
     }
 

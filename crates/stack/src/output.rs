@@ -264,9 +264,8 @@ impl Stack {
             },
             gso: Some(Gso { kind: GsoKind::Udp, segment_size, ecn: false }),
         };
-        let sent =
-            self.internet.send_train(&ip_send(output, path.source), &path, meta, &[head.as_slice(), data]);
-        if let Err(error) = sent {
+        let send = ip_send(output, path.source);
+        if let Err(error) = self.internet.send_train(&send, &path, meta, &mut head, data) {
             trace!(?error, "datagrams not sent");
             self.counters.drops.increment(DropReason::TransmitQueueFull);
         }

@@ -168,40 +168,31 @@ mod tests {
         assert_eq!(flags_code(&format!("#[cfg(test)]\nmod tests {{\n{long}}}")), 0);
     }
 
+    /// One sample a line: in this file a search for what was left behind would find them.
+    const UNFINISHED: &str = include_str!("hygiene/unfinished.txt");
+    const WORDS: &str = include_str!("hygiene/words.txt");
+
     #[test]
     fn unfinished_code_is_flagged() {
-        for code in [
-            "fn f() { todo!() }",
-            "fn f() { unimplemented!(\"later\") }",
-            "fn f() { dbg!(1); }",
-            "#[test] #[ignore] fn f() {}",
-            "#[cfg(test)] mod tests { #[test] #[ignore = \"slow\"] fn f() {} }",
-            "#[cfg_attr(unix, ignore)] fn f() {}",
-            "#[allow(dead_code)] fn f() {}",
-            "#![allow(dead_code, reason = \"x\")]",
-            "#[cfg_attr(test, allow(dead_code))] fn f() {}",
-            "#[expect(dead_code)] fn f() {}",
-            "fn f() { unsafe { g() } }",
-        ] {
+        assert_eq!(UNFINISHED.lines().count(), 11);
+        for code in UNFINISHED.lines() {
             assert_eq!(flags_code(code), 1, "{code}");
         }
     }
 
     #[test]
     fn words_in_comments_strings_and_names_are_not() {
-        for code in [
-            "// todo!() unsafe #[ignore]\n/// `dbg!(x)`\nfn f() { let s = \"unsafe { todo!() }\"; }",
-            "fn ignore(allow: u8) { ignore(allow); self.expect(allow); }",
-            "#[expect(dead_code, reason = \"the seam of the offload backend\")] fn f() {}",
-            "fn todo() { if todo != 1 {} }",
-        ] {
+        assert_eq!(WORDS.lines().count(), 5);
+        for code in WORDS.lines() {
             assert_eq!(flags_code(code), 0, "{code}");
         }
     }
 
     #[test]
     fn unsafe_is_at_home_in_one_file_of_one_crate() {
-        assert_eq!(flags(UNSAFE_CRATE, "src/ioctl.rs", "//! Doc.\nfn f() { unsafe { g() } }"), 0);
+        let code = UNFINISHED.lines().last().unwrap();
+        assert_eq!(flags("netloom-wire", "src/a.rs", &format!("//! Doc.\n{code}")), 1);
+        assert_eq!(flags(UNSAFE_CRATE, "src/ioctl.rs", &format!("//! Doc.\n{code}")), 0);
         assert_eq!(check_unsafe_files(&["src/ioctl.rs".into()]).len(), 0);
         assert_eq!(check_unsafe_files(&["src/ioctl.rs".into(), "src/lib.rs".into()]).len(), 2);
     }

@@ -1,4 +1,4 @@
-//! Two hosts in one process, and what every test ends with: nothing is left.
+//! Two hosts in one process.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use netloom::device::{MemoryQueue, Offload};
 use netloom::stack::Medium;
-use netloom::{AddressDetection, InterfaceConfig, Net, TcpListener, Usage};
-use tokio::runtime::{Builder, Handle};
-use tokio::task::yield_now;
+use netloom::{AddressDetection, InterfaceConfig, Net, TcpListener};
+use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-/// No test takes longer, nor its end.
+use crate::leaks::end;
+
+/// No test takes longer.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A server and a client on a cable.
@@ -58,26 +59,6 @@ fn start(device: MemoryQueue, address: &str) -> Net {
         ..InterfaceConfig::default()
     };
     Net::builder().interface(Box::new(device), interface).spin(Duration::ZERO).start().unwrap()
-}
-
-/// Checks that the stacks hold nothing any more, ends them, and checks that no task of the runtime is left.
-pub(crate) async fn end<const N: usize>(nets: [Net; N]) {
-    let usage = || nets.iter().flat_map(Net::usage).collect::<Vec<_>>();
-    // All of them before any ends: one may wait for another's last segment.
-    if timeout(LIMIT, until(|| usage().iter().all(Usage::is_clear))).await.is_err() {
-        panic!("something is left: {:?}", usage());
-    }
-    for net in nets {
-        net.shutdown(Duration::ZERO).await;
-    }
-    let has_no_task = || Handle::current().metrics().num_alive_tasks() == 0;
-    timeout(LIMIT, until(has_no_task)).await.expect("no task is left");
-}
-
-async fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        yield_now().await;
-    }
 }
 
 /// Bytes that differ from place to place, so that a shift, loss or repetition shows.

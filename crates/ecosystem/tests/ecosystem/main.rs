@@ -6,6 +6,8 @@ mod curl;
 mod grpc;
 mod hosts;
 mod http;
+#[path = "../../../netloom/tests/sockets/leaks.rs"]
+mod leaks;
 mod namespace;
 mod redis;
 mod tls;

@@ -14,7 +14,8 @@ use tokio::process::Command;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use crate::hosts::{LIMIT, end};
+use crate::hosts::LIMIT;
+use crate::leaks::end;
 
 /// netloom's address and the kernel's, in both families.
 pub(crate) const FAMILIES: [Family; 2] =

@@ -176,9 +176,7 @@ impl Udp {
     /// # Errors
     /// As [`send_to`](Self::send_to), or when it is not connected.
     pub fn send(&mut self, id: UdpSocketId, data: &[u8]) -> Result<(), UdpSendError> {
-        let socket = self.open_socket(id).ok_or(UdpSendError::NoSocket)?;
-        let remote = socket.remote.ok_or(UdpSendError::NotConnected)?;
-        self.send_to(id, remote, None, data)
+        self.send_train(id, None, None, usize::MAX, data)
     }
 
     /// Queues a datagram for `remote`; `source`, one of our addresses, if it must be sent from there. Drain
@@ -194,11 +192,7 @@ impl Udp {
         source: Option<IpAddr>,
         data: &[u8],
     ) -> Result<(), UdpSendError> {
-        let output = self.output(id, remote, source, data)?;
-        if output.source_port == 0 {
-            return Err(UdpSendError::InvalidRemote);
-        }
-        self.enqueue(output)
+        self.send_train(id, Some(remote), source, usize::MAX, data)
     }
 
     /// The same for several datagrams at once, to the connected peer if there is no `remote`: `data` is sent in datagrams of `segment_size` bytes, of which the last may have
