@@ -97,7 +97,7 @@ impl State {
         }
     }
 
-    /// Whether the user's abort tells the peer by a reset (RFC 9293 3.10.5).
+    /// Whether the user's abort tells the peer by a reset (RFC 9293 3.10.5); one whose FIN has not been sent yet does always.
     pub const fn abort_sends_reset(self) -> bool {
         match self {
             Self::SynReceived | Self::Established | Self::FinWait1 | Self::FinWait2 | Self::CloseWait => true,
