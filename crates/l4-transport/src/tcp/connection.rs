@@ -348,12 +348,8 @@ impl Connection {
         }
         // Where both ends have said all there is no need to, but a FIN that still waits will never come, and text that
         // nobody read is lost.
-        let is_due = match self.state {
-            State::Closing | State::LastAck => {
-                !self.sender.is_fin_sent() || reason == EndReason::ClosedUnread
-            }
-            state => state.abort_sends_reset(),
-        };
+        let has_said_all = self.sender.is_fin_sent() && reason != EndReason::ClosedUnread;
+        let is_due = self.state.abort_sends_reset() || (self.state.is_synchronized() && !has_said_all);
         self.dues.reset = ResetCause::of(reason).filter(|_| is_due);
         self.membership.wants_output = true;
         self.end(cx, Input::Abort, reason);
