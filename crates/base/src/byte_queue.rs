@@ -81,25 +81,37 @@ struct Piece {
 }
 
 enum Storage {
-    Own(Box<[u8]>),
+    /// A piece that may still grow. As many bytes are in it as were copied in, so that none is written for nothing.
+    Part(Vec<u8>),
+    Full(Box<[u8]>),
     Shared(SharedBytes),
 }
 
 impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
-            Self::Own(_) => "Own",
+            Self::Part(_) => "Part",
+            Self::Full(_) => "Full",
             Self::Shared(_) => "Shared",
         };
-        write!(f, "{name}({})", self.bytes().len())
+        write!(f, "{name}({})", self.size())
     }
 }
 
 impl Storage {
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Own(bytes) => bytes,
+            Self::Part(bytes) => bytes,
+            Self::Full(bytes) => bytes,
             Self::Shared(bytes) => (**bytes).as_ref(),
+        }
+    }
+
+    /// Bytes of memory.
+    fn size(&self) -> usize {
+        match self {
+            Self::Part(bytes) => bytes.capacity(),
+            Self::Full(_) | Self::Shared(_) => self.bytes().len(),
         }
     }
 }
@@ -120,7 +132,7 @@ impl Piece {
     /// Bytes that still fit behind what is in it.
     fn room(&self) -> usize {
         match &self.storage {
-            Storage::Own(bytes) => bytes.len() - (self.offset + self.len),
+            Storage::Part(_) | Storage::Full(_) => self.storage.size() - (self.offset + self.len),
             Storage::Shared(_) => 0,
         }
     }
@@ -128,23 +140,26 @@ impl Piece {
     /// The size of a piece that may still grow.
     fn part_len(&self) -> Option<usize> {
         match &self.storage {
-            Storage::Own(bytes) => Some(bytes.len()).filter(|&len| len <= LARGEST_PART),
-            Storage::Shared(_) => None,
+            Storage::Part(_) => Some(self.storage.size()),
+            Storage::Full(_) | Storage::Shared(_) => None,
         }
     }
 
     /// Copies as much of `bytes` as fits, and says how much that was.
     fn fill(&mut self, bytes: &[u8]) -> usize {
-        let count = bytes.len().min(self.room());
-        let begin = self.offset + self.len;
-        if let Storage::Own(storage) = &mut self.storage
-            && let (Some(target), Some(source)) = (storage.get_mut(begin..begin + count), bytes.get(..count))
-        {
-            target.copy_from_slice(source);
-            self.len += count;
-            return count;
+        let (begin, room) = (self.offset + self.len, self.room());
+        let fitting = bytes.get(..room).unwrap_or(bytes);
+        match &mut self.storage {
+            Storage::Part(storage) => storage.extend_from_slice(fitting),
+            Storage::Full(storage) => {
+                if let Some(target) = storage.get_mut(begin..begin + fitting.len()) {
+                    target.copy_from_slice(fitting);
+                }
+            }
+            Storage::Shared(_) => {}
         }
-        0
+        self.len += fitting.len();
+        fitting.len()
     }
 }
 
@@ -214,8 +229,14 @@ impl ByteQueue {
         let inner = self.0.get_or_insert_default();
         debug_assert_eq!(inner.promised, 0, "what was promised comes first");
         inner.end += bytes.len() as u64;
-        if inner.pieces.back().is_some_and(|last| last.room() < bytes.len() && last.part_len().is_some()) {
-            inner.grow_last(bytes.len(), pool);
+        if let Some(last) = inner.pieces.back_mut() {
+            if last.room() >= bytes.len() {
+                last.fill(bytes);
+                return;
+            }
+            if last.part_len().is_some() {
+                inner.grow_last(bytes.len(), pool);
+            }
         }
         loop {
             if let Some(last) = inner.pieces.back_mut() {
@@ -226,8 +247,7 @@ impl ByteQueue {
                 return;
             }
             let at = inner.end - bytes.len() as u64;
-            let size = size_for(bytes.len());
-            inner.push(at, Storage::Own(buffer_of(size, pool)), 0, 0);
+            inner.push(Piece { at, storage: storage_of(size_for(bytes.len()), pool), offset: 0, len: 0 });
         }
     }
 
@@ -249,7 +269,7 @@ impl ByteQueue {
         let inner = self.0.get_or_insert_default();
         let at = inner.end;
         inner.end += (len - copied) as u64;
-        inner.push(at, Storage::Shared(bytes), copied, len - copied);
+        inner.push(Piece { at, storage: Storage::Shared(bytes), offset: copied, len: len - copied });
     }
 
     /// The next `len` bytes will be handed in by [`fulfil`](Self::fulfil), before anything else is done with the queue.
@@ -273,13 +293,26 @@ impl ByteQueue {
         if inner.pieces.back().is_some_and(|last| last.len == 0) {
             inner.pop_back();
         }
-        inner.push(at, Storage::Own(buffer), offset, len);
+        inner.push(Piece { at, storage: Storage::Full(buffer), offset, len });
+    }
+
+    /// The first bytes, at most `count` of them, as far as they lie in one piece.
+    pub fn first(&self, count: usize) -> &[u8] {
+        let Some(inner) = &self.0 else { return &[] };
+        inner.pieces.front().map_or(&[], |piece| piece.slice(inner.start, count))
     }
 
     /// The bytes from `offset` on, at most `count` of them, as far as they lie in two pieces: see the type's own words.
     pub fn slices(&self, offset: usize, count: usize) -> [&[u8]; 2] {
-        let mut parts = self.parts(offset, count);
-        [parts.next().unwrap_or_default(), parts.next().unwrap_or_default()]
+        let Some(inner) = &self.0 else { return [&[], &[]] };
+        let from = inner.start.saturating_add(offset as u64).min(inner.end);
+        let index = inner.index_of(from);
+        let first = inner.pieces.get(index).map_or(&[][..], |piece| piece.slice(from, count));
+        let left = count - first.len();
+        if left == 0 {
+            return [first, &[]];
+        }
+        [first, inner.pieces.get(index + 1).map_or(&[], |piece| piece.slice(piece.at, left))]
     }
 
     /// The bytes from `offset` on, at most `count` of them, piece by piece.
@@ -287,9 +320,8 @@ impl ByteQueue {
         let (pieces, from, count) = match &self.0 {
             Some(inner) => {
                 let from = inner.start.saturating_add(offset as u64).min(inner.end);
-                let first = inner.pieces.partition_point(|piece| piece.end() <= from);
                 let available = usize::try_from(inner.end - from).unwrap_or(usize::MAX);
-                (inner.pieces.range(first..), from, count.min(available))
+                (inner.pieces.range(inner.index_of(from)..), from, count.min(available))
             }
             None => (Default::default(), 0, 0),
         };
@@ -325,9 +357,10 @@ impl ByteQueue {
             if first.end() > inner.start {
                 return;
             }
-            if is_last && first.part_len().is_some() {
-                // A small one: what comes next begins in it.
-                (first.at, first.offset, first.len) = (inner.end, 0, 0);
+            if is_last && let Storage::Part(storage) = &mut first.storage {
+                // What comes next begins in it.
+                storage.clear();
+                (first.at, first.len) = (inner.end, 0);
                 return;
             }
             inner.pop_front(pool);
@@ -347,34 +380,42 @@ impl ByteQueue {
     }
 }
 
-/// A buffer of `size` bytes.
-fn buffer_of(size: usize, pool: &mut BufferPool) -> Box<[u8]> {
-    if size == PIECE_LEN { pool.take() } else { vec![0; size].into_boxed_slice() }
+/// Room for `size` bytes.
+fn storage_of(size: usize, pool: &mut BufferPool) -> Storage {
+    if size == PIECE_LEN { Storage::Full(pool.take()) } else { Storage::Part(Vec::with_capacity(size)) }
 }
 
 impl Inner {
+    /// The piece that the byte at position `from` is in: mostly the first.
+    fn index_of(&self, from: u64) -> usize {
+        if self.pieces.front().is_some_and(|first| from < first.end()) {
+            return 0;
+        }
+        self.pieces.partition_point(|piece| piece.end() <= from)
+    }
+
     /// Bytes of a piece that were not consumed.
     fn waiting_in(&self, piece: &Piece) -> usize {
         usize::try_from(piece.end() - piece.at.max(self.start)).unwrap_or(usize::MAX)
     }
 
-    fn push(&mut self, at: u64, storage: Storage, offset: usize, len: usize) {
-        self.allocated += storage.bytes().len();
-        self.pieces.push_back(Piece { at, storage, offset, len });
+    fn push(&mut self, piece: Piece) {
+        self.allocated += piece.storage.size();
+        self.pieces.push_back(piece);
     }
 
     fn pop_front(&mut self, pool: &mut BufferPool) {
         let Some(piece) = self.pieces.pop_front() else { return };
-        self.allocated -= piece.storage.bytes().len();
+        self.allocated -= piece.storage.size();
         match piece.storage {
-            Storage::Own(buffer) => pool.put(buffer),
-            Storage::Shared(_) => {}
+            Storage::Full(buffer) => pool.put(buffer),
+            Storage::Part(_) | Storage::Shared(_) => {}
         }
     }
 
     fn pop_back(&mut self) {
         if let Some(piece) = self.pieces.pop_back() {
-            self.allocated -= piece.storage.bytes().len();
+            self.allocated -= piece.storage.size();
         }
     }
 
@@ -383,14 +424,11 @@ impl Inner {
         let Some(last) = self.pieces.back() else { return };
         let size = last.part_len().unwrap_or(PIECE_LEN);
         let waiting = last.slice(self.start, usize::MAX);
-        let (at, len) = (last.end() - waiting.len() as u64, waiting.len());
-        let wanted = size_for(len + more).max(size);
-        let mut buffer = buffer_of(wanted, pool);
-        if let Some(place) = buffer.get_mut(..len) {
-            place.copy_from_slice(waiting);
-        }
+        let (at, wanted) = (last.end() - waiting.len() as u64, size_for(waiting.len() + more).max(size));
+        let mut grown = Piece { at, storage: storage_of(wanted, pool), offset: 0, len: 0 };
+        grown.fill(waiting);
         self.pop_back();
-        self.push(at, Storage::Own(buffer), 0, len);
+        self.push(grown);
     }
 }
 

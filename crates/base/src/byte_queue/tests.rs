@@ -67,7 +67,7 @@ proptest! {
             }
             prop_assert_eq!(queue.len(), end - start);
             prop_assert_eq!(&contents(&queue), &stream(start, end - start));
-            let held: usize = queue.0.iter().flat_map(|inner| &inner.pieces).map(|it| it.storage.bytes().len()).sum();
+            let held: usize = queue.0.iter().flat_map(|inner| &inner.pieces).map(|it| it.storage.size()).sum();
             prop_assert_eq!(queue.allocated(), held);
             if start == end {
                 prop_assert!(queue.allocated() <= LARGEST_PART, "an empty queue holds one small piece");
