@@ -13,6 +13,7 @@ use super::congestion::{CongestionControl, initial_window};
 use super::counters::TcpCounters;
 use super::ecn::EcnState;
 use super::error::TcpError;
+use super::id::PathAdvice;
 use super::isn::timestamp;
 use super::loss_probe::LossProbe;
 use super::memory::Memory;
@@ -369,6 +370,16 @@ impl Connection {
     pub(super) fn owes_output(&self) -> bool {
         let owes_ack = self.state == State::TimeWait && matches!(self.receiver.ack_due(), AckDue::Now(_));
         self.dues.reset.is_some() || owes_ack
+    }
+
+    /// News for the neighbour cache, once.
+    pub(super) fn take_advice(&mut self) -> Option<PathAdvice> {
+        let remote = self.tuple.remote_address;
+        match core::mem::replace(&mut self.advice, Advice::None) {
+            Advice::None => None,
+            Advice::Suspect => Some(PathAdvice::Suspect { remote }),
+            Advice::Confirmed => Some(PathAdvice::Confirmed { remote }),
+        }
     }
 
     /// Bytes that may be in flight now.

@@ -7,7 +7,7 @@ use tracing::trace;
 
 use super::bound::Bound;
 use super::config::{TcpConfig, TxSegmentation};
-use super::connection::{Advice, Connection, Context, Notices, Owner};
+use super::connection::{Connection, Context, Membership, Notices, Owner};
 use super::counters::TcpCounters;
 use super::demux::{Demux, MOST_ENTRIES, Slot, Tables};
 use super::error::TcpError;
@@ -233,46 +233,35 @@ impl Tcp {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.plan_release(now, self.memory.is_short());
         let held = connection.allocated();
-        if self.memory.account(connection.accounted, held) {
-            self.counters.memory_shortages.increment();
+        if held != connection.accounted {
+            if self.memory.account(connection.accounted, held) {
+                self.counters.memory_shortages.increment();
+            }
+            connection.accounted = held;
         }
-        connection.accounted = held;
         connection.assert_invariants();
-        if connection.is_over() && connection.membership.in_demux {
+        let Membership { in_ready, wants_output, .. } = &mut connection.membership;
+        if core::mem::take(wants_output) && !core::mem::replace(in_ready, true) {
+            self.ready.push_back(id);
+        }
+        if let Some(advice) = connection.take_advice()
+            && self.advice.len() < MAX_ADVICE
+        {
+            self.advice.push_back(advice);
+        }
+        if let Some(wake_up) = connection.timers.take_wake_up() {
+            self.deadlines.set(id.index(), Some(wake_up));
+        }
+        let (has_notices, is_over) = (!connection.notices.is_empty(), connection.is_over());
+        if is_over && connection.membership.in_demux {
             self.leave_demux(now, id);
         }
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        if connection.membership.wants_output {
-            connection.membership.wants_output = false;
-            if !connection.membership.in_ready {
-                connection.membership.in_ready = true;
-                self.ready.push_back(id);
-            }
+        if has_notices {
+            self.queue_notices(id);
         }
-        match connection.advice {
-            Advice::None => {}
-            Advice::Suspect | Advice::Confirmed => {
-                let remote = connection.tuple.remote_address;
-                let advice = if connection.advice == Advice::Suspect {
-                    PathAdvice::Suspect { remote }
-                } else {
-                    PathAdvice::Confirmed { remote }
-                };
-                connection.advice = Advice::None;
-                if self.advice.len() < MAX_ADVICE {
-                    self.advice.push_back(advice);
-                }
-            }
+        if is_over {
+            self.free_if_done(id);
         }
-        // A deadline that has moved further away is left where it is: it wakes us once for nothing, which costs less
-        // than moving it with each acknowledgment.
-        if let Some(wanted) = connection.timers.next()
-            && self.deadlines.get(id.index()).is_none_or(|set| wanted < set)
-        {
-            self.deadlines.set(id.index(), Some(wanted));
-        }
-        self.queue_notices(id);
-        self.free_if_done(id);
     }
 
     /// Lets the user of a connection know of its notices; nobody else is told.
@@ -420,12 +409,17 @@ impl Tcp {
 }
 
 fn next_event(notices: &mut Notices, id: TcpSocketId) -> Option<TcpEvent> {
-    let order = [
-        (Notices::CONNECTED, TcpEvent::Connected(id)),
-        (Notices::READABLE, TcpEvent::Readable(id)),
-        (Notices::WRITABLE, TcpEvent::Writable(id)),
-        (Notices::REPORT, TcpEvent::Report(id)),
-        (Notices::CLOSED, TcpEvent::Closed(id)),
-    ];
-    order.into_iter().find(|&(notice, _)| notices.take(notice)).map(|(_, event)| event)
+    if notices.take(Notices::CONNECTED) {
+        Some(TcpEvent::Connected(id))
+    } else if notices.take(Notices::READABLE) {
+        Some(TcpEvent::Readable(id))
+    } else if notices.take(Notices::WRITABLE) {
+        Some(TcpEvent::Writable(id))
+    } else if notices.take(Notices::REPORT) {
+        Some(TcpEvent::Report(id))
+    } else if notices.take(Notices::CLOSED) {
+        Some(TcpEvent::Closed(id))
+    } else {
+        None
+    }
 }

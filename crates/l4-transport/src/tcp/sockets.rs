@@ -201,20 +201,29 @@ impl Tcp {
         now: Instant,
         id: TcpSocketId,
         most: usize,
-        take: impl FnMut(&[u8]),
+        mut take: impl FnMut(&[u8]),
     ) -> Result<Recv, RecvError> {
-        self.with_held(now, id, |connection, cx| {
-            let count = most.min(connection.receiver.queue.len());
-            if count == 0 {
-                return connection.nothing_to_read(most);
+        let connection = self.held(id).ok_or(RecvError::NotFound)?;
+        let count = most.min(connection.receiver.queue.len());
+        if count == 0 {
+            return connection.nothing_to_read(most);
+        }
+        self.with_connection(now, id.0, |connection, cx| {
+            let (queue, mut left) = (&mut connection.receiver.queue, count);
+            loop {
+                let part = queue.first(left);
+                if part.is_empty() {
+                    break;
+                }
+                take(part);
+                let len = part.len();
+                queue.consume(len, cx.buffers);
+                left -= len;
             }
-            connection.receiver.queue.parts(0, count).for_each(take);
-            connection.receiver.queue.consume(count, cx.buffers);
             connection.receiver.on_read(now, count);
             connection.open_window();
-            Ok(Recv::Data(count))
-        })
-        .unwrap_or(Err(RecvError::NotFound))
+        });
+        Ok(Recv::Data(count))
     }
 
     /// Copies received bytes into `target` and leaves them where they are.

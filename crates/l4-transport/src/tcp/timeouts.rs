@@ -182,6 +182,10 @@ impl Connection {
     /// Memory of buffers that are empty now is given back when the connection has been idle for a while; at once, if it
     /// is over or memory is short.
     pub(super) fn plan_release(&mut self, now: Instant, is_memory_short: bool) {
+        let is_urgent = self.is_over() || is_memory_short;
+        if self.timers.is_armed(Timer::Release) && !is_urgent {
+            return;
+        }
         let (sending, receiving) = (&self.sender.queue, &self.receiver);
         let scoreboard = &self.sender.scoreboard;
         let is_wasteful = (sending.is_empty() && !sending.is_released())
@@ -190,10 +194,10 @@ impl Connection {
         if !is_wasteful {
             return;
         }
-        if self.is_over() || is_memory_short {
+        if is_urgent {
             self.sender.queue.release_if_empty();
             self.receiver.release_if_empty();
-        } else if !self.timers.is_armed(Timer::Release) {
+        } else {
             self.timers.set(Timer::Release, now + RELEASE_DELAY);
         }
     }

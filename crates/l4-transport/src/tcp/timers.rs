@@ -46,18 +46,33 @@ impl Timer {
     ];
 }
 
-/// The deadlines, by timer; `FAR_FUTURE` where none is armed.
+/// The deadlines, by timer, `FAR_FUTURE` where none is armed; and when the connection wants to be woken.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timers([Instant; Timer::ALL.len()]);
+pub(super) struct Timers {
+    deadlines: [Instant; Timer::ALL.len()],
+    /// No deadline is earlier. One that is cleared or moves further away leaves it behind: it wakes us once for nothing,
+    /// which costs less than looking for the next one with each acknowledgment.
+    wake_at: Instant,
+    /// Whether `wake_at` has come closer since it was last [told](Self::take_wake_up).
+    is_news: bool,
+}
 
 impl Timers {
     pub(super) const fn new() -> Self {
-        Self([Instant::FAR_FUTURE; Timer::ALL.len()])
+        Self {
+            deadlines: [Instant::FAR_FUTURE; Timer::ALL.len()],
+            wake_at: Instant::FAR_FUTURE,
+            is_news: false,
+        }
     }
 
     pub(super) fn set(&mut self, timer: Timer, deadline: Instant) {
-        if let Some(slot) = self.0.get_mut(timer as usize) {
+        if let Some(slot) = self.deadlines.get_mut(timer as usize) {
             *slot = deadline;
+        }
+        if deadline < self.wake_at {
+            self.wake_at = deadline;
+            self.is_news = true;
         }
     }
 
@@ -70,7 +85,7 @@ impl Timers {
     }
 
     pub(super) fn get(&self, timer: Timer) -> Option<Instant> {
-        self.0.get(timer as usize).copied().filter(|&deadline| deadline != Instant::FAR_FUTURE)
+        self.deadlines.get(timer as usize).copied().filter(|&deadline| deadline != Instant::FAR_FUTURE)
     }
 
     pub(super) fn is_armed(&self, timer: Timer) -> bool {
@@ -79,15 +94,28 @@ impl Timers {
 
     /// The earliest deadline.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.0.iter().copied().min().filter(|&deadline| deadline != Instant::FAR_FUTURE)
+        self.deadlines.iter().copied().min().filter(|&deadline| deadline != Instant::FAR_FUTURE)
     }
 
-    /// Disarms and returns a timer that is due.
+    /// When to call [`pop_due`](Self::pop_due), if that is earlier than what was told before.
+    pub(super) fn take_wake_up(&mut self) -> Option<Instant> {
+        core::mem::take(&mut self.is_news).then_some(self.wake_at)
+    }
+
+    /// Disarms and returns a timer that is due. To be called until there is none.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
         let due =
-            Timer::ALL.into_iter().find(|&timer| self.get(timer).is_some_and(|deadline| deadline <= now))?;
-        self.clear(due);
-        Some(due)
+            Timer::ALL.into_iter().find(|&timer| self.get(timer).is_some_and(|deadline| deadline <= now));
+        match due {
+            Some(due) => self.clear(due),
+            // What was told is over.
+            None => {
+                let next = self.next();
+                self.wake_at = next.unwrap_or(Instant::FAR_FUTURE);
+                self.is_news = next.is_some();
+            }
+        }
+        due
     }
 }
 
@@ -107,5 +135,27 @@ mod tests {
         assert_eq!(timers.pop_due(Instant::from_millis(5)), Some(Timer::Keepalive));
         assert_eq!(timers.pop_due(Instant::from_millis(5)), None);
         assert!(!timers.is_armed(Timer::Keepalive));
+    }
+    #[test]
+    fn only_a_deadline_that_comes_closer_is_told() {
+        let at = Instant::from_millis;
+        let mut timers = Timers::new();
+        assert_eq!(timers.take_wake_up(), None);
+        timers.set(Timer::Retransmit, at(5));
+        assert_eq!((timers.take_wake_up(), timers.take_wake_up()), (Some(at(5)), None));
+        timers.set(Timer::Retransmit, at(9));
+        timers.set(Timer::Keepalive, at(7));
+        timers.clear(Timer::Keepalive);
+        assert_eq!(timers.take_wake_up(), None, "it wakes us early enough");
+        timers.set(Timer::DelayedAck, at(4));
+        assert_eq!(timers.take_wake_up(), Some(at(4)));
+        timers.clear(Timer::DelayedAck);
+        // Woken for nothing, it says what it waits for now.
+        assert_eq!((timers.pop_due(at(4)), timers.take_wake_up()), (None, Some(at(9))));
+        assert_eq!((timers.pop_due(at(9)), timers.pop_due(at(9))), (Some(Timer::Retransmit), None));
+        assert_eq!(timers.take_wake_up(), None);
+        timers.set(Timer::Release, at(20));
+        timers.clear_all();
+        assert_eq!(timers.take_wake_up(), None);
     }
 }
