@@ -58,7 +58,7 @@ impl Connection {
                 self.sender.scoreboard.lose_where(RetransmitCause::WindowReopened, |_| true);
             }
         }
-        self.membership.wants_output = true;
+        self.membership.wants_output |= self.has_output();
         self.rearm_send_timers(cx.now);
         Ok(())
     }

@@ -12,7 +12,7 @@ use tracing::trace;
 
 use super::config::TcpConfig;
 use super::congestion::{IdleSample, initial_window};
-use super::connection::{Connection, Context};
+use super::connection::{Connection, Context, Dues};
 use super::ecn;
 use super::isn::timestamp;
 use super::negotiation::{syn_ack_options, syn_options};
@@ -77,12 +77,31 @@ impl Connection {
             | State::FinWait2
             | State::CloseWait
             | State::Closing
-            | State::LastAck => self
-                .poll_report(cx)
-                .or_else(|| self.poll_data(cx))
-                .or_else(|| self.poll_keepalive(cx))
-                .or_else(|| self.poll_ack(cx)),
+            | State::LastAck => {
+                if self.is_report_due() {
+                    return self.poll_ack(cx);
+                }
+                if let draft @ Some(_) = self.poll_data(cx) {
+                    return draft;
+                }
+                self.poll_keepalive(cx).or_else(|| self.poll_ack(cx))
+            }
         }
+    }
+
+    /// Whether anything waits to be sent, be it that a window, the pace or a timer holds it back.
+    pub(super) fn has_output(&self) -> bool {
+        let Dues { syn, reset, keepalive, window_probe: _, loss_probe: _, rest: _ } = self.dues;
+        self.has_data()
+            || matches!(self.receiver.ack_due(), AckDue::Now(_))
+            || (syn || reset.is_some() || keepalive)
+    }
+
+    /// Whether a part of the stream waits to be sent.
+    fn has_data(&self) -> bool {
+        self.sender.snd_nxt != self.sender.end()
+            || self.sender.scoreboard.lost_len() > 0
+            || (self.dues.window_probe || self.dues.loss_probe)
     }
 
     fn header(&self, sequence: SeqNumber, flags: TcpFlags, window: u16, options: TcpOptions) -> TcpHeader {
@@ -174,6 +193,10 @@ impl Connection {
 
     /// Data, new or again, and the FIN.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Option<Draft> {
+        if !self.has_data() {
+            self.note_blocked(cx, self.nothing_left());
+            return None;
+        }
         self.restart_after_idle(cx.now);
         let pace = self.pacer.poll(cx.now, self.sender.mss);
         match self.decide(cx, pace.unwrap_or(u32::MAX)) {
@@ -186,7 +209,11 @@ impl Connection {
                     return None;
                 }
                 self.note_blocked(cx, SendBlockedBy::Nothing);
-                Some(self.commit(cx, decision))
+                let draft = self.commit(cx, decision);
+                if !self.has_data() {
+                    self.note_blocked(cx, self.nothing_left());
+                }
+                Some(draft)
             }
             Err(blocked) => {
                 if blocked == SendBlockedBy::CongestionWindow {
@@ -204,6 +231,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn note_blocked(&mut self, cx: &mut Context<'_>, blocked: SendBlockedBy) {
         if self.blocked_by != blocked {
             trace!(tuple = %self.tuple, was = %self.blocked_by, now = %blocked, "blocked by");
@@ -343,14 +371,14 @@ impl Connection {
 
     /// What was never sent. [5681-01] [7323-16] [9293 SHLD-15, SHLD-28]
     fn decide_new(&self, config: &TcpConfig, allowed: u32) -> Result<Decision, SendBlockedBy> {
-        if self.ecn.is_paused {
-            return Err(SendBlockedBy::CongestionWindow);
-        }
         let sender = &self.sender;
         let available = sender.unsent_len();
         let fin_waits = sender.has_fin && !sender.is_fin_sent();
         if available == 0 && !fin_waits {
-            return Err(if sender.has_fin { SendBlockedBy::Finished } else { SendBlockedBy::Application });
+            return Err(self.nothing_left());
+        }
+        if self.ecn.is_paused {
+            return Err(SendBlockedBy::CongestionWindow);
         }
         let window = sender.window_from(sender.snd_nxt);
         let room = self.congestion_window().saturating_sub(sender.flight_len());
@@ -383,6 +411,11 @@ impl Connection {
             return Err(self.holder().filter(|_| held).unwrap_or(blocked));
         }
         Ok(Decision { start: sender.snd_nxt, len, fin, cause: None, kind: Kind::Data })
+    }
+
+    /// Why nothing is sent when there is nothing.
+    const fn nothing_left(&self) -> SendBlockedBy {
+        if self.sender.has_fin { SendBlockedBy::Finished } else { SendBlockedBy::Application }
     }
 
     /// What a segment that is not full waits for, if it waits.

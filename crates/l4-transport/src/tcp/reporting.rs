@@ -11,7 +11,7 @@ use netloom_wire::{SackBlocks, TcpFlags, TcpOptions};
 
 use super::connection::{Connection, Context};
 use super::receiver::AckDue;
-use super::segment::{Draft, Segment};
+use super::segment::Segment;
 
 /// Bytes that the option takes besides its blocks, padding included, and for each block.
 const OPTION_LEN: u32 = 4;
@@ -36,10 +36,9 @@ impl Connection {
         TcpOptions { sack, ..options }
     }
 
-    /// An acknowledgment that is due at once and tells of more than RCV.NXT: it goes before text, which has no room.
-    pub(super) fn poll_report(&mut self, cx: &mut Context<'_>) -> Option<Draft> {
-        let is_due = matches!(self.receiver.ack_due(), AckDue::Now(_)) && self.receiver.has_blocks();
-        if is_due { self.poll_ack(cx) } else { None }
+    /// Whether an acknowledgment is due at once that tells of more than RCV.NXT: it goes before text, which has no room.
+    pub(super) fn is_report_due(&self) -> bool {
+        self.receiver.has_blocks() && matches!(self.receiver.ack_due(), AckDue::Now(_))
     }
 
     /// Notes what of a segment has come before; whether there was any. A SYN is no text that came twice: it is

@@ -14,8 +14,26 @@ impl Tcp {
     ///
     /// Answers beside any stream go first, then handshakes, then connections in turn.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<SegmentPlan> {
-        let plan =
-            self.next_reply().or_else(|| self.next_syn_ack(now)).or_else(|| self.next_of_connections(now))?;
+        let plan = self.next_plan(now);
+        if let Some(plan) = &plan {
+            self.note_sent(plan);
+        }
+        plan
+    }
+
+    fn next_plan(&mut self, now: Instant) -> Option<SegmentPlan> {
+        if let Some(reply) = self.replies.pop_front() {
+            return Some(plan_of_reply(&reply));
+        }
+        if !self.ready_half_open.is_empty()
+            && let Some(plan) = self.next_syn_ack(now)
+        {
+            return Some(plan);
+        }
+        self.next_of_connections(now)
+    }
+
+    fn note_sent(&mut self, plan: &SegmentPlan) {
         let segments = plan.gso.map_or(1, |gso| gso.segment_count(plan.payload.len()));
         self.counters.segments_sent.add(segments as u64);
         let header = &plan.header;
@@ -24,7 +42,6 @@ impl Tcp {
             flags = %header.flags, sequence = %header.sequence, acknowledgment = %header.acknowledgment,
             window = header.window, len = plan.payload.len(), "segment out"
         );
-        Some(plan)
     }
 
     /// The text of a plan, in two pieces of which the second may be empty. Only until the next call that changes
@@ -35,19 +52,6 @@ impl Tcp {
             Some(connection) => connection.sender.queue.slices(text.offset as usize, text.len as usize),
             None => [&[], &[]],
         }
-    }
-
-    fn next_reply(&mut self) -> Option<SegmentPlan> {
-        let Reply { tuple, header, traffic_class } = self.replies.pop_front()?;
-        Some(SegmentPlan {
-            source: tuple.local_address,
-            destination: tuple.remote_address,
-            header,
-            traffic_class: ecn::without_codepoint(traffic_class),
-            hop_limit: None,
-            gso: None,
-            payload: PayloadRef { place: None },
-        })
     }
 
     fn next_syn_ack(&mut self, now: Instant) -> Option<SegmentPlan> {
@@ -77,19 +81,30 @@ impl Tcp {
     }
 
     fn next_of_connections(&mut self, now: Instant) -> Option<SegmentPlan> {
-        loop {
+        let mut next = None;
+        while next.is_none() {
             let id = self.ready.pop_front()?;
-            let plan = self.with_connection(now, id, |connection, cx| {
-                let draft = connection.poll_segment(cx);
-                connection.membership.in_ready = draft.is_some();
-                draft.map(|draft| plan(id, connection, draft))
+            self.with_connection(now, id, |connection, cx| {
+                next = connection.poll_segment(cx).map(|draft| plan(id, connection, draft));
+                // If it has more, it comes after the others.
+                connection.membership.in_ready = false;
+                connection.membership.wants_output |= next.is_some() && connection.has_output();
             });
-            if let Some(Some(plan)) = plan {
-                // It may have more, after the others.
-                self.ready.push_back(id);
-                return Some(plan);
-            }
         }
+        next
+    }
+}
+
+fn plan_of_reply(reply: &Reply) -> SegmentPlan {
+    let Reply { tuple, header, traffic_class } = *reply;
+    SegmentPlan {
+        source: tuple.local_address,
+        destination: tuple.remote_address,
+        header,
+        traffic_class: ecn::without_codepoint(traffic_class),
+        hop_limit: None,
+        gso: None,
+        payload: PayloadRef { place: None },
     }
 }
 
