@@ -39,14 +39,23 @@ pub(super) struct Nanos(u64);
 impl Nanos {
     pub(super) const ZERO: Self = Self(0);
     const MAX: Self = Self(u64::MAX);
+    const MIN_RTO: Self = Self::of(MIN_RTO);
+    const MAX_RTO: Self = Self::of(MAX_RTO);
+    const GRANULARITY: Self = Self::of(GRANULARITY);
 
-    pub(super) fn of(duration: Duration) -> Self {
-        Self(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    pub(super) const fn of(duration: Duration) -> Self {
+        let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+        Self(seconds.saturating_add(duration.subsec_nanos() as u64))
     }
 
     pub(super) const fn get(self) -> Duration {
         Duration::from_nanos(self.0)
     }
+}
+
+/// An average that moves by a `share`th towards a new value.
+const fn moved(average: u64, value: u64, share: u64) -> u64 {
+    average - average.div_ceil(share) + value / share
 }
 
 /// The estimator of one connection.
@@ -71,7 +80,7 @@ impl RttEstimator {
             min_rtt: Nanos::MAX,
             recent_min: Nanos::MAX,
             min_since: Instant::ZERO,
-            base: Nanos(INITIAL_RTO.as_secs() * 1_000_000_000),
+            base: Nanos::of(INITIAL_RTO),
             backoff: 0,
             has_sample: false,
         }
@@ -80,20 +89,23 @@ impl RttEstimator {
     /// Takes a measurement of a segment that was sent only once, or that a timestamp told apart. [6298-08]
     /// It ends a backoff: that the timeout stays backed off until then is Karn's algorithm. [9293 MUST-18]
     pub(super) fn sample(&mut self, rtt: Duration) {
-        let (srtt, rttvar) = match self.srtt() {
-            // [6298-02]
-            None => (rtt, rtt / 2),
+        let Nanos(rtt) = Nanos::of(rtt);
+        let (Nanos(srtt), Nanos(rttvar)) = (self.srtt, self.rttvar);
+        let (srtt, rttvar) = if self.has_sample {
             // [6298-03] [6298-04]
-            Some(srtt) => (srtt * 7 / 8 + rtt / 8, self.rttvar() * 3 / 4 + srtt.abs_diff(rtt) / 4),
+            (moved(srtt, rtt, 8), moved(rttvar, srtt.abs_diff(rtt), 4))
+        } else {
+            // [6298-02]
+            (rtt, rtt / 2)
         };
-        self.srtt = Nanos::of(srtt);
-        self.rttvar = Nanos::of(rttvar);
+        self.srtt = Nanos(srtt);
+        self.rttvar = Nanos(rttvar);
         self.has_sample = true;
-        self.min_rtt = self.min_rtt.min(Nanos::of(rtt));
+        self.min_rtt = self.min_rtt.min(Nanos(rtt));
         self.backoff = 0;
         // [6298-05] [6298-10]
-        let rto = srtt + (rttvar * 4).max(GRANULARITY);
-        self.base = Nanos::of(rto.clamp(MIN_RTO, MAX_RTO));
+        let rto = srtt.saturating_add(rttvar.saturating_mul(4).max(Nanos::GRANULARITY.0));
+        self.base = Nanos(rto).clamp(Nanos::MIN_RTO, Nanos::MAX_RTO);
     }
 
     /// A segment's round trip: for the least one of the last minutes, which a path that has become longer outgrows.
@@ -129,7 +141,8 @@ impl RttEstimator {
 
     /// The timeout doubled `times` times, whatever the backoff is: for probes, which have their own.
     pub(super) fn backed_off(&self, times: u8) -> Duration {
-        self.base.get().saturating_mul(1 << times.min(MAX_BACKOFF)).min(MAX_RTO)
+        // Not even the longest overflows by it.
+        Nanos(self.base.0 << times.min(MAX_BACKOFF)).min(Nanos::MAX_RTO).get()
     }
 
     pub(super) fn srtt(&self) -> Option<Duration> {
