@@ -44,6 +44,15 @@ impl EthernetAddress {
     }
 }
 
+/// An address as a number, for the keys of hash tables. One of IPv4 is below 2^32, as are those of `::/96`.
+#[inline]
+pub const fn address_number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits() as u128,
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
 impl fmt::Display for EthernetAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.0;

@@ -1,10 +1,13 @@
 //! The four-tuple that names a connection.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, SocketAddr};
 
+use netloom_wire::address_number;
+
 /// Both ends of a connection, as seen from here (RFC 9293 3.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FourTuple {
     /// Our address.
     pub local_address: IpAddr,
@@ -25,6 +28,22 @@ impl FourTuple {
     /// The peer's end.
     pub const fn remote(&self) -> SocketAddr {
         SocketAddr::new(self.remote_address, self.remote_port)
+    }
+}
+
+/// Each segment is looked up by it: a word for each address of IPv4, two for others, and one for the ports.
+impl Hash for FourTuple {
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of a number")]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for bits in [self.local_address, self.remote_address].map(address_number) {
+            state.write_u64(bits as u64);
+            let high = (bits >> 64) as u64;
+            if high != 0 {
+                state.write_u64(high);
+            }
+        }
+        state.write_u32(u32::from(self.local_port) << 16 | u32::from(self.remote_port));
     }
 }
 
