@@ -23,7 +23,14 @@ impl Connection {
         segment: &Segment<'_>,
     ) -> Result<(), DropReason> {
         // [9293 MUST-58, MUST-59]: what the steps owe is sent only after the caller's whole batch.
-        let segment = &self.without_old_syn(segment);
+        if self.is_old_syn(segment) {
+            let segment = self.without_syn(segment);
+            return self.check_segment(cx, &segment);
+        }
+        self.check_segment(cx, segment)
+    }
+
+    fn check_segment(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) -> Result<(), DropReason> {
         self.check_timestamp(cx, segment)?;
         self.check_sequence(cx, segment)?;
         if segment.has(TcpFlags::RST) {
@@ -43,16 +50,16 @@ impl Connection {
         result
     }
 
+    fn is_old_syn(&self, segment: &Segment<'_>) -> bool {
+        self.state == State::SynReceived
+            && segment.has(TcpFlags::SYN)
+            && segment.header.sequence == self.receiver.irs
+    }
+
     /// In SYN-RECEIVED the peer's SYN may come again, alone or with the acknowledgment of ours (RFC 9293 figure 8). It
     /// lies before the window and is cut off, as anything is that was received before; alone it means that our SYN-ACK
     /// was lost.
-    fn without_old_syn<'a>(&mut self, segment: &Segment<'a>) -> Segment<'a> {
-        let is_old_syn = self.state == State::SynReceived
-            && segment.has(TcpFlags::SYN)
-            && segment.header.sequence == self.receiver.irs;
-        if !is_old_syn {
-            return *segment;
-        }
+    fn without_syn<'a>(&mut self, segment: &Segment<'a>) -> Segment<'a> {
         if !segment.has(TcpFlags::ACK) {
             self.dues.syn = true;
             self.membership.wants_output = true;
