@@ -106,24 +106,6 @@ impl Internet {
         Ok(())
     }
 
-    /// Queues a train of datagrams as one packet, for a device that cuts it as `meta` says: each part fits the path, the whole
-    /// may not. `head` begins with the transport's header, and gets the IP header in front.
-    ///
-    /// # Errors
-    /// [`SendError::QueueFull`].
-    pub fn send_train(
-        &mut self,
-        send: &IpSend,
-        path: &PathInfo,
-        meta: TxMeta,
-        head: &mut HeadBuf,
-        data: &[u8],
-    ) -> Result<(), SendError> {
-        self.emit_header(head, send, head.len() + data.len());
-        let packet = [head.as_slice(), data].concat();
-        self.transmit(path.next_hop, None, meta, packet).map_err(|_| SendError::QueueFull)
-    }
-
     fn ipv4_header(&mut self, send: &IpSend, source: Ipv4Addr, destination: Ipv4Addr) -> Ipv4Header {
         let identification = if send.dont_fragment {
             // RFC 6864 4.1: that of an atomic datagram means nothing.

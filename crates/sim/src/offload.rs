@@ -18,6 +18,8 @@ const IPV6_HEADER_LEN: usize = 40;
 /// Where a TCP header's fields are.
 const SEQUENCE_AT: usize = 4;
 const FLAGS_AT: usize = 13;
+/// Where the checksum is in UDP's header.
+const UDP_CHECKSUM_AT: usize = 6;
 const CHECKSUM_AT: usize = 16;
 /// The largest IP packet.
 const MAX_PACKET_LEN: usize = 65_535;
@@ -149,7 +151,12 @@ fn fit_ip_header(frame: &mut [u8], layout: &Layout, index: u16) {
 fn finish_checksum(frame: &mut [u8], start: usize, offset: usize) {
     let mut sum = Checksum::new();
     sum.add(frame.get(start..).unwrap_or_default());
-    put(frame, start + offset, &sum.finish());
+    let field = match sum.finish() {
+        // It would say that there is none.
+        [0, 0] if offset == UDP_CHECKSUM_AT => [0xff, 0xff],
+        sum => sum,
+    };
+    put(frame, start + offset, &field);
 }
 
 fn put(frame: &mut [u8], at: usize, bytes: &[u8]) {

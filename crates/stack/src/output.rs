@@ -1,21 +1,20 @@
 //! A packet's way down.
 //!
 //! [`Stack::poll_transmit`] decides first (whose turn, which path, which neighbour) and borrows second: the payload of a
-//! TCP segment is lent from its socket's ring, everything else from the one packet that was taken off a queue.
+//! TCP segment is lent from its socket's ring, everything else from the one packet or datagram that was taken off a queue.
 
 #[cfg(test)]
 mod tests;
 
 use core::net::IpAddr;
-use core::num::NonZeroU16;
 
-use netloom_base::{DropReason, Gso, GsoKind, Instant, InterfaceId, NextHop, TxChecksum, TxMeta};
+use netloom_base::{DropReason, Gso, GsoKind, Instant, InterfaceId, NextHop, PathInfo, TxChecksum, TxMeta};
 use netloom_l2_link::{LinkOutput, QueuedPacket, Resolution};
 use netloom_l3_internet::{Arrival, InternetOutput, IpSend};
 use netloom_l4_transport::{SegmentPlan, UdpOutput};
 use netloom_wire::{
-    CastKind, ETHERNET_HEADER_LEN, EtherType, EthernetAddress, EthernetHeader, HeadBuf, IPV4_HEADER_LEN,
-    IPV6_HEADER_LEN, Protocol, UDP_HEADER_LEN, UdpHeader,
+    CastKind, ETHERNET_HEADER_LEN, EtherType, EthernetAddress, EthernetHeader, HeadBuf, Protocol,
+    UDP_HEADER_LEN, UdpHeader, ip_header_len,
 };
 use tracing::trace;
 
@@ -58,7 +57,7 @@ impl Transmit<'_> {
 
 /// What the next frame is, its headers already in the caller's buffer.
 enum Ready {
-    /// The payload is `Stack::outgoing`.
+    /// What follows the headers is `Stack::outgoing`.
     Packet { interface: InterfaceId, meta: TxMeta },
     /// The payload is in the socket's ring.
     Segment { interface: InterfaceId, meta: TxMeta, plan: SegmentPlan },
@@ -133,7 +132,9 @@ impl Stack {
                         let Some(output) = self.udp.poll_transmit() else { continue };
                         self.turn = Turn::Tcp;
                         idle = false;
-                        self.send_datagrams(now, &output);
+                        if let Some(ready) = self.send_datagrams(now, head, output) {
+                            return Some(ready);
+                        }
                     }
                 }
                 break;
@@ -232,44 +233,74 @@ impl Stack {
     }
 
     /// One datagram, or a train of them.
-    fn send_datagrams(&mut self, now: Instant, output: &UdpOutput) {
-        let Some(size) = output.segment_size else { return self.send_datagram(now, output, &output.data) };
-        if self.send_train(output, size).is_none() {
-            for part in output.data.chunks(size.get().into()) {
-                self.send_datagram(now, output, part);
+    fn send_datagrams(&mut self, now: Instant, head: &mut HeadBuf, output: UdpOutput) -> Option<Ready> {
+        if let Some((path, meta)) = self.way_of_one_packet(&output) {
+            return self.send_as_one(now, head, output, &path, meta);
+        }
+        match output.segment_size {
+            None => self.send_datagram(now, &output, &output.data),
+            Some(size) => {
+                for part in output.data.chunks(size.get().into()) {
+                    self.send_datagram(now, &output, part);
+                }
             }
         }
+        None
     }
 
-    /// A train as one packet; `None` if it has to be cut here.
-    fn send_train(&mut self, output: &UdpOutput, segment_size: NonZeroU16) -> Option<()> {
-        let (remote, data) = (output.remote, &output.data);
-        let path = self.internet.path(output.source, remote.ip()).ok()?;
+    /// The way of what one packet takes to one other host: a datagram that needs no fragments, or a train that the device
+    /// cuts. Besides, what is left for the device to do.
+    fn way_of_one_packet(&self, output: &UdpOutput) -> Option<(PathInfo, TxMeta)> {
+        let remote = output.remote.ip();
+        let path = self.internet.path(output.source, remote).ok()?;
         let NextHop::Neighbor { interface, .. } = path.next_hop else { return None };
         let caps = &self.interfaces.get(interface.index())?.caps;
-        let header_len = if remote.is_ipv4() { IPV4_HEADER_LEN } else { IPV6_HEADER_LEN };
-        let longest = header_len + UDP_HEADER_LEN + usize::from(segment_size.get());
+        let ip_header_len = ip_header_len(remote);
+        let data_len = output.segment_size.map_or(output.data.len(), |size| size.get().into());
+        let fits = usize::from(ip_header_len) + UDP_HEADER_LEN + data_len <= usize::from(path.mtu);
         // What this host may have to hear itself is made one by one.
-        let is_for_many = remote.ip().is_multicast() || self.internet.is_broadcast(interface, remote.ip());
-        if !caps.udp_segmentation || is_for_many || longest > usize::from(path.mtu) {
+        let is_for_many = remote.is_multicast() || self.internet.is_broadcast(interface, remote);
+        if !fits || is_for_many || (output.segment_size.is_some() && !caps.udp_segmentation) {
             return None;
         }
-        let header = UdpHeader { source_port: output.source_port, destination_port: remote.port() };
-        let mut head = HeadBuf::new();
-        header.emit(&mut head, path.source, remote.ip(), &[data], true);
-        let meta = TxMeta {
-            checksum: TxChecksum::Partial {
-                start: u16::try_from(header_len).unwrap_or(u16::MAX),
-                offset: UDP_CHECKSUM_AT,
-            },
-            gso: Some(Gso { kind: GsoKind::Udp, segment_size, ecn: false }),
+        let checksum = if caps.transmit_checksum || output.segment_size.is_some() {
+            TxChecksum::Partial { start: ip_header_len, offset: UDP_CHECKSUM_AT }
+        } else {
+            TxChecksum::Complete
         };
-        let send = ip_send(output, path.source);
-        if let Err(error) = self.internet.send_train(&send, &path, meta, &mut head, data) {
-            trace!(?error, "datagrams not sent");
-            self.counters.drops.increment(DropReason::TransmitQueueFull);
+        let gso =
+            output.segment_size.map(|segment_size| Gso { kind: GsoKind::Udp, segment_size, ecn: false });
+        Some((path, TxMeta { checksum, gso }))
+    }
+
+    /// Headers into `head`; the data stays where it is.
+    fn send_as_one(
+        &mut self,
+        now: Instant,
+        head: &mut HeadBuf,
+        output: UdpOutput,
+        path: &PathInfo,
+        meta: TxMeta,
+    ) -> Option<Ready> {
+        let remote = output.remote;
+        let exit = self.exit(now, path.next_hop, EtherType::of_ip(remote.ip()));
+        let header = UdpHeader { source_port: output.source_port, destination_port: remote.port() };
+        let is_partial = meta.checksum != TxChecksum::Complete;
+        header.emit(head, path.source, remote.ip(), &[&output.data], is_partial);
+        let payload_len = head.len() + output.data.len();
+        self.internet.emit_header(head, &ip_send(&output, path.source), payload_len);
+        match exit {
+            Ok(Departure { interface, link }) => {
+                self.outgoing = output.data;
+                let meta = link.map_or(meta, |link| with_link_header(head, link, meta));
+                Some(Ready::Packet { interface, meta })
+            }
+            Err(detour) => {
+                let bytes = [head.as_slice(), &output.data].concat();
+                self.divert(now, detour, QueuedPacket { meta, bytes });
+                None
+            }
         }
-        Some(())
     }
 
     /// One datagram: to the internet layer, which cuts it into fragments if it must.

@@ -36,13 +36,12 @@ fn a_train_is_one_packet_for_a_device_that_cuts_it() {
     let cutting = DeviceCaps { transmit_checksum: true, udp_segmentation: true, ..plain };
     for (to, header_len) in [("10.0.0.1:9", 20), ("[fd00::1]:9", 40)] {
         let segment_size = NonZeroU16::new(1000).unwrap();
-        let train = TxMeta {
-            checksum: TxChecksum::Partial { start: header_len, offset: 6 },
-            gso: Some(Gso { kind: GsoKind::Udp, segment_size, ecn: false }),
-        };
+        let checksum = TxChecksum::Partial { start: header_len, offset: 6 };
+        let train = TxMeta { checksum, gso: Some(Gso { kind: GsoKind::Udp, segment_size, ecn: false }) };
         let header_len = usize::from(header_len) + 8;
         assert_eq!(frames(cutting, to, 2500), [(header_len + 2500, train)]);
-        assert_eq!(frames(cutting, to, 900), [(header_len + 900, TxMeta::default())]);
+        assert_eq!(frames(cutting, to, 900), [(header_len + 900, TxMeta { checksum, gso: None })]);
+        assert_eq!(frames(plain, to, 900), [(header_len + 900, TxMeta::default())]);
         let parts = [1000, 1000, 500].map(|len| (header_len + len, TxMeta::default()));
         assert_eq!(frames(plain, to, 2500), parts);
     }
