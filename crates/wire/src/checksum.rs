@@ -24,17 +24,15 @@ impl Checksum {
     ///
     /// Both addresses must be of one family; the protocols above never mix them.
     pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: Protocol, len: usize) -> Self {
-        let mut checksum = Self::new();
-        for address in [source, destination] {
-            match address {
-                IpAddr::V4(address) => checksum.add(&address.octets()),
-                IpAddr::V6(address) => checksum.add(&address.octets()),
-            }
-        }
+        let of_address = |address| match address {
+            IpAddr::V4(address) => u64::from(u32::from_ne_bytes(address.octets())),
+            IpAddr::V6(address) => sum_words(&address.octets()),
+        };
         let len = u32::try_from(len).unwrap_or(u32::MAX);
-        checksum.add(&len.to_be_bytes());
-        checksum.add(&[0, protocol.0]);
-        checksum
+        let small =
+            u64::from(u32::from_ne_bytes(len.to_be_bytes())) + u64::from(u16::from_ne_bytes([0, protocol.0]));
+        let sum = [of_address(source), of_address(destination)].into_iter().fold(small, add_around);
+        Self { sum, odd: false }
     }
 
     /// The sum of an ICMPv6 message of `len` bytes, in `pieces`, and its pseudo-header (RFC 4443 2.3).
@@ -48,11 +46,13 @@ impl Checksum {
 
     /// Adds `bytes`.
     pub fn add(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         let sum = sum_words(bytes);
         // Bytes that begin at an odd place count with their halves swapped.
         let sum = if self.odd { u64::from(fold(sum).swap_bytes()) } else { sum };
-        let (total, carried) = self.sum.overflowing_add(sum);
-        self.sum = total + u64::from(carried);
+        self.sum = add_around(self.sum, sum);
         self.odd ^= bytes.len() % 2 == 1;
     }
 
@@ -72,26 +72,38 @@ impl Checksum {
     }
 }
 
-/// The sum of `bytes` as native-endian 16-bit words, the last padded with zero, not folded to 16 bits.
+/// Adds with end-around carry.
+const fn add_around(one: u64, other: u64) -> u64 {
+    let (sum, carries) = one.overflowing_add(other);
+    sum + carries as u64
+}
+
+/// The sum of `bytes` as native-endian 16-bit words, the last padded with zero, not folded to 16 bits. Longer words are
+/// sums of shorter ones in their places (RFC 1071 2(C)).
 fn sum_words(bytes: &[u8]) -> u64 {
-    // Four independent lanes of 32-bit words in 64-bit sums: no carry can be lost below 16 GiB.
-    let mut lanes = [0u64; 4];
-    let (blocks, rest) = bytes.as_chunks::<16>();
+    // Four sums that do not wait for each other.
+    let mut lanes = [0; 4];
+    let (blocks, rest) = bytes.as_chunks::<32>();
     for block in blocks {
-        let (words, _) = block.as_chunks::<4>();
+        let (words, _) = block.as_chunks::<8>();
         for (lane, word) in lanes.iter_mut().zip(words) {
-            *lane += u64::from(u32::from_ne_bytes(*word));
+            *lane = add_around(*lane, u64::from_ne_bytes(*word));
         }
     }
-    let mut sum: u64 = lanes.iter().sum();
-    let (pairs, last) = rest.as_chunks::<2>();
-    for pair in pairs {
-        sum += u64::from(u16::from_ne_bytes(*pair));
+    let mut sum = lanes.into_iter().fold(0, add_around);
+    let (words, rest) = rest.as_chunks::<4>();
+    for word in words {
+        sum = add_around(sum, u32::from_ne_bytes(*word).into());
     }
-    if let &[last] = last {
-        sum += u64::from(u16::from_ne_bytes([last, 0]));
-    }
-    sum
+    let last = match *rest {
+        [first, second, third] => {
+            u64::from(u16::from_ne_bytes([first, second])) + u64::from(u16::from_ne_bytes([third, 0]))
+        }
+        [first, second] => u16::from_ne_bytes([first, second]).into(),
+        [first] => u16::from_ne_bytes([first, 0]).into(),
+        _ => 0,
+    };
+    add_around(sum, last)
 }
 
 /// Folds a sum to 16 bits with end-around carry.
