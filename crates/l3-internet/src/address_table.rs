@@ -107,8 +107,9 @@ pub(crate) struct AddressTable {
     entries: Vec<LocalAddress>,
     /// Position of each address; only asked when there are many.
     positions: KeyedMap<IpAddr, usize>,
-    /// Addresses of all hosts of a network, sorted: each packet's source is looked for among them.
-    broadcasts: Vec<(InterfaceId, IpAddr)>,
+    /// Addresses of all hosts of a network, sorted, as [`broadcast_key`] has them: each packet's source is looked for among
+    /// them.
+    broadcasts: Vec<u64>,
     /// Earliest step of a trial.
     next_step: Option<Instant>,
     max_addresses: usize,
@@ -199,14 +200,15 @@ impl AddressTable {
 
     /// Whether the address is the directed broadcast of a network on the interface, in the form of all ones or of all zeros.
     pub(crate) fn is_directed_broadcast(&self, interface: InterfaceId, address: IpAddr) -> bool {
-        self.broadcasts.binary_search(&(interface, address)).is_ok()
+        broadcast_key(interface, address).is_some_and(|key| self.broadcasts.binary_search(&key).is_ok())
     }
 
     fn find_broadcasts(&mut self) {
         self.broadcasts.clear();
         for LocalAddress { interface, cidr, .. } in &self.entries {
             if let Some(broadcast) = cidr.broadcast() {
-                self.broadcasts.extend([(*interface, broadcast), (*interface, cidr.network())]);
+                let both = [broadcast, cidr.network()];
+                self.broadcasts.extend(both.into_iter().filter_map(|it| broadcast_key(*interface, it)));
             }
         }
         self.broadcasts.sort_unstable();
@@ -214,6 +216,14 @@ impl AddressTable {
 
     fn find_next_step(&mut self) {
         self.next_step = self.entries.iter().filter_map(|entry| entry.trial.map(|trial| trial.next)).min();
+    }
+}
+
+/// An interface and an address that may be a broadcast there, as one number.
+const fn broadcast_key(interface: InterfaceId, address: IpAddr) -> Option<u64> {
+    match address {
+        IpAddr::V4(address) => Some((interface.index() as u64) << 32 | address.to_bits() as u64),
+        IpAddr::V6(_) => None,
     }
 }
 
