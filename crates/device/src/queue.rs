@@ -94,8 +94,10 @@ pub trait Queue: AsFd + Send {
     /// What the device can do. It does not change while the queue lives.
     fn caps(&self) -> DeviceCaps;
 
-    /// The device's name, as a person knows it: `netloom0`.
-    fn name(&self) -> &str;
+    /// The device's name, as a person knows it: `netloom0`. It stands in messages and captures.
+    fn name(&self) -> &str {
+        "device"
+    }
 
     /// Receives one frame to the start of `buffer`, and says how many bytes it has and what the device knows of it.
     ///

@@ -5,14 +5,16 @@
 //! has any address as its destination. Here are the sockets that take it at any port; those that are bound to a port of
 //! their own go first, as everywhere.
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use netloom_stack::transport::{Accepted, ListenOptions, PendingState, SynAnswer, TcpPendingId};
+use tokio::net::ToSocketAddrs;
 
+use crate::names::first_of;
 use crate::reservations::Reuse;
 use crate::shard::Shared;
 use crate::wakers::{Interest, SocketKey, in_turn, wait_for};
@@ -27,17 +29,44 @@ impl Net {
     ///
     /// # Errors
     /// `AddrInUse` if there is such a listener already, `NotConnected` after shutdown.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/any.md")]
+    /// let listener = server.tcp_listen_any().await?;
+    /// let outgoing = client.tcp_connect("192.0.2.1:4321").await?;
+    /// let (incoming, _) = listener.accept().await?;
+    /// // Whom the client wanted.
+    /// assert_eq!(incoming.local_addr()?, outgoing.peer_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn tcp_listen_any(&self) -> io::Result<TcpListener> {
         TcpListener::everywhere_on(&self.host, ListenOptions::default())
     }
 
-    /// Listens at `address` as [`tcp_listen`](Self::tcp_listen), but answers no SYN before [`PendingConnection`] is told to.
+    /// Listens as [`tcp_listen`](Self::tcp_listen), but answers no SYN before [`PendingConnection`] is told to.
     ///
     /// # Errors
     /// As [`tcp_listen`](Self::tcp_listen).
-    pub async fn tcp_incoming(&self, address: SocketAddr) -> io::Result<TcpIncoming> {
-        let listener = TcpListener::listen_on(&self.host, address, deciding(), Reuse::ADDRESS, None, None)?;
-        Ok(TcpIncoming { listener })
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let incoming = server.tcp_incoming("10.0.0.1:80").await?;
+    /// let (outgoing, accepted) = tokio::join!(client.tcp_connect("10.0.0.1:80"), async {
+    ///     // The client waits for an answer.
+    ///     incoming.next().await?.accept().await
+    /// });
+    /// assert_eq!(outgoing?.local_addr()?, accepted?.peer_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn tcp_incoming(&self, addr: impl ToSocketAddrs) -> io::Result<TcpIncoming> {
+        let listen = |address| {
+            ready(TcpListener::listen_on(&self.host, address, deciding(), Reuse::ADDRESS, None, None))
+        };
+        Ok(TcpIncoming { listener: first_of(addr, listen).await? })
     }
 
     /// Listens at every address and port as [`tcp_listen_any`](Self::tcp_listen_any), but answers no SYN before
@@ -72,6 +101,18 @@ impl Net {
     ///
     /// # Errors
     /// `AddrInUse` if there is such a socket already, `NotConnected` after shutdown.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/any.md")]
+    /// let any = server.udp_bind_any().await?;
+    /// let socket = client.udp_bind("10.0.0.2:0").await?;
+    /// socket.send_to(b"question", "192.0.2.1:53").await?;
+    /// let (.., asked) = any.recv_from(&mut [0; 512]).await?;
+    /// assert_eq!(asked, "192.0.2.1:53".parse().expect("an address"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn udp_bind_any(&self) -> io::Result<AnyUdpSocket> {
         AnyUdpSocket::bind_on(&self.host)
     }
@@ -89,10 +130,7 @@ fn deciding() -> ListenOptions {
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
+#[doc = include_str!("doc/two_hosts.md")]
 /// let incoming = server.tcp_incoming_any().await?;
 /// // Whatever address and port is wanted: a proxy or a sandbox sees it, and may decide by it.
 /// let wanted = "10.0.0.1:4321".parse().expect("an address");
@@ -115,6 +153,18 @@ impl TcpIncoming {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let incoming = server.tcp_incoming("10.0.0.1:80").await?;
+    /// let connecting = tokio::spawn(async move { client.tcp_connect("10.0.0.1:80").await });
+    /// let pending = incoming.next().await?;
+    /// pending.refuse();
+    /// assert!(connecting.await?.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn next(&self) -> io::Result<PendingConnection> {
         wait_for(|cx| self.poll_next(cx), |waker| self.listener.give_up(waker)).await
     }
@@ -123,6 +173,18 @@ impl TcpIncoming {
     ///
     /// # Errors
     /// As [`next`](Self::next).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let incoming = server.tcp_incoming("10.0.0.1:80").await?;
+    /// let connecting = tokio::spawn(async move { client.tcp_connect("10.0.0.1:80").await });
+    /// let pending = std::future::poll_fn(|cx| incoming.poll_next(cx)).await?;
+    /// pending.accept().await?;
+    /// assert!(connecting.await?.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<PendingConnection>> {
         let pending = self.listener.poll_parts(cx, |shard, id| shard.stack.tcp().next_pending(id));
         pending.map_ok(|(pending, shared)| PendingConnection {
@@ -137,6 +199,16 @@ impl TcpIncoming {
     ///
     /// # Errors
     /// Never; the signature is a listener's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let incoming = server.tcp_incoming("10.0.0.1:0").await?;
+    /// // The port that was found for it.
+    /// assert_ne!(incoming.local_addr()?.port(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -146,11 +218,8 @@ impl TcpIncoming {
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
-/// let incoming = server.tcp_incoming("10.0.0.1:80".parse().expect("an address")).await?;
+#[doc = include_str!("doc/two_hosts.md")]
+/// let incoming = server.tcp_incoming("10.0.0.1:80").await?;
 /// let connecting = client.tcp_connect(incoming.local_addr()?);
 /// let deciding = async {
 ///     let pending = incoming.next().await?;
@@ -179,11 +248,32 @@ pub struct PendingConnection {
 
 impl PendingConnection {
     /// Whom the client wants to reach.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let incoming = server.tcp_incoming("10.0.0.1:80").await?;
+    /// let connecting = tokio::spawn(async move { client.tcp_connect("10.0.0.1:80").await });
+    /// assert_eq!(incoming.next().await?.local_addr(), incoming.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
     /// The client.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let incoming = server.tcp_incoming("10.0.0.1:80").await?;
+    /// let connecting = tokio::spawn(async move { client.tcp_connect("10.0.0.1:80").await });
+    /// let pending = incoming.next().await?;
+    /// println!("{} waits for an answer", pending.peer_addr());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peer_addr(&self) -> SocketAddr {
         self.remote
     }
@@ -194,6 +284,17 @@ impl PendingConnection {
     /// # Errors
     /// `TimedOut` if nobody decided in time or the client does not finish the handshake, `ConnectionReset` if it gave up,
     /// `ConnectionAborted` if the listener is gone, `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let incoming = server.tcp_incoming("10.0.0.1:80").await?;
+    /// let connecting = tokio::spawn(async move { client.tcp_connect("10.0.0.1:80").await });
+    /// let stream = incoming.next().await?.accept().await?;
+    /// assert_eq!(connecting.await??.local_addr()?, stream.peer_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn accept(mut self) -> io::Result<TcpStream> {
         let Some(id) = self.id else { return Err(error::gone()) };
         self.shared.with(|shard, now| {
@@ -225,9 +326,34 @@ impl PendingConnection {
     }
 
     /// Refuses the client by a reset, as if nobody listened there. So does dropping.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let incoming = server.tcp_incoming("10.0.0.1:80").await?;
+    /// let connecting = tokio::spawn(async move { client.tcp_connect("10.0.0.1:80").await });
+    /// incoming.next().await?.refuse();
+    /// let error = connecting.await?.unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn refuse(self) {}
 
     /// Forgets the SYN without a word. The client sends it again, and is asked about again, until it gives up.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let incoming = server.tcp_incoming("10.0.0.1:80").await?;
+    /// let connecting = tokio::spawn(async move { client.tcp_connect("10.0.0.1:80").await });
+    /// incoming.next().await?.ignore();
+    /// // A second later it asks again.
+    /// incoming.next().await?.accept().await?;
+    /// assert!(connecting.await?.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn ignore(mut self) {
         if let Some(id) = self.id.take() {
             self.shared.with(|shard, now| shard.stack.tcp().ignore_pending(now, id));

@@ -20,17 +20,14 @@ use crate::wakers::{Interest, SocketKey, in_turn, wait_for};
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
+#[doc = include_str!("doc/any.md")]
 /// // A name server for whichever address was asked.
 /// let any = server.udp_bind_any().await?;
-/// let socket = client.udp_bind("10.0.0.2:0".parse().expect("an address")).await?;
-/// socket.send_to(b"question", "10.0.0.53:53").await?;
+/// let socket = client.udp_bind("10.0.0.2:0").await?;
+/// socket.send_to(b"question", "192.0.2.53:53").await?;
 /// let mut buffer = [0; 512];
 /// let (len, from, asked) = any.recv_from(&mut buffer).await?;
-/// assert_eq!((len, asked), (8, "10.0.0.53:53".parse().expect("an address")));
+/// assert_eq!((len, asked), (8, "192.0.2.53:53".parse().expect("an address")));
 /// any.send_from(b"answer", asked, from).await?;
 /// assert_eq!(socket.recv_from(&mut buffer).await?, (6, asked));
 /// # Ok(())
@@ -71,6 +68,19 @@ impl AnyUdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/any.md")]
+    /// let any = server.udp_bind_any().await?;
+    /// let socket = client.udp_bind("10.0.0.2:5000").await?;
+    /// socket.send_to(b"question", "192.0.2.1:53").await?;
+    /// let (len, from, asked) = any.recv_from(&mut [0; 512]).await?;
+    /// assert_eq!((len, from), (8, socket.local_addr()?));
+    /// assert_eq!(asked, "192.0.2.1:53".parse().expect("an address"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr, SocketAddr)> {
         wait_for(|cx| self.poll_recv_from(cx, buf), |waker| self.give_up(waker)).await
     }
@@ -79,6 +89,19 @@ impl AnyUdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/any.md")]
+    /// let any = server.udp_bind_any().await?;
+    /// let socket = client.udp_bind("10.0.0.2:5000").await?;
+    /// socket.send_to(b"question", "192.0.2.1:53").await?;
+    /// let mut buffer = [0; 512];
+    /// let (len, ..) = std::future::poll_fn(|cx| any.poll_recv_from(cx, &mut buffer)).await?;
+    /// assert_eq!(len, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_recv_from(
         &self,
         cx: &mut Context<'_>,
@@ -99,6 +122,16 @@ impl AnyUdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from), and `WouldBlock`.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/any.md")]
+    /// let any = server.udp_bind_any().await?;
+    /// let nothing = any.try_recv_from(&mut [0; 512]).unwrap_err();
+    /// assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr, SocketAddr)> {
         for part in self.parts_by_turns() {
             let received = part.shared.with(|shard, _| {
@@ -142,6 +175,18 @@ impl AnyUdpSocket {
     /// # Errors
     /// `AddrNotAvailable` if no interface takes packets for `local`, `NetworkUnreachable` without a route, `EMSGSIZE` beyond
     /// 65,507 bytes, `InvalidInput` for ends of two families or ports of 0.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/any.md")]
+    /// let any = server.udp_bind_any().await?;
+    /// let socket = client.udp_bind("10.0.0.2:5000").await?;
+    /// let nobody = "192.0.2.1:53".parse().expect("an address");
+    /// any.send_from(b"news", nobody, socket.local_addr()?).await?;
+    /// assert_eq!(socket.recv_from(&mut [0; 512]).await?, (4, nobody));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send_from(&self, buf: &[u8], local: SocketAddr, remote: SocketAddr) -> io::Result<usize> {
         wait_for(|cx| self.poll_send_from(cx, buf, local, remote), |waker| self.give_up(waker)).await
     }
@@ -150,6 +195,18 @@ impl AnyUdpSocket {
     ///
     /// # Errors
     /// As [`send_from`](Self::send_from).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/any.md")]
+    /// let any = server.udp_bind_any().await?;
+    /// let socket = client.udp_bind("10.0.0.2:5000").await?;
+    /// let (nobody, to) = ("192.0.2.1:53".parse().expect("an address"), socket.local_addr()?);
+    /// std::future::poll_fn(|cx| any.poll_send_from(cx, b"news", nobody, to)).await?;
+    /// assert_eq!(socket.recv_from(&mut [0; 512]).await?, (4, nobody));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_send_from(
         &self,
         cx: &mut Context<'_>,
@@ -170,6 +227,16 @@ impl AnyUdpSocket {
     ///
     /// # Errors
     /// As [`send_from`](Self::send_from), and `WouldBlock`.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/any.md")]
+    /// let any = server.udp_bind_any().await?;
+    /// let [nobody, to] = ["192.0.2.1:53", "10.0.0.2:5000"].map(|end| end.parse().expect("an address"));
+    /// assert_eq!(any.try_send_from(b"news", nobody, to)?, 4);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_send_from(&self, buf: &[u8], local: SocketAddr, remote: SocketAddr) -> io::Result<usize> {
         let part = self.part_of(local)?;
         part.shared.with(|shard, _| {

@@ -12,19 +12,10 @@
 //! ```
 //! use std::io::{Read, Write};
 //!
-//! use netloom::device::MemoryQueue;
-//! use netloom::stack::Medium;
-//! use netloom::{InterfaceConfig, blocking};
+//! use netloom::blocking::Net;
 //!
 //! # fn main() -> std::io::Result<()> {
-//! let (left, right) = MemoryQueue::pair(Medium::Ip, 1500)?;
-//! let start = |device, address: &str| {
-//!     let addresses = vec![address.parse().expect("a CIDR")];
-//!     let config = InterfaceConfig { addresses, ..InterfaceConfig::default() };
-//!     blocking::Net::start(netloom::Net::builder().interface(Box::new(device), config))
-//! };
-//! let (server, client) = (start(left, "10.0.0.1/24")?, start(right, "10.0.0.2/24")?);
-//!
+//! let (server, client) = Net::pair("10.0.0.1/24", "10.0.0.2/24")?;
 //! let listener = server.tcp_listen("10.0.0.1:80")?;
 //! let mut outgoing = client.tcp_connect("10.0.0.1:80")?;
 //! let (mut incoming, _) = listener.accept()?;

@@ -66,6 +66,19 @@ impl Cable {
     /// # Errors
     /// `InvalidInput` if the media differ or a device has offloads; else what the operating system refused: a pipe, a
     /// thread, randomness.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use netloom::{Cable, device::MemoryQueue, stack::Medium};
+    /// # let (host, end) = MemoryQueue::pair(Medium::Ip, 1500)?;
+    /// # let (other_host, other_end) = MemoryQueue::pair(Medium::Ip, 1500)?;
+    /// // Half a second each way, and one frame in a hundred is lost.
+    /// let faults = "delay=500ms,loss=1%,seed=7".parse()?;
+    /// let cable = Cable::start([Box::new(end), Box::new(other_end)], &faults)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn start(devices: [Box<dyn Queue>; 2], faults: &ImpairSpec) -> io::Result<Self> {
         let medium = check_devices(&devices)?;
         let mut seed = [0; 32];
@@ -80,6 +93,18 @@ impl Cable {
     ///
     /// # Errors
     /// As [`start`](Self::start).
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use netloom::{Cable, device::MemoryQueue, stack::Medium};
+    /// # let (host, end) = MemoryQueue::pair(Medium::Ip, 1500)?;
+    /// let (cable, device) = Cable::before(Box::new(end), &"loss=1%".parse()?)?;
+    /// // `device` is an interface of a `Net` now.
+    /// # drop(device);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn before(device: Box<dyn Queue>, faults: &ImpairSpec) -> io::Result<(Self, Box<dyn Queue>)> {
         let caps = device.caps();
         let (near, far) = MemoryQueue::pair(caps.medium, caps.mtu)?;
@@ -100,11 +125,37 @@ impl Cable {
     }
 
     /// Changes what happens to frames from now on; those under way keep their fate. The seed is what it was.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use netloom::{Cable, device::MemoryQueue, stack::Medium};
+    /// # let (host, end) = MemoryQueue::pair(Medium::Ip, 1500)?;
+    /// let (cable, device) = Cable::before(Box::new(end), &"loss=1%".parse()?)?;
+    /// // Somebody steps on it.
+    /// cable.set_faults(&"loss=100%".parse()?);
+    /// # drop(device);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_faults(&self, faults: &ImpairSpec) {
         self.order(Order::Change(Box::new(faults.clone())));
     }
 
     /// What was counted: the way from the first device to the second, then the way back.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use netloom::{Cable, device::MemoryQueue, stack::Medium};
+    /// # let (host, end) = MemoryQueue::pair(Medium::Ip, 1500)?;
+    /// let (cable, device) = Cable::before(Box::new(end), &"loss=1%".parse()?)?;
+    /// let [in_, out] = cable.counters();
+    /// assert_eq!((in_.refused, out.refused), (0, 0));
+    /// # drop(device);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn counters(&self) -> [CableCounters; 2] {
         let (reply, answer) = channel();
         self.order(Order::Report(reply));
@@ -112,6 +163,19 @@ impl Cable {
     }
 
     /// Waits until the cable has ended because a device did, and returns why. Cancel safe.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use netloom::{Cable, device::MemoryQueue, stack::Medium};
+    /// # let (host, end) = MemoryQueue::pair(Medium::Ip, 1500)?;
+    /// let (cable, device) = Cable::before(Box::new(end), &"loss=1%".parse()?)?;
+    /// drop(device);
+    /// assert_eq!(cable.ended().await, std::io::ErrorKind::NotConnected);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ended(&self) -> io::ErrorKind {
         let mut ended = self.ended.clone();
         // The sender goes with the thread: both mean the same.
@@ -124,12 +188,38 @@ impl Cable {
     }
 
     /// Pulls the cable, and returns what was counted. What is under way is lost.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use netloom::{Cable, device::MemoryQueue, stack::Medium};
+    /// # let (host, end) = MemoryQueue::pair(Medium::Ip, 1500)?;
+    /// let (cable, device) = Cable::before(Box::new(end), &"loss=1%".parse()?)?;
+    /// let [in_, out] = cable.stop();
+    /// println!("in: {in_:?}, out: {out:?}");
+    /// # drop(device);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stop(mut self) -> [CableCounters; 2] {
         self.order(Order::Stop);
         self.join()
     }
 
     /// Waits until both directions are through after a device has gone (see [`before`](Self::before)).
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use netloom::{Cable, device::MemoryQueue, stack::Medium};
+    /// # let (host, end) = MemoryQueue::pair(Medium::Ip, 1500)?;
+    /// let (cable, device) = Cable::before(Box::new(end), &"delay=10ms".parse()?)?;
+    /// drop(device);
+    /// let [in_, out] = cable.finish();
+    /// println!("in: {in_:?}, out: {out:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn finish(mut self) -> [CableCounters; 2] {
         self.join()
     }

@@ -7,6 +7,7 @@ use netloom_stack::transport::{
     ConnectError, ListenError, RecvError, SendError, TcpError, UdpBindError, UdpConnectError, UdpGroupError,
     UdpRecvError, UdpSendError, UdpSocketError,
 };
+use netloom_wire::CidrError;
 use nix::errno::Errno;
 
 /// The socket, or the stack under it, does not exist any more.
@@ -17,6 +18,11 @@ pub(crate) fn gone() -> io::Error {
 /// A name has no address.
 pub(crate) fn no_address() -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, "the name has no address")
+}
+
+/// `text` is no address with a prefix.
+pub(crate) fn of_cidr(text: &str, error: &CidrError) -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, format!("{text:?}: {error}"))
 }
 
 pub(crate) fn of_tcp(error: TcpError) -> io::Error {
@@ -162,6 +168,7 @@ mod tests {
     #[test]
     fn kinds_are_those_of_std() {
         for (error, kind) in [
+            (of_cidr("10.0.0.2", &CidrError::NoPrefixLength), ErrorKind::InvalidInput),
             (of_tcp(TcpError::ConnectionRefused), ErrorKind::ConnectionRefused),
             (of_tcp(TcpError::ConnectionReset), ErrorKind::ConnectionReset),
             (of_tcp(TcpError::ConnectionAborted), ErrorKind::ConnectionAborted),

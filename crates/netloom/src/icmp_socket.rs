@@ -47,10 +47,7 @@ impl Net {
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
+#[doc = include_str!("doc/two_hosts.md")]
 /// use netloom::IcmpMessage;
 ///
 /// let socket = client.icmp_bind("10.0.0.2".parse().expect("an address")).await?;
@@ -81,6 +78,18 @@ impl IcmpSocket {
     ///
     /// # Errors
     /// As there, and `NetworkDown` without a [`Net`].
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// use netloom::IcmpSocket;
+    ///
+    /// let address = "10.0.0.2".parse().expect("an address");
+    /// let socket = client.scope(IcmpSocket::bind(address)).await?;
+    /// assert_eq!(socket.local_addr()?, address);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn bind(address: IpAddr) -> io::Result<Self> {
         Net::current()?.icmp_bind(address).await
     }
@@ -90,6 +99,16 @@ impl IcmpSocket {
     /// # Errors
     /// `InvalidInput` for an address of the other version of IP, `NetworkUnreachable` without a route, `EMSGSIZE` beyond
     /// 65,507 bytes, `ENOBUFS` while too many packets wait to be sent, `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.icmp_bind("10.0.0.2".parse().expect("an address")).await?;
+    /// // The first request, of 56 bytes of data, as ping sends them.
+    /// socket.send_to(1, &[0; 56], "10.0.0.1".parse().expect("an address"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send_to(&self, sequence: u16, data: &[u8], to: IpAddr) -> io::Result<()> {
         self.shared.with(|shard, now| {
             shard.check_open()?;
@@ -101,6 +120,19 @@ impl IcmpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// use netloom::IcmpMessage;
+    ///
+    /// let socket = client.icmp_bind("10.0.0.2".parse().expect("an address")).await?;
+    /// socket.send_to(1, b"anybody there?", "10.0.0.1".parse().expect("an address"))?;
+    /// let IcmpMessage::Reply { data, .. } = socket.recv().await? else { panic!("an error") };
+    /// assert_eq!(data, b"anybody there?");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn recv(&self) -> io::Result<EchoMessage> {
         let give_up = |waker: &Waker| self.shared.give_up(SocketKey::Icmp(self.id), waker);
         wait_for(|cx| self.poll_recv(cx), give_up).await
@@ -110,6 +142,19 @@ impl IcmpSocket {
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// use netloom::IcmpMessage;
+    ///
+    /// let socket = client.icmp_bind("10.0.0.2".parse().expect("an address")).await?;
+    /// socket.send_to(1, b"anybody there?", "10.0.0.1".parse().expect("an address"))?;
+    /// let message = std::future::poll_fn(|cx| socket.poll_recv(cx)).await?;
+    /// assert!(matches!(message, IcmpMessage::Reply { sequence: 1, .. }));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<EchoMessage>> {
         in_turn(cx, |waker| self.attempt(waker))
     }
@@ -133,6 +178,15 @@ impl IcmpSocket {
     ///
     /// # Errors
     /// As [`recv`](Self::recv), and `WouldBlock`.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.icmp_bind("10.0.0.2".parse().expect("an address")).await?;
+    /// assert_eq!(socket.try_recv().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_recv(&self) -> io::Result<EchoMessage> {
         self.with_open(|shard| shard.stack.icmp().recv(self.id).ok_or_else(|| ErrorKind::WouldBlock.into()))
     }
@@ -141,6 +195,16 @@ impl IcmpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.icmp_bind("10.0.0.2".parse().expect("an address")).await?;
+    /// let other = client.icmp_bind("10.0.0.2".parse().expect("an address")).await?;
+    /// assert_ne!(socket.identifier()?, other.identifier()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn identifier(&self) -> io::Result<u16> {
         self.with_open(|shard| Ok(shard.stack.icmp().addr(self.id).ok_or_else(error::gone)?.1))
     }
@@ -149,6 +213,15 @@ impl IcmpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.icmp_bind("10.0.0.2".parse().expect("an address")).await?;
+    /// assert_eq!(socket.local_addr()?, client.addresses()[0].address());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local_addr(&self) -> io::Result<IpAddr> {
         self.with_open(|shard| Ok(shard.stack.icmp().addr(self.id).ok_or_else(error::gone)?.0))
     }
@@ -157,6 +230,16 @@ impl IcmpSocket {
     ///
     /// # Errors
     /// `InvalidInput` for 0 and beyond 255, `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.icmp_bind("10.0.0.2".parse().expect("an address")).await?;
+    /// socket.set_ttl(1)?;
+    /// assert_eq!(socket.ttl()?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         let hop_limit = u8::try_from(ttl).ok().filter(|&ttl| ttl > 0).ok_or(ErrorKind::InvalidInput)?;
         self.with_open(|shard| {
@@ -169,6 +252,15 @@ impl IcmpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.icmp_bind("10.0.0.2".parse().expect("an address")).await?;
+    /// assert_eq!(socket.ttl()?, 64);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn ttl(&self) -> io::Result<u32> {
         self.with_open(|shard| shard.stack.icmp().hop_limit(self.id).map(u32::from).ok_or_else(error::gone))
     }

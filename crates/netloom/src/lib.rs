@@ -5,26 +5,37 @@
 //!
 //! # A host, three ways
 //!
-//! *Behind an interface of the kernel's.* [`NetBuilder::tap`] and [`NetBuilder::tun`] make or open one; its kernel side is
-//! raised and addressed with `ip`, as any interface's.
+//! *Behind an interface of the kernel's.* [`Net::tap`] and [`Net::tun`] make or open one; its kernel side is raised and
+//! addressed with `ip`, as any interface's.
 //!
 //! ```no_run
 //! # async fn start() -> std::io::Result<()> {
-//! use netloom::{InterfaceConfig, Net};
+//! let net = netloom::Net::tap("nl0", ["10.0.0.2/24", "fd00::2/64"])?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! An [`InterfaceConfig`] in the place of the addresses says more, and [`Net::builder`] takes what concerns the whole stack:
+//!
+//! ```no_run
+//! # async fn start() -> std::io::Result<()> {
+//! use netloom::{AddressDetection, InterfaceConfig, Net};
 //!
 //! let config = InterfaceConfig {
 //!     addresses: vec!["10.0.0.2/24".parse().expect("a CIDR")],
 //!     gateways: vec![("0.0.0.0/0".parse().expect("a CIDR"), "10.0.0.1".parse().expect("an address"))],
+//!     // The address is used when it is known that nobody else has it.
+//!     detection: AddressDetection::default(),
 //!     ..InterfaceConfig::default()
 //! };
-//! let net = Net::builder().tap("nl0", config)?.start()?;
+//! let net = Net::builder().connection_memory(256 << 10).tap("nl0", config)?.start()?;
 //! net.addresses_ready().await;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! *Behind anything that carries packets.* [`Tunnel`] has an end for the stack and one for tasks of yours; its page shows a
-//! VPN over UDP. Whoever has a descriptor implements [`Queue`](device::Queue):
+//! *Behind anything that carries packets.* [`Net::tunnel`] starts a stack whose packets tasks of yours carry; the page of
+//! [`Tunnel`] shows a VPN over UDP. Whoever has a descriptor implements [`Queue`](device::Queue):
 //!
 //! ```
 //! use std::io;
@@ -48,10 +59,6 @@
 //!         DeviceCaps::plain(Medium::Ip, 1400)
 //!     }
 //!
-//!     fn name(&self) -> &str {
-//!         "tunnel"
-//!     }
-//!
 //!     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
 //!         Ok((self.0.recv(buffer)?, RxMeta::default()))
 //!     }
@@ -63,46 +70,28 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> io::Result<()> {
-//! use netloom::{InterfaceConfig, Net};
-//!
 //! let socket = UdpSocket::bind("127.0.0.1:0")?;
 //! socket.connect(socket.local_addr()?)?;
 //! socket.set_nonblocking(true)?;
-//! let net = Net::builder().interface(Box::new(UdpTunnel(socket)), InterfaceConfig::default()).start()?;
+//! let net = netloom::Net::builder().interface(Box::new(UdpTunnel(socket)), "10.0.0.2/24").start()?;
 //! # net.abort();
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! *In memory*, with another host at the other end: for tests. So begin the examples below.
+//! *In memory*, with another host at the other end: [`Net::pair`], for tests. So begin the examples below.
 //!
 //! # Listen and connect
 //!
 //! ```
-//! use netloom::device::MemoryQueue;
-//! use netloom::stack::Medium;
-//! use netloom::{AddressDetection, InterfaceConfig, Net};
+//! use netloom::Net;
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
-//!
-//! /// Two hosts in one process, joined by a cable.
-//! fn hosts() -> std::io::Result<(Net, Net)> {
-//!     let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500)?;
-//!     let config = |cidr: &str| InterfaceConfig {
-//!         addresses: vec![cidr.parse().expect("a CIDR")],
-//!         // Nobody else is on this cable: no need to ask before using the address.
-//!         detection: AddressDetection::Off,
-//!         ..InterfaceConfig::default()
-//!     };
-//!     let server = Net::builder().interface(Box::new(left), config("10.0.0.1/24")).start()?;
-//!     let client = Net::builder().interface(Box::new(right), config("10.0.0.2/24")).start()?;
-//!     Ok((server, client))
-//! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> std::io::Result<()> {
-//! let (server, client) = hosts()?;
-//! let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
-//! let mut outgoing = client.tcp_connect(listener.local_addr()?).await?;
+//! let (server, client) = Net::pair("10.0.0.1/24", "10.0.0.2/24")?;
+//! let listener = server.tcp_listen("10.0.0.1:80").await?;
+//! let mut outgoing = client.tcp_connect("10.0.0.1:80").await?;
 //! let (mut incoming, _) = listener.accept().await?;
 //!
 //! outgoing.write_all(b"hello").await?;
@@ -112,8 +101,8 @@
 //! assert_eq!(text, "hello");
 //!
 //! // Datagrams.
-//! let socket = server.udp_bind("10.0.0.1:53".parse().expect("an address")).await?;
-//! let other = client.udp_bind("0.0.0.0:0".parse().expect("an address")).await?;
+//! let socket = server.udp_bind("10.0.0.1:53").await?;
+//! let other = client.udp_bind("0.0.0.0:0").await?;
 //! other.send_to(b"question", socket.local_addr()?).await?;
 //! let mut buffer = [0; 100];
 //! let (len, _) = socket.recv_from(&mut buffer).await?;
@@ -182,6 +171,7 @@ mod accept_any;
 mod any_udp_socket;
 mod binding;
 pub mod blocking;
+mod builder;
 mod cable;
 mod current;
 mod driver;
@@ -190,8 +180,11 @@ mod handle;
 mod host;
 mod icmp_socket;
 mod integrations;
+mod interface_config;
 mod mailbox;
+mod names;
 pub mod net;
+mod quick_start;
 mod reservations;
 mod shard;
 mod spin;
@@ -206,9 +199,11 @@ mod wakers;
 
 pub use accept_any::{PendingConnection, TcpIncoming};
 pub use any_udp_socket::AnyUdpSocket;
+pub use builder::NetBuilder;
 pub use cable::{Cable, CableCounters};
 pub use icmp_socket::IcmpSocket;
-pub use net::{InterfaceConfig, Net, NetBuilder};
+pub use interface_config::{InterfaceConfig, IntoInterface};
+pub use net::Net;
 pub use netloom_device as device;
 pub use netloom_impair as impair;
 pub use netloom_stack as stack;

@@ -16,11 +16,8 @@ use crate::tcp_stream::TcpStream;
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
-/// # let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+#[doc = include_str!("doc/two_hosts.md")]
+/// # let listener = server.tcp_listen("10.0.0.1:80").await?;
 /// # let mut outgoing = client.tcp_connect(listener.local_addr()?).await?;
 /// # let (mut incoming, _) = listener.accept().await?;
 /// # tokio::io::AsyncWriteExt::write_all(&mut outgoing, b"to and fro").await?;
@@ -38,11 +35,8 @@ pub struct ReadHalf<'a>(&'a TcpStream);
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
-/// # let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+#[doc = include_str!("doc/two_hosts.md")]
+/// # let listener = server.tcp_listen("10.0.0.1:80").await?;
 /// # let mut outgoing = client.tcp_connect(listener.local_addr()?).await?;
 /// let (_, mut writer) = outgoing.split();
 /// tokio::io::AsyncWriteExt::write_all(&mut writer, b"question").await?;
@@ -57,13 +51,10 @@ pub struct WriteHalf<'a>(&'a TcpStream);
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
+#[doc = include_str!("doc/two_hosts.md")]
 /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
 ///
-/// let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+/// let listener = server.tcp_listen("10.0.0.1:80").await?;
 /// let (mut reader, _writer) = client.tcp_connect(listener.local_addr()?).await?.into_split();
 /// let reading = tokio::spawn(async move {
 ///     let mut text = [0; 6];
@@ -81,13 +72,10 @@ pub struct OwnedReadHalf(TcpStream);
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
+#[doc = include_str!("doc/two_hosts.md")]
 /// use tokio::io::AsyncReadExt;
 ///
-/// let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+/// let listener = server.tcp_listen("10.0.0.1:80").await?;
 /// let (_reader, writer) = client.tcp_connect(listener.local_addr()?).await?.into_split();
 /// let (mut incoming, _) = listener.accept().await?;
 /// drop(writer);
@@ -107,11 +95,8 @@ pub struct OwnedWriteHalf {
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
-/// let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+#[doc = include_str!("doc/two_hosts.md")]
+/// let listener = server.tcp_listen("10.0.0.1:80").await?;
 /// let (reader, _) = client.tcp_connect(listener.local_addr()?).await?.into_split();
 /// let (_, writer) = client.tcp_connect(listener.local_addr()?).await?.into_split();
 /// let netloom::ReuniteError(reader, writer) = reader.reunite(writer).expect_err("two connections");
@@ -132,6 +117,18 @@ impl std::error::Error for ReuniteError {}
 
 impl TcpStream {
     /// Both halves, for as long as the stream is borrowed.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// let (reader, mut writer) = outgoing.split();
+    /// writer.write_all(b"hello").await?;
+    /// assert_eq!(incoming.recv_bytes(100).await?, "hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         (ReadHalf(self), WriteHalf(self))
     }
@@ -140,13 +137,10 @@ impl TcpStream {
     ///
     /// # Examples
     /// ```
-    #[doc = include_str!("two_hosts.md")]
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> std::io::Result<()> {
-    /// # let (server, client) = hosts()?;
+    #[doc = include_str!("doc/two_hosts.md")]
     /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
     ///
-    /// let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+    /// let listener = server.tcp_listen("10.0.0.1:80").await?;
     /// let (mut read, mut write) = client.tcp_connect(listener.local_addr()?).await?.into_split();
     /// let (mut echo, _) = listener.accept().await?;
     /// tokio::spawn(async move {
@@ -173,6 +167,16 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// If they are not of one stream.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// let (reader, writer) = outgoing.into_split();
+    /// let outgoing = reader.reunite(writer).expect("halves of one stream");
+    /// outgoing.try_write(b"hello")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reunite(self, mut other: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
         if !Arc::ptr_eq(&self.0.handle, &other.stream.handle) {
             return Err(ReuniteError(self, other));
@@ -187,11 +191,33 @@ impl OwnedWriteHalf {
     ///
     /// # Errors
     /// If they are not of one stream.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// let (reader, writer) = outgoing.into_split();
+    /// let outgoing = writer.reunite(reader).expect("halves of one stream");
+    /// outgoing.try_write(b"hello")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reunite(self, other: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
         other.reunite(self)
     }
 
     /// Drops this half without sending FIN; that is left to the other half.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// let (reader, writer) = outgoing.into_split();
+    /// writer.forget();
+    /// // No FIN was sent.
+    /// let nothing = incoming.try_read(&mut [0]).unwrap_err();
+    /// assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn forget(mut self) {
         self.shutdown_on_drop = false;
     }
@@ -230,14 +256,23 @@ impl Drop for OwnedWriteHalf {
     }
 }
 
-/// What both kinds of a half can do: as the stream.
+/// What both kinds of a half can do: as the stream. `$split` is how examples come by one.
 macro_rules! half {
-    ($half:ty) => {
+    ($half:ty, $split:literal) => {
         impl $half {
             /// As [`TcpStream::local_addr`].
             ///
             /// # Errors
             /// Never; the signature is tokio's.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = include_str!("doc/connected.md")]
+            #[doc = $split]
+            /// assert_eq!(half.local_addr()?, incoming.peer_addr()?);
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn local_addr(&self) -> io::Result<SocketAddr> {
                 self.as_ref().local_addr()
             }
@@ -246,6 +281,15 @@ macro_rules! half {
             ///
             /// # Errors
             /// Never; the signature is tokio's.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = include_str!("doc/connected.md")]
+            #[doc = $split]
+            /// assert_eq!(half.peer_addr()?, incoming.local_addr()?);
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn peer_addr(&self) -> io::Result<SocketAddr> {
                 self.as_ref().peer_addr()
             }
@@ -254,6 +298,16 @@ macro_rules! half {
             ///
             /// # Errors
             /// As there.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = include_str!("doc/connected.md")]
+            #[doc = $split]
+            /// let ready = half.ready(tokio::io::Interest::WRITABLE).await?;
+            /// assert!(ready.is_writable());
+            /// # Ok(())
+            /// # }
+            /// ```
             pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
                 self.as_ref().ready(interest).await
             }
@@ -262,14 +316,25 @@ macro_rules! half {
 }
 
 macro_rules! read_half {
-    ($half:ty) => {
-        half!($half);
+    ($half:ty, $split:literal) => {
+        half!($half, $split);
 
         impl $half {
             /// As [`TcpStream::readable`].
             ///
             /// # Errors
             /// As there.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = include_str!("doc/connected.md")]
+            #[doc = $split]
+            /// incoming.try_write(b"hello")?;
+            /// half.readable().await?;
+            /// assert_eq!(half.try_read(&mut [0; 16])?, 5);
+            /// # Ok(())
+            /// # }
+            /// ```
             pub async fn readable(&self) -> io::Result<()> {
                 self.as_ref().readable().await
             }
@@ -278,6 +343,17 @@ macro_rules! read_half {
             ///
             /// # Errors
             /// As there.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = include_str!("doc/connected.md")]
+            #[doc = $split]
+            /// incoming.try_write(b"hello")?;
+            /// assert_eq!(half.peek(&mut [0; 16]).await?, 5);
+            /// assert_eq!(half.try_read(&mut [0; 16])?, 5);
+            /// # Ok(())
+            /// # }
+            /// ```
             pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
                 self.as_ref().peek(buf).await
             }
@@ -286,6 +362,19 @@ macro_rules! read_half {
             ///
             /// # Errors
             /// As there.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = include_str!("doc/connected.md")]
+            #[doc = $split]
+            /// incoming.try_write(b"hello")?;
+            /// let mut bytes = [0; 16];
+            /// let mut buffer = tokio::io::ReadBuf::new(&mut bytes);
+            /// std::future::poll_fn(|cx| half.poll_peek(cx, &mut buffer)).await?;
+            /// assert_eq!(buffer.filled(), b"hello");
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn poll_peek(
                 &mut self,
                 cx: &mut Context<'_>,
@@ -298,6 +387,17 @@ macro_rules! read_half {
             ///
             /// # Errors
             /// As there.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = include_str!("doc/connected.md")]
+            #[doc = $split]
+            /// incoming.try_write(b"hello")?;
+            /// half.readable().await?;
+            /// assert_eq!(half.try_read(&mut [0; 16])?, 5);
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
                 self.as_ref().try_read(buf)
             }
@@ -306,6 +406,19 @@ macro_rules! read_half {
             ///
             /// # Errors
             /// As there.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = include_str!("doc/connected.md")]
+            #[doc = $split]
+            /// incoming.try_write(b"hello")?;
+            /// half.readable().await?;
+            /// let (mut one, mut other) = ([0; 2], [0; 16]);
+            /// let mut buffers = [&mut one[..], &mut other].map(std::io::IoSliceMut::new);
+            /// assert_eq!(half.try_read_vectored(&mut buffers)?, 5);
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn try_read_vectored(&self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
                 self.as_ref().try_read_vectored(bufs)
             }
@@ -314,6 +427,18 @@ macro_rules! read_half {
             ///
             /// # Errors
             /// As there.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = include_str!("doc/connected.md")]
+            #[doc = $split]
+            /// incoming.try_write(b"hello")?;
+            /// half.readable().await?;
+            /// let mut text = Vec::with_capacity(16);
+            /// assert_eq!(half.try_read_buf(&mut text)?, 5);
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
                 self.as_ref().try_read_buf(buf)
             }
@@ -333,14 +458,24 @@ macro_rules! read_half {
 }
 
 macro_rules! write_half {
-    ($half:ty) => {
-        half!($half);
+    ($half:ty, $split:literal) => {
+        half!($half, $split);
 
         impl $half {
             /// As [`TcpStream::writable`].
             ///
             /// # Errors
             /// As there.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = include_str!("doc/connected.md")]
+            #[doc = $split]
+            /// half.writable().await?;
+            /// assert_eq!(half.try_write(b"hello")?, 5);
+            /// # Ok(())
+            /// # }
+            /// ```
             pub async fn writable(&self) -> io::Result<()> {
                 self.as_ref().writable().await
             }
@@ -349,6 +484,16 @@ macro_rules! write_half {
             ///
             /// # Errors
             /// As there.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = include_str!("doc/connected.md")]
+            #[doc = $split]
+            /// assert_eq!(half.try_write(b"hello")?, 5);
+            /// assert_eq!(incoming.recv_bytes(100).await?, "hello");
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
                 self.as_ref().try_write(buf)
             }
@@ -357,6 +502,16 @@ macro_rules! write_half {
             ///
             /// # Errors
             /// As there.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = include_str!("doc/connected.md")]
+            #[doc = $split]
+            /// let pieces = [b"he", &b"llo"[..]].map(std::io::IoSlice::new);
+            /// assert_eq!(half.try_write_vectored(&pieces)?, 5);
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn try_write_vectored(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
                 self.as_ref().try_write_vectored(bufs)
             }
@@ -397,7 +552,7 @@ macro_rules! write_half {
     };
 }
 
-read_half!(ReadHalf<'_>);
-read_half!(OwnedReadHalf);
-write_half!(WriteHalf<'_>);
-write_half!(OwnedWriteHalf);
+read_half!(ReadHalf<'_>, "let (mut half, _other) = outgoing.split();");
+read_half!(OwnedReadHalf, "let (mut half, _other) = outgoing.into_split();");
+write_half!(WriteHalf<'_>, "let (_other, half) = outgoing.split();");
+write_half!(OwnedWriteHalf, "let (_other, half) = outgoing.into_split();");

@@ -1,5 +1,6 @@
 //! A TCP socket that listens.
 
+use std::future::ready;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,10 +9,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use netloom_stack::transport::{ListenOptions, TcpListenerId};
-use tokio::net::{ToSocketAddrs, lookup_host};
+use tokio::net::ToSocketAddrs;
 
 use crate::binding::ListenerPart;
 use crate::host::Host;
+use crate::names::first_of;
 use crate::reservations::{ReservationId, Reuse};
 use crate::shard::{Shard, Shared};
 use crate::tcp_stream::{DEFAULT_TTL, hop_limit};
@@ -27,10 +29,7 @@ const EVERYWHERE: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED)
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
+#[doc = include_str!("doc/two_hosts.md")]
 /// use netloom::net::TcpListener;
 /// use tokio::io::AsyncWriteExt;
 ///
@@ -94,22 +93,39 @@ impl TcpListener {
     ///
     /// # Errors
     /// The last address's, as [`Net::tcp_listen`](crate::Net::tcp_listen); `NetworkDown` without a [`Net`](crate::Net).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// use netloom::net::TcpListener;
+    ///
+    /// let listener = server.scope(TcpListener::bind("10.0.0.1:80")).await?;
+    /// // Somebody listens there now.
+    /// let error = server.tcp_listen("[::]:80").await.unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
         let host = current::current()?;
-        let mut last = None;
-        for address in lookup_host(addr).await? {
-            match Self::bind_on(&host, address) {
-                Ok(listener) => return Ok(listener),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(error::no_address))
+        first_of(addr, |address| ready(Self::bind_on(&host, address))).await
     }
 
     /// Waits for a connection. Cancel safe: a connection is taken off the queue only when it is returned.
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let listener = server.tcp_listen("10.0.0.1:80").await?;
+    /// let outgoing = client.tcp_connect("10.0.0.1:80").await?;
+    /// let (incoming, from) = listener.accept().await?;
+    /// assert_eq!((from, incoming.local_addr()?), (outgoing.local_addr()?, listener.local_addr()?));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         wait_for(|cx| self.poll_accept(cx), |waker| self.give_up(waker)).await
     }
@@ -118,6 +134,17 @@ impl TcpListener {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let listener = server.tcp_listen("10.0.0.1:80").await?;
+    /// let outgoing = client.tcp_connect("10.0.0.1:80").await?;
+    /// let (_, from) = std::future::poll_fn(|cx| listener.poll_accept(cx)).await?;
+    /// assert_eq!(from, outgoing.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let accepted = self.poll_parts(cx, |shard, id| shard.stack.tcp().accept(id));
         accepted.map_ok(|(accepted, shared)| {
@@ -174,6 +201,23 @@ impl TcpListener {
 
     /// One listener for each shard of the [`Net`](crate::Net), in their order: each accepts what its shard owns, to be served
     /// there ([`Net::spawn_on`](crate::Net::spawn_on)). All must be served: when one is dropped, its shard refuses.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let listener = server.tcp_listen("10.0.0.1:80").await?;
+    /// for (shard, listener) in listener.into_shards().into_iter().enumerate() {
+    ///     // Each on the thread that its connections belong to.
+    ///     server.spawn_on(shard, async move {
+    ///         while let Ok((stream, _)) = listener.accept().await {
+    ///             tokio::spawn(async move { stream.recv_bytes(100).await });
+    ///         }
+    ///     });
+    /// }
+    /// client.tcp_connect("10.0.0.1:80").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_shards(self) -> Vec<Self> {
         let Self { parts, turn: _, local, linger } = self;
         let alone = |part| Self { parts: vec![part], turn: AtomicUsize::new(0), local, linger };
@@ -184,6 +228,16 @@ impl TcpListener {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let listener = server.tcp_listen("10.0.0.1:0").await?;
+    /// // The port that was found for it.
+    /// assert_ne!(listener.local_addr()?.port(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.local)
     }
@@ -192,6 +246,14 @@ impl TcpListener {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// assert_eq!(server.tcp_listen("10.0.0.1:80").await?.ttl()?, 64);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn ttl(&self) -> io::Result<u32> {
         let Some(ListenerPart { shared, id }) = self.parts.first() else { return Err(error::gone()) };
         shared.with(|shard, _| {
@@ -205,6 +267,18 @@ impl TcpListener {
     ///
     /// # Errors
     /// `InvalidInput` for 0 and beyond 255, `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let listener = server.tcp_listen("10.0.0.1:80").await?;
+    /// listener.set_ttl(9)?;
+    /// assert_eq!(listener.ttl()?, 9);
+    /// client.tcp_connect("10.0.0.1:80").await?;
+    /// assert_eq!(listener.accept().await?.0.ttl()?, 9);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         let hop_limit = hop_limit(ttl)?;
         self.parts.iter().try_for_each(|ListenerPart { shared, id }| {

@@ -17,10 +17,7 @@ use crate::{TcpListener, TcpStream, binding, current};
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
+#[doc = include_str!("doc/two_hosts.md")]
 /// use netloom::net::TcpListener;
 ///
 /// // Two listeners on one port: a connection goes to one of them.
@@ -74,6 +71,17 @@ impl TcpSocket {
     ///
     /// # Errors
     /// `NetworkDown` without a [`Net`](crate::Net).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// use netloom::net::TcpSocket;
+    ///
+    /// let socket = client.scope(async { TcpSocket::new_v4() }).await?;
+    /// assert_eq!(socket.local_addr()?, "0.0.0.0:0".parse().expect("an address"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new_v4() -> io::Result<Self> {
         Ok(Self::on(current::current()?, Ipv4Addr::UNSPECIFIED.into()))
     }
@@ -82,6 +90,17 @@ impl TcpSocket {
     ///
     /// # Errors
     /// `NetworkDown` without a [`Net`](crate::Net).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// use netloom::net::TcpSocket;
+    ///
+    /// let socket = client.scope(async { TcpSocket::new_v6() }).await?;
+    /// assert_eq!(socket.local_addr()?, "[::]:0".parse().expect("an address"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new_v6() -> io::Result<Self> {
         Ok(Self::on(current::current()?, Ipv6Addr::UNSPECIFIED.into()))
     }
@@ -94,6 +113,19 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// // Listens again while connections of the last time are still in TIME-WAIT.
+    /// socket.set_reuseaddr(true)?;
+    /// assert!(socket.reuseaddr()?);
+    /// socket.bind("10.0.0.2:80".parse().expect("an address"))?;
+    /// let listener = socket.listen(128)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
         self.setup().reuse.address = reuseaddr;
         Ok(())
@@ -103,6 +135,15 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// assert!(!socket.reuseaddr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reuseaddr(&self) -> io::Result<bool> {
         Ok(self.setup().reuse.address)
     }
@@ -112,6 +153,20 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// socket.set_reuseport(true)?;
+    /// assert!(socket.reuseport()?);
+    /// socket.bind("10.0.0.2:80".parse().expect("an address"))?;
+    /// let another = client.tcp_socket_v4();
+    /// another.set_reuseport(true)?;
+    /// another.bind("10.0.0.2:80".parse().expect("an address"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_reuseport(&self, reuseport: bool) -> io::Result<()> {
         self.setup().reuse.port = reuseport;
         Ok(())
@@ -121,6 +176,15 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// assert!(!socket.reuseport()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reuseport(&self) -> io::Result<bool> {
         Ok(self.setup().reuse.port)
     }
@@ -129,6 +193,16 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// socket.set_keepalive(true)?;
+    /// assert!(socket.keepalive()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
         self.setup().options.keepalive = keepalive.then(Keepalive::default);
         Ok(())
@@ -138,6 +212,15 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// assert!(!socket.keepalive()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn keepalive(&self) -> io::Result<bool> {
         Ok(self.setup().options.keepalive.is_some())
     }
@@ -146,6 +229,19 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// # let listener = server.tcp_listen("10.0.0.1:80").await?;
+    /// socket.set_nodelay(true)?;
+    /// assert!(socket.nodelay()?);
+    /// let stream = socket.connect("10.0.0.1:80".parse().expect("an address")).await?;
+    /// assert!(stream.nodelay()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.setup().options.nodelay = nodelay;
         Ok(())
@@ -155,6 +251,15 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// assert!(!socket.nodelay()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn nodelay(&self) -> io::Result<bool> {
         Ok(self.setup().options.nodelay)
     }
@@ -163,6 +268,16 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// socket.set_send_buffer_size(64 << 10)?;
+    /// assert_eq!(socket.send_buffer_size()?, 65_536);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
         self.setup().options.send_buffer = Some(size);
         Ok(())
@@ -172,6 +287,15 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// assert_eq!(socket.send_buffer_size()?, u32::MAX);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send_buffer_size(&self) -> io::Result<u32> {
         Ok(self.setup().options.send_buffer.unwrap_or(u32::MAX))
     }
@@ -180,6 +304,16 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// socket.set_recv_buffer_size(64 << 10)?;
+    /// assert_eq!(socket.recv_buffer_size()?, 65_536);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
         self.setup().options.receive_buffer = Some(size);
         Ok(())
@@ -189,6 +323,15 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// assert_eq!(socket.recv_buffer_size()?, u32::MAX);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
         Ok(self.setup().options.receive_buffer.unwrap_or(u32::MAX))
     }
@@ -197,6 +340,18 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// use std::time::Duration;
+    ///
+    /// socket.set_linger(Some(Duration::from_secs(5)))?;
+    /// assert_eq!(socket.linger()?, Some(Duration::from_secs(5)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
         self.setup().linger = dur;
         Ok(())
@@ -206,6 +361,16 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// socket.set_zero_linger()?;
+    /// assert_eq!(socket.linger()?, Some(std::time::Duration::ZERO));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_zero_linger(&self) -> io::Result<()> {
         self.set_linger(Some(Duration::ZERO))
     }
@@ -214,6 +379,15 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// assert_eq!(socket.linger()?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         Ok(self.setup().linger)
     }
@@ -222,6 +396,17 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// // Expedited forwarding, DSCP 46.
+    /// socket.set_tos_v4(46 << 2)?;
+    /// assert_eq!(socket.tos_v4()?, 0xb8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
         let [traffic_class, ..] = tos.to_le_bytes();
         self.setup().options.traffic_class = traffic_class & DSCP;
@@ -232,6 +417,15 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// assert_eq!(socket.tos_v4()?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tos_v4(&self) -> io::Result<u32> {
         Ok(self.setup().options.traffic_class.into())
     }
@@ -240,6 +434,17 @@ impl TcpSocket {
     ///
     /// # Errors
     /// `ENOPROTOOPT` for one for IPv4, `InvalidInput` beyond 255.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v6();
+    /// socket.set_tclass_v6(46 << 2)?;
+    /// assert_eq!(socket.tclass_v6()?, 0xb8);
+    /// assert!(client.tcp_socket_v4().set_tclass_v6(0).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
         self.check_v6(Errno::ENOPROTOOPT)?;
         self.set_tos_v4(u8::try_from(tclass).map_err(|_| ErrorKind::InvalidInput)?.into())
@@ -249,6 +454,14 @@ impl TcpSocket {
     ///
     /// # Errors
     /// `Unsupported` for one for IPv4.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// assert_eq!(client.tcp_socket_v6().tclass_v6()?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tclass_v6(&self) -> io::Result<u32> {
         self.check_v6(Errno::EOPNOTSUPP)?;
         self.tos_v4()
@@ -283,17 +496,50 @@ impl TcpSocket {
     ///
     /// # Errors
     /// `InvalidInput` for 0 and beyond 255.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// # let listener = server.tcp_listen("10.0.0.1:80").await?;
+    /// socket.set_ttl(9)?;
+    /// let stream = socket.connect("10.0.0.1:80".parse().expect("an address")).await?;
+    /// assert_eq!(stream.ttl()?, 9);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.setup().options.hop_limit = Some(hop_limit(ttl)?);
         Ok(())
     }
 
     /// Which congestion control the connection uses, in place of the stack's. tokio has no such call.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// use netloom::stack::transport::Congestion;
+    ///
+    /// socket.set_congestion(Congestion::NewReno);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_congestion(&self, congestion: Congestion) {
         self.setup().options.congestion = Some(congestion);
     }
 
     /// How long sent data may go unacknowledged (`TCP_USER_TIMEOUT`). tokio has no such call.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// // Gives up after a minute without an acknowledgment.
+    /// socket.set_user_timeout(Some(std::time::Duration::from_secs(60)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_user_timeout(&self, patience: Option<Duration>) {
         self.setup().options.user_timeout = patience;
     }
@@ -303,6 +549,17 @@ impl TcpSocket {
     /// # Errors
     /// `AddrInUse`, `AddrNotAvailable` if the address is not the stack's own, `InvalidInput` the second time and
     /// `EAFNOSUPPORT` for an address of the other family.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// socket.bind("10.0.0.2:5000".parse().expect("an address"))?;
+    /// let error = client.tcp_socket_v4().bind("10.0.0.2:5000".parse().expect("an address")).unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
         self.check_family(addr)?;
         let mut setup = self.setup();
@@ -322,6 +579,17 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// socket.bind("10.0.0.2:0".parse().expect("an address"))?;
+    /// // The port that was found for it.
+    /// assert_ne!(socket.local_addr()?.port(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.setup().bound.map_or(SocketAddr::new(self.any, 0), |(_, address)| address))
     }
@@ -330,6 +598,15 @@ impl TcpSocket {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// assert!(socket.take_error()?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         Ok(None)
     }
@@ -338,6 +615,19 @@ impl TcpSocket {
     ///
     /// # Errors
     /// As [`Net::tcp_connect`](crate::Net::tcp_connect).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// # let listener = server.tcp_listen("10.0.0.1:80").await?;
+    /// // From a port of its own.
+    /// socket.bind("10.0.0.2:5000".parse().expect("an address"))?;
+    /// let stream = socket.connect("10.0.0.1:80".parse().expect("an address")).await?;
+    /// assert_eq!(stream.local_addr()?.port(), 5000);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
         self.check_family(addr)?;
         let Setup { options, linger, reuse: _, bound } = *self.setup();
@@ -352,6 +642,18 @@ impl TcpSocket {
     ///
     /// # Errors
     /// `AddrInUse` when another listens there by now.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// socket.bind("10.0.0.2:80".parse().expect("an address"))?;
+    /// let listener = socket.listen(16)?;
+    /// let stream = server.tcp_connect("10.0.0.2:80").await?;
+    /// assert_eq!(listener.accept().await?.1, stream.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         let Setup { options, linger, reuse, bound } = *self.setup();
         let address = bound.map_or(SocketAddr::new(self.any, 0), |(_, address)| address);

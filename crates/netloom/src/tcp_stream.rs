@@ -12,10 +12,11 @@ use bytes::{Buf, BufMut, Bytes};
 use netloom_stack::NextHop;
 use netloom_stack::transport::{SocketOptions, TcpBind, TcpInfo, TcpSocketId};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
-use tokio::net::{ToSocketAddrs, lookup_host};
+use tokio::net::ToSocketAddrs;
 
 use crate::handle::{Handle, Take};
 use crate::host::Host;
+use crate::names::first_of;
 use crate::shard::{Shard, Shared, canonical};
 use crate::wakers::wait_for;
 use crate::{current, error};
@@ -54,13 +55,10 @@ fn is_many(shard: &Shard, local: TcpBind, remote: SocketAddr) -> bool {
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
+#[doc = include_str!("doc/two_hosts.md")]
 /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
 ///
-/// let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+/// let listener = server.tcp_listen("10.0.0.1:80").await?;
 /// let mut outgoing = client.tcp_connect(listener.local_addr()?).await?;
 /// let (mut incoming, from) = listener.accept().await?;
 /// assert_eq!(from, outgoing.local_addr()?);
@@ -126,27 +124,44 @@ impl TcpStream {
         Ok(stream)
     }
 
+    /// Connects from any address and port, with the stack's options.
+    pub(crate) async fn connect_plainly(host: &Host, remote: SocketAddr) -> io::Result<Self> {
+        Self::connect_on(host, TcpBind::default(), remote, &SocketOptions::default(), None).await
+    }
+
     /// Connects over the [`Net`](crate::Net) of this task to the first of the addresses that answers.
     ///
     /// # Errors
     /// The last address's, as [`Net::tcp_connect`](crate::Net::tcp_connect); `NetworkDown` without a [`Net`](crate::Net).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// use netloom::net::TcpStream;
+    ///
+    /// let listener = server.tcp_listen("10.0.0.1:80").await?;
+    /// let stream = client.scope(TcpStream::connect("10.0.0.1:80")).await?;
+    /// assert_eq!(stream.peer_addr()?, listener.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
         let host = current::current()?;
-        let options = SocketOptions::default();
-        let mut last = None;
-        for remote in lookup_host(addr).await? {
-            match Self::connect_on(&host, TcpBind::default(), remote, &options, None).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(error::no_address))
+        first_of(addr, |remote| Self::connect_plainly(&host, remote)).await
     }
 
     /// The connection's own address.
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// assert_eq!(outgoing.local_addr()?.ip(), client.addresses()[0].address());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.handle.local())
     }
@@ -155,6 +170,14 @@ impl TcpStream {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// assert_eq!(outgoing.peer_addr()?, incoming.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.handle.remote())
     }
@@ -163,6 +186,20 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// assert!(outgoing.take_error()?.is_none());
+    /// incoming.abort();
+    /// outgoing.readable().await?;
+    /// let error = outgoing.take_error()?.expect("a reset");
+    /// assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    /// // It is told once.
+    /// assert!(outgoing.take_error()?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.handle.take_error()
     }
@@ -171,6 +208,18 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// use tokio::io::Interest;
+    ///
+    /// // Nothing has come yet, but there is room.
+    /// let ready = outgoing.ready(Interest::READABLE | Interest::WRITABLE).await?;
+    /// assert!(ready.is_writable() && !ready.is_readable());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         wait_for(|cx| self.handle.poll_ready(cx, interest), |waker| self.handle.give_up(waker)).await
     }
@@ -179,6 +228,16 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`ready`](Self::ready).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// incoming.try_write(b"hello")?;
+    /// outgoing.readable().await?;
+    /// assert_eq!(outgoing.try_read(&mut [0; 16])?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn readable(&self) -> io::Result<()> {
         self.ready(Interest::READABLE).await.map(drop)
     }
@@ -187,6 +246,15 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`ready`](Self::ready).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// outgoing.writable().await?;
+    /// assert_eq!(outgoing.try_write(b"hello")?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn writable(&self) -> io::Result<()> {
         self.ready(Interest::WRITABLE).await.map(drop)
     }
@@ -195,6 +263,16 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`ready`](Self::ready).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// incoming.try_write(b"hello")?;
+    /// std::future::poll_fn(|cx| outgoing.poll_read_ready(cx)).await?;
+    /// assert_eq!(outgoing.try_read(&mut [0; 16])?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.handle.poll_ready(cx, Interest::READABLE).map_ok(drop)
     }
@@ -203,6 +281,15 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`ready`](Self::ready).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// std::future::poll_fn(|cx| outgoing.poll_write_ready(cx)).await?;
+    /// assert_eq!(outgoing.try_write(b"hello")?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.handle.poll_ready(cx, Interest::WRITABLE).map_ok(drop)
     }
@@ -211,6 +298,19 @@ impl TcpStream {
     ///
     /// # Errors
     /// `WouldBlock` while there is nothing; else as reading.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// let mut buffer = [0; 16];
+    /// let nothing = outgoing.try_read(&mut buffer).unwrap_err();
+    /// assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    /// drop(incoming);
+    /// outgoing.readable().await?;
+    /// assert_eq!(outgoing.try_read(&mut buffer)?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.handle.try_receive(buf)
     }
@@ -219,6 +319,21 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`try_read`](Self::try_read).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// use std::io::IoSliceMut;
+    ///
+    /// incoming.try_write(b"hello")?;
+    /// outgoing.readable().await?;
+    /// let (mut one, mut other) = ([0; 2], [0; 16]);
+    /// let mut buffers = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut other)];
+    /// assert_eq!(outgoing.try_read_vectored(&mut buffers)?, 5);
+    /// assert_eq!((&one, &other[..3]), (b"he", &b"llo"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_read_vectored(&self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
         self.handle.try_receive_vectored(bufs)
     }
@@ -227,6 +342,18 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`try_read`](Self::try_read).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// incoming.try_write(b"hello")?;
+    /// outgoing.readable().await?;
+    /// let mut text = Vec::with_capacity(16);
+    /// assert_eq!(outgoing.try_read_buf(&mut text)?, 5);
+    /// assert_eq!(text, b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         fill(buf, |target| self.try_read(target))
     }
@@ -235,6 +362,21 @@ impl TcpStream {
     ///
     /// # Errors
     /// `WouldBlock` without room; else as writing.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// let (block, mut written) = ([7; 4096], 0);
+    /// let full = loop {
+    ///     match outgoing.try_write(&block) {
+    ///         Ok(count) => written += count,
+    ///         Err(error) => break error,
+    ///     }
+    /// };
+    /// assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         self.handle.try_send(&[io::IoSlice::new(buf)])
     }
@@ -243,6 +385,17 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`try_write`](Self::try_write).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// use std::io::IoSlice;
+    ///
+    /// let pieces = [IoSlice::new(b"head, "), IoSlice::new(b"body")];
+    /// assert_eq!(outgoing.try_write_vectored(&pieces)?, 10);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_write_vectored(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
         self.handle.try_send(bufs)
     }
@@ -251,6 +404,19 @@ impl TcpStream {
     ///
     /// # Errors
     /// `WouldBlock` if nothing of it can be done; else what `f` returns.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// use std::io::{Error, ErrorKind};
+    /// use tokio::io::Interest;
+    ///
+    /// let nothing = outgoing.try_io(Interest::READABLE, || Ok(())).unwrap_err();
+    /// assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+    /// assert_eq!(outgoing.try_io(Interest::WRITABLE, || outgoing.try_write(b"hello"))?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         if self.handle.ready_now(interest)?.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
@@ -262,6 +428,18 @@ impl TcpStream {
     ///
     /// # Errors
     /// What `f` returns, and those of [`ready`](Self::ready).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// use tokio::io::Interest;
+    ///
+    /// incoming.try_write(b"hello")?;
+    /// let read = || outgoing.try_read(&mut [0; 16]);
+    /// assert_eq!(outgoing.async_io(Interest::READABLE, read).await?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn async_io<R>(
         &self,
         interest: Interest,
@@ -280,6 +458,18 @@ impl TcpStream {
     ///
     /// # Errors
     /// As reading.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// incoming.try_write(b"hello")?;
+    /// let mut buffer = [0; 16];
+    /// assert_eq!(outgoing.peek(&mut buffer).await?, 5);
+    /// // It is still there.
+    /// assert_eq!(outgoing.try_read(&mut buffer)?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut buffer = ReadBuf::new(buf);
         wait_for(|cx| self.poll_peek(cx, &mut buffer), |waker| self.handle.give_up(waker)).await
@@ -289,6 +479,20 @@ impl TcpStream {
     ///
     /// # Errors
     /// As reading.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// use tokio::io::ReadBuf;
+    ///
+    /// incoming.try_write(b"hello")?;
+    /// let mut bytes = [0; 16];
+    /// let mut buffer = ReadBuf::new(&mut bytes);
+    /// std::future::poll_fn(|cx| outgoing.poll_peek(cx, &mut buffer)).await?;
+    /// assert_eq!(buffer.filled(), b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         self.handle.poll_receive(cx, buf, Take::No)
     }
@@ -297,6 +501,15 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` once the connection is gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// outgoing.set_nodelay(true)?;
+    /// assert!(outgoing.nodelay()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.handle.with_open(|shard, now, id| {
             shard.stack.tcp().set_nodelay(now, id, nodelay).map_err(|_| error::gone())
@@ -307,6 +520,14 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` once the connection is gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// assert!(!outgoing.nodelay()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn nodelay(&self) -> io::Result<bool> {
         self.handle.with_open(|shard, _, id| shard.stack.tcp().nodelay(id).ok_or_else(error::gone))
     }
@@ -316,6 +537,19 @@ impl TcpStream {
     ///
     /// # Errors
     /// If the connection is gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// outgoing.set_cork(true)?;
+    /// outgoing.try_write(b"HTTP/1.1 200 OK\r\n")?;
+    /// outgoing.try_write(b"Content-Length: 0\r\n\r\n")?;
+    /// // Now all of it leaves, in one segment.
+    /// outgoing.set_cork(false)?;
+    /// assert_eq!(incoming.recv_bytes(100).await?.len(), 38);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_cork(&self, cork: bool) -> io::Result<()> {
         self.handle
             .with_open(|shard, now, id| shard.stack.tcp().set_cork(now, id, cork).map_err(|_| error::gone()))
@@ -325,6 +559,14 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` once the connection is gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// assert_eq!(outgoing.ttl()?, 64);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn ttl(&self) -> io::Result<u32> {
         self.handle.with_open(|shard, _, id| {
             let options = shard.stack.tcp().options(id).ok_or_else(error::gone)?;
@@ -336,6 +578,17 @@ impl TcpStream {
     ///
     /// # Errors
     /// `InvalidInput` for 0 and beyond 255, `NotConnected` once the connection is gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// // No further than the neighbours, as BGP may want it.
+    /// outgoing.set_ttl(1)?;
+    /// assert_eq!(outgoing.ttl()?, 1);
+    /// assert!(outgoing.set_ttl(0).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         let hop_limit = hop_limit(ttl)?;
         self.handle.with_open(|shard, now, id| {
@@ -347,6 +600,15 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` once the connection is gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// outgoing.set_quickack(false)?;
+    /// assert!(!outgoing.quickack()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn quickack(&self) -> io::Result<bool> {
         self.handle.with_open(|shard, _, id| shard.stack.tcp().quickack(id).ok_or_else(error::gone))
     }
@@ -356,6 +618,15 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` once the connection is gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// outgoing.set_quickack(true)?;
+    /// assert!(outgoing.quickack()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
         self.handle.with_open(|shard, now, id| {
             shard.stack.tcp().set_quickack(now, id, quickack).map_err(|_| error::gone())
@@ -367,6 +638,17 @@ impl TcpStream {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// use std::time::Duration;
+    ///
+    /// outgoing.set_linger(Some(Duration::from_secs(5)))?;
+    /// assert_eq!(outgoing.linger()?, Some(Duration::from_secs(5)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
         self.handle.set_linger(dur);
         Ok(())
@@ -376,6 +658,17 @@ impl TcpStream {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// outgoing.set_zero_linger()?;
+    /// drop(outgoing);
+    /// let error = incoming.recv_bytes(1).await.unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_zero_linger(&self) -> io::Result<()> {
         self.set_linger(Some(Duration::ZERO))
     }
@@ -384,6 +677,14 @@ impl TcpStream {
     ///
     /// # Errors
     /// Never; the signature is tokio's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// assert_eq!(outgoing.linger()?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         Ok(self.handle.linger())
     }
@@ -394,6 +695,15 @@ impl TcpStream {
     ///
     /// # Errors
     /// As reading.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// incoming.try_write(b"hello")?;
+    /// assert_eq!(outgoing.recv_bytes(1 << 16).await?, "hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn recv_bytes(&self, limit: usize) -> io::Result<Bytes> {
         wait_for(|cx| self.handle.poll_receive_bytes(cx, limit), |waker| self.handle.give_up(waker)).await
     }
@@ -407,13 +717,10 @@ impl TcpStream {
     ///
     /// # Examples
     /// ```
-    #[doc = include_str!("two_hosts.md")]
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> std::io::Result<()> {
-    /// # let (server, client) = hosts()?;
+    #[doc = include_str!("doc/two_hosts.md")]
     /// use bytes::Bytes;
     ///
-    /// let listener = server.tcp_listen("10.0.0.1:80".parse().expect("an address")).await?;
+    /// let listener = server.tcp_listen("10.0.0.1:80").await?;
     /// let outgoing = client.tcp_connect(listener.local_addr()?).await?;
     /// let (incoming, _) = listener.accept().await?;
     /// let mut large = Bytes::from(vec![7; 100_000]);
@@ -437,11 +744,30 @@ impl TcpStream {
     }
 
     /// State, round-trip time, windows, counters.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// let info = outgoing.info().expect("it lives");
+    /// println!("{:?}: round trip {:?}, {} bytes may fly", info.state, info.srtt, info.cwnd);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn info(&self) -> Option<TcpInfo> {
         self.handle.shared.with(|shard, _| shard.stack.tcp().info(self.handle.id))
     }
 
     /// Ends the connection at once with a reset, and drops what was not sent.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// outgoing.abort();
+    /// let error = incoming.recv_bytes(1).await.unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn abort(self) {
         self.handle.shared.with(|shard, now| shard.stack.tcp().abort(now, self.handle.id));
     }

@@ -1,4 +1,4 @@
-//! Devices of one's own: the user's end of a tunnel, and TUN and TAP interfaces in a line.
+//! A device of one's own: one end is a stack's, the other the user's.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -7,10 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use netloom_base::{Medium, TxMeta};
-use netloom_device::{MemoryQueue, Offload, Queue, TunTap, TunTapConfig};
+use netloom_device::{MemoryQueue, Queue};
 use tokio::io::unix::AsyncFd;
-
-use crate::{InterfaceConfig, NetBuilder};
 
 /// The end of a device that is the user's: what the stack sends comes out of it, and what is put into it reaches the stack.
 ///
@@ -25,8 +23,7 @@ use crate::{InterfaceConfig, NetBuilder};
 /// A VPN: each packet of the stack crosses a network as one datagram. (Encryption would go where the copies are.)
 ///
 /// ```
-/// use netloom::stack::Medium;
-/// use netloom::{InterfaceConfig, Net, Tunnel};
+/// use netloom::{Net, Tunnel};
 /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// use tokio::net::UdpSocket;
 ///
@@ -47,14 +44,12 @@ use crate::{InterfaceConfig, NetBuilder};
 /// let sockets = [UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?];
 /// sockets[0].connect(sockets[1].local_addr()?).await?;
 /// sockets[1].connect(sockets[0].local_addr()?).await?;
-/// for (number, socket) in (1..).zip(sockets) {
-///     let (device, tunnel) = Tunnel::pair(Medium::Ip, 1400)?;
-///     let address = format!("10.9.0.{number}/24").parse().expect("a CIDR");
-///     let config = InterfaceConfig { addresses: vec![address], ..InterfaceConfig::default() };
-///     nets.push(Net::builder().interface(device, config).start()?);
+/// for (address, socket) in ["10.9.0.1/24", "10.9.0.2/24"].into_iter().zip(sockets) {
+///     let (net, tunnel) = Net::tunnel(1400, address)?;
 ///     tokio::spawn(carry(tunnel, socket));
+///     nets.push(net);
 /// }
-/// let listener = nets[0].tcp_listen("10.9.0.1:80".parse().expect("an address")).await?;
+/// let listener = nets[0].tcp_listen("10.9.0.1:80").await?;
 /// let mut outgoing = nets[1].tcp_connect(listener.local_addr()?).await?;
 /// outgoing.write_all(b"through the tunnel").await?;
 /// outgoing.shutdown().await?;
@@ -72,7 +67,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// A device for [`NetBuilder::interface`], and the other end of it. With [`Medium::Ip`] what crosses are IP packets of up
+    /// A device for [`NetBuilder::interface`](crate::NetBuilder::interface), and the other end of it. With [`Medium::Ip`] what crosses are IP packets of up
     /// to `mtu` bytes; with [`Medium::Ethernet`] frames, whose header counts beyond that.
     ///
     /// # Errors
@@ -80,6 +75,22 @@ impl Tunnel {
     ///
     /// # Panics
     /// Outside a tokio runtime with IO enabled.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// use netloom::stack::Medium;
+    ///
+    /// let (device, tunnel) = netloom::Tunnel::pair(Medium::Ethernet, 1500)?;
+    /// let net = netloom::Net::builder().interface(device, "10.0.0.2/24").start()?;
+    /// // The first frame is addressed to a group: the host asks who else has its address.
+    /// let mut frame = [0; 1514];
+    /// let len = tunnel.recv(&mut frame).await?;
+    /// println!("{:?}", &frame[..len]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pair(medium: Medium, mtu: u16) -> io::Result<(Box<dyn Queue>, Self)> {
         let (device, queue) = MemoryQueue::pair(medium, mtu)?;
         let descriptor = queue.as_fd().try_clone_to_owned()?;
@@ -95,6 +106,20 @@ impl Tunnel {
     ///
     /// # Errors
     /// `InvalidData` for a packet that is longer than `buffer`, and is lost; `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (net, tunnel) = netloom::Net::tunnel(1400, "10.0.0.2/24")?;
+    /// let socket = net.udp_bind("10.0.0.2:5000").await?;
+    /// socket.send_to(b"hello", "10.0.0.1:7").await?;
+    /// let mut packet = [0; 1400];
+    /// let len = tunnel.recv(&mut packet).await?;
+    /// assert!(packet[..len].ends_with(b"hello"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx| self.poll_recv(cx, buffer)).await
     }
@@ -103,6 +128,20 @@ impl Tunnel {
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (net, tunnel) = netloom::Net::tunnel(1400, "10.0.0.2/24")?;
+    /// let socket = net.udp_bind("10.0.0.2:5000").await?;
+    /// socket.send_to(b"hello", "10.0.0.1:7").await?;
+    /// let mut packet = [0; 1400];
+    /// let len = std::future::poll_fn(|cx| tunnel.poll_recv(cx, &mut packet)).await?;
+    /// assert!(packet[..len].ends_with(b"hello"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             let mut guard = ready!(self.readiness.poll_read_ready(cx))?;
@@ -117,6 +156,18 @@ impl Tunnel {
     ///
     /// # Errors
     /// As [`recv`](Self::recv), and `WouldBlock`.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (net, tunnel) = netloom::Net::tunnel(1400, "10.0.0.2/24")?;
+    /// let socket = net.udp_bind("10.0.0.2:5000").await?;
+    /// let nothing = tunnel.try_recv(&mut [0; 1400]).unwrap_err();
+    /// assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.queue().recv(buffer).map(|(len, _)| len)
     }
@@ -125,6 +176,18 @@ impl Tunnel {
     ///
     /// # Errors
     /// `InvalidInput` for an empty one, `NotConnected` once the stack has ended. What is no packet the stack drops, and counts.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (net, tunnel) = netloom::Net::tunnel(1400, "10.0.0.2/24")?;
+    /// let socket = net.udp_bind("10.0.0.2:5000").await?;
+    /// // No packet: it is dropped, with a reason that is counted.
+    /// tunnel.send(b"garbage").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send(&self, packet: &[u8]) -> io::Result<()> {
         poll_fn(|cx| self.poll_send(cx, packet)).await
     }
@@ -133,6 +196,17 @@ impl Tunnel {
     ///
     /// # Errors
     /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (net, tunnel) = netloom::Net::tunnel(1400, "10.0.0.2/24")?;
+    /// let socket = net.udp_bind("10.0.0.2:5000").await?;
+    /// std::future::poll_fn(|cx| tunnel.poll_send(cx, b"garbage")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_send(&self, cx: &mut Context<'_>, packet: &[u8]) -> Poll<io::Result<()>> {
         loop {
             let mut guard = ready!(self.readiness.poll_write_ready(cx))?;
@@ -147,53 +221,24 @@ impl Tunnel {
     ///
     /// # Errors
     /// As [`send`](Self::send), and `WouldBlock`.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (net, tunnel) = netloom::Net::tunnel(1400, "10.0.0.2/24")?;
+    /// let socket = net.udp_bind("10.0.0.2:5000").await?;
+    /// tunnel.try_send(b"garbage")?;
+    /// let error = tunnel.try_send(b"").unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_send(&self, packet: &[u8]) -> io::Result<()> {
         self.queue().send(TxMeta::default(), packet, [&[], &[]])
     }
 
     fn queue(&self) -> MutexGuard<'_, MemoryQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The MTU of an interface that is made here.
-const MTU: u16 = 1500;
-
-impl NetBuilder {
-    /// Adds the TAP interface `name`, which is made if it is not there, with whatever offloads the kernel has.
-    ///
-    /// Its kernel side is the administrator's: `ip addr add 10.0.0.1/24 dev NAME`, `ip link set NAME up`. Making one needs
-    /// `CAP_NET_ADMIN`; one that `ip tuntap add` has made for this user needs nothing.
-    ///
-    /// # Errors
-    /// In words that say what to type, of kind `Other`.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # async fn start() -> std::io::Result<()> {
-    /// use netloom::{InterfaceConfig, Net};
-    ///
-    /// let address = "10.0.0.2/24".parse().expect("a CIDR");
-    /// let config = InterfaceConfig { addresses: vec![address], ..InterfaceConfig::default() };
-    /// let net = Net::builder().tap("nl0", config)?.start()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn tap(self, name: &str, config: InterfaceConfig) -> io::Result<Self> {
-        self.tun_tap(Medium::Ethernet, name, config)
-    }
-
-    /// Adds the TUN interface `name`; as [`tap`](Self::tap) else.
-    ///
-    /// # Errors
-    /// As [`tap`](Self::tap).
-    pub fn tun(self, name: &str, config: InterfaceConfig) -> io::Result<Self> {
-        self.tun_tap(Medium::Ip, name, config)
-    }
-
-    fn tun_tap(self, kind: Medium, name: &str, config: InterfaceConfig) -> io::Result<Self> {
-        let device = TunTapConfig { kind, name: name.to_owned(), mtu: MTU };
-        let device = TunTap::open_offloading(&device, Offload::Full).map_err(io::Error::other)?;
-        Ok(self.interface(Box::new(device), config))
     }
 }

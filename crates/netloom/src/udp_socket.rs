@@ -3,6 +3,7 @@
 mod options;
 mod peeking;
 
+use std::future::ready;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio::net::{ToSocketAddrs, lookup_host};
 
 use crate::handle::Take;
 use crate::host::Host;
+use crate::names::first_of;
 use crate::shard::{Shard, Shared, canonical, wildcard};
 use crate::tcp_stream::fill;
 use crate::wakers::{Interest as Wait, SocketKey, in_turn, wait_for};
@@ -24,10 +26,7 @@ use crate::{binding, current, error};
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
+#[doc = include_str!("doc/two_hosts.md")]
 /// use netloom::net::UdpSocket;
 ///
 /// let here = server.scope(UdpSocket::bind("10.0.0.1:53")).await?;
@@ -76,31 +75,38 @@ impl UdpSocket {
     ///
     /// # Errors
     /// The last address's, as [`Net::udp_bind`](crate::Net::udp_bind); `NetworkDown` without a [`Net`](crate::Net).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// use netloom::net::UdpSocket;
+    ///
+    /// let socket = server.scope(UdpSocket::bind("10.0.0.1:53")).await?;
+    /// assert_eq!(socket.local_addr()?.port(), 53);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
         let host = current::current()?;
-        let mut last = None;
-        for address in lookup_host(addr).await? {
-            match Self::bind_on(&host, address) {
-                Ok(socket) => return Ok(socket),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(error::no_address))
+        first_of(addr, |address| ready(Self::bind_on(&host, address))).await
     }
 
     /// Receives only from `addr`, the first that can be reached, and sends there with [`send`](Self::send).
     ///
     /// # Errors
     /// `NetworkUnreachable` without a route, `EAFNOSUPPORT` for an IPv6 address on an IPv4 socket.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.connect("10.0.0.1:53").await?;
+    /// there.send(b"question").await?;
+    /// assert_eq!(there.peer_addr()?, here.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
-        let mut last = None;
-        for remote in lookup_host(addr).await? {
-            match self.connect_to(remote) {
-                Ok(()) => return Ok(()),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(error::no_address))
+        first_of(addr, |remote| ready(self.connect_to(remote))).await
     }
 
     fn connect_to(&self, remote: SocketAddr) -> io::Result<()> {
@@ -118,6 +124,16 @@ impl UdpSocket {
     /// `EMSGSIZE` beyond 65,507 bytes, `EAFNOSUPPORT` for an IPv6 address on an IPv4 socket, `NetworkUnreachable` without a route, `PermissionDenied` for a broadcast that
     /// [`set_broadcast`](Self::set_broadcast) did not allow, and on a connected socket `ConnectionRefused` when the last
     /// datagram found no listener.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// assert_eq!(there.send_to(b"question", "10.0.0.1:53").await?, 8);
+    /// let (len, from) = here.recv_from(&mut [0; 512]).await?;
+    /// assert_eq!((len, from), (8, there.local_addr()?));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
         let target = lookup_host(addr).await?.next().ok_or_else(error::no_address)?;
         wait_for(|cx| self.poll_send_to(cx, buf, target), |waker| self.give_up(waker)).await
@@ -127,6 +143,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// let target = here.local_addr()?;
+    /// std::future::poll_fn(|cx| there.poll_send_to(cx, b"question", target)).await?;
+    /// assert_eq!(here.recv(&mut [0; 512]).await?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_send_to(
         &self,
         cx: &mut Context<'_>,
@@ -140,6 +166,17 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to), and `WouldBlock`.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// assert_eq!(there.try_send_to(b"question", here.local_addr()?)?, 8);
+    /// // Broadcasts only for who has asked for them.
+    /// let refused = there.try_send_to(b"", "10.0.0.255:53".parse().expect("an address"));
+    /// assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
         self.with_open(|shard| self.transmit(shard, buf, usize::MAX, Some(target)))
     }
@@ -148,6 +185,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to), and `EDESTADDRREQ` without a peer.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.connect("10.0.0.1:53").await?;
+    /// assert_eq!(there.send(b"question").await?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
         wait_for(|cx| self.poll_send(cx, buf), |waker| self.give_up(waker)).await
     }
@@ -156,6 +202,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.connect("10.0.0.1:53").await?;
+    /// std::future::poll_fn(|cx| there.poll_send(cx, b"question")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll(cx, &[Wait::Write], |shard| self.transmit(shard, buf, usize::MAX, None))
     }
@@ -164,6 +219,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`send`](Self::send), and `WouldBlock`.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.connect("10.0.0.1:53").await?;
+    /// assert_eq!(there.try_send(b"question")?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
         self.with_open(|shard| self.transmit(shard, buf, usize::MAX, None))
     }
@@ -175,12 +239,9 @@ impl UdpSocket {
     ///
     /// # Examples
     /// ```
-    #[doc = include_str!("two_hosts.md")]
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> std::io::Result<()> {
-    /// # let (server, client) = hosts()?;
-    /// let receiver = server.udp_bind("10.0.0.1:7000".parse().expect("an address")).await?;
-    /// let sender = client.udp_bind("0.0.0.0:0".parse().expect("an address")).await?;
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let receiver = server.udp_bind("10.0.0.1:7000").await?;
+    /// let sender = client.udp_bind("0.0.0.0:0").await?;
     /// sender.send_train_to(b"onetwosix!", 3, receiver.local_addr()?).await?;
     /// let mut buffer = [0; 16];
     /// for expected in ["one", "two", "six", "!"] {
@@ -207,6 +268,17 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`send_train_to`](Self::send_train_to), and `EDESTADDRREQ` without a peer.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.connect("10.0.0.1:53").await?;
+    /// there.send_train(b"onetwo", 3).await?;
+    /// let mut buffer = [0; 16];
+    /// assert_eq!(here.recv(&mut buffer).await?, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send_train(&self, buf: &[u8], segment_size: usize) -> io::Result<usize> {
         self.send_parts(buf, segment_size, None).await
     }
@@ -244,6 +316,18 @@ impl UdpSocket {
     ///
     /// # Errors
     /// On a connected socket `ConnectionRefused` when the last datagram found no listener.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.send_to(b"question", "10.0.0.1:53").await?;
+    /// // What does not fit is gone.
+    /// let mut buffer = [0; 5];
+    /// assert_eq!(here.recv_from(&mut buffer).await?, (5, there.local_addr()?));
+    /// assert_eq!(&buffer, b"quest");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         wait_for(|cx| self.poll_take(cx, buf, Take::Yes), |waker| self.give_up(waker)).await
     }
@@ -252,6 +336,20 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// use tokio::io::ReadBuf;
+    ///
+    /// there.send_to(b"question", "10.0.0.1:53").await?;
+    /// let mut bytes = [0; 512];
+    /// let mut buffer = ReadBuf::new(&mut bytes);
+    /// let from = std::future::poll_fn(|cx| here.poll_recv_from(cx, &mut buffer)).await?;
+    /// assert_eq!((buffer.filled(), from), (&b"question"[..], there.local_addr()?));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_recv_from(
         &self,
         cx: &mut Context<'_>,
@@ -264,6 +362,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from), and `WouldBlock`.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// let nothing = here.try_recv_from(&mut [0; 512]).unwrap_err();
+    /// assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.with_open(|shard| self.take(shard, buf, Take::Yes))
     }
@@ -272,6 +379,18 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`try_recv_from`](Self::try_recv_from).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.send_to(b"question", "10.0.0.1:53").await?;
+    /// here.readable().await?;
+    /// let mut buffer = Vec::with_capacity(512);
+    /// assert_eq!(here.try_recv_buf_from(&mut buffer)?.1, there.local_addr()?);
+    /// assert_eq!(buffer, b"question");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
         fill(buf, |target| self.try_recv_from(target))
     }
@@ -280,6 +399,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.send_to(b"question", "10.0.0.1:53").await?;
+    /// let mut buffer = Vec::with_capacity(512);
+    /// assert_eq!(here.recv_buf_from(&mut buffer).await?, (8, there.local_addr()?));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
         self.async_io(Interest::READABLE, || self.try_recv_buf_from(buf)).await
     }
@@ -288,6 +417,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// here.connect("10.0.0.2:5000").await?;
+    /// there.send_to(b"answer", "10.0.0.1:53").await?;
+    /// assert_eq!(here.recv(&mut [0; 512]).await?, 6);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(self.recv_from(buf).await?.0)
     }
@@ -296,6 +435,20 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// use tokio::io::ReadBuf;
+    ///
+    /// there.send_to(b"question", "10.0.0.1:53").await?;
+    /// let mut bytes = [0; 512];
+    /// let mut buffer = ReadBuf::new(&mut bytes);
+    /// std::future::poll_fn(|cx| here.poll_recv(cx, &mut buffer)).await?;
+    /// assert_eq!(buffer.filled(), b"question");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.poll_recv_from(cx, buf).map_ok(drop)
     }
@@ -304,6 +457,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from), and `WouldBlock`.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.send_to(b"question", "10.0.0.1:53").await?;
+    /// here.readable().await?;
+    /// assert_eq!(here.try_recv(&mut [0; 512])?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(self.try_recv_from(buf)?.0)
     }
@@ -312,6 +475,17 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`try_recv`](Self::try_recv).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.send_to(b"question", "10.0.0.1:53").await?;
+    /// here.readable().await?;
+    /// let mut buffer = Vec::with_capacity(512);
+    /// assert_eq!(here.try_recv_buf(&mut buffer)?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         fill(buf, |target| self.try_recv(target))
     }
@@ -320,6 +494,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.send_to(b"question", "10.0.0.1:53").await?;
+    /// let mut buffer = Vec::with_capacity(512);
+    /// assert_eq!(here.recv_buf(&mut buffer).await?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         Ok(self.recv_buf_from(buf).await?.0)
     }
@@ -328,6 +512,17 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// use tokio::io::Interest;
+    ///
+    /// let ready = here.ready(Interest::READABLE | Interest::WRITABLE).await?;
+    /// assert!(ready.is_writable() && !ready.is_readable());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         wait_for(|cx| self.poll_ready(cx, interest), |waker| self.give_up(waker)).await
     }
@@ -336,6 +531,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`ready`](Self::ready).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.send_to(b"question", "10.0.0.1:53").await?;
+    /// here.readable().await?;
+    /// assert_eq!(here.try_recv(&mut [0; 512])?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn readable(&self) -> io::Result<()> {
         self.ready(Interest::READABLE).await.map(drop)
     }
@@ -344,6 +549,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`ready`](Self::ready).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.writable().await?;
+    /// there.try_send_to(b"question", here.local_addr()?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn writable(&self) -> io::Result<()> {
         self.ready(Interest::WRITABLE).await.map(drop)
     }
@@ -352,6 +566,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`ready`](Self::ready).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// there.send_to(b"question", "10.0.0.1:53").await?;
+    /// std::future::poll_fn(|cx| here.poll_recv_ready(cx)).await?;
+    /// assert_eq!(here.try_recv(&mut [0; 512])?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_ready(cx, Interest::READABLE).map_ok(drop)
     }
@@ -360,6 +584,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`ready`](Self::ready).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// std::future::poll_fn(|cx| there.poll_send_ready(cx)).await?;
+    /// there.try_send_to(b"question", here.local_addr()?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_ready(cx, Interest::WRITABLE).map_ok(drop)
     }
@@ -368,6 +601,18 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `WouldBlock` if nothing of it can be done; else what `f` returns.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// use tokio::io::Interest;
+    ///
+    /// let target = here.local_addr()?;
+    /// let sent = there.try_io(Interest::WRITABLE, || there.try_send_to(b"question", target))?;
+    /// assert_eq!(sent, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         if self.with_open(|shard| Ok(self.readiness(shard, interest)))?.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
@@ -379,6 +624,18 @@ impl UdpSocket {
     ///
     /// # Errors
     /// What `f` returns, and those of [`ready`](Self::ready).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// use tokio::io::Interest;
+    ///
+    /// there.send_to(b"question", "10.0.0.1:53").await?;
+    /// let receive = || here.try_recv(&mut [0; 512]);
+    /// assert_eq!(here.async_io(Interest::READABLE, receive).await?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn async_io<R>(
         &self,
         interest: Interest,
@@ -397,11 +654,34 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// # drop(here);
+    /// // Nobody is there any more.
+    /// there.connect("10.0.0.1:53").await?;
+    /// there.send(b"question").await?;
+    /// there.readable().await?;
+    /// let error = there.take_error()?.expect("an ICMP error");
+    /// assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.with_open(|shard| Ok(shard.stack.udp().take_error(self.id).map(error::of_udp_socket)))
     }
 
     /// Which shard of the [`Net`](crate::Net) the socket belongs to, by its port. tokio has no such call.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// // The thread on which it is served best.
+    /// server.spawn_on(here.shard(), async move { here.recv(&mut [0; 512]).await });
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shard(&self) -> usize {
         self.shared.index()
     }
@@ -410,6 +690,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// let socket = client.udp_bind("10.0.0.2:0").await?;
+    /// // The port that was found for it.
+    /// assert_ne!(socket.local_addr()?.port(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.with_open(|shard| {
             let bind = shard.stack.udp().local_addr(self.id).ok_or_else(error::gone)?;
@@ -421,6 +711,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` without one.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/datagrams.md")]
+    /// assert_eq!(there.peer_addr().unwrap_err().kind(), std::io::ErrorKind::NotConnected);
+    /// there.connect("10.0.0.1:53").await?;
+    /// assert_eq!(there.peer_addr()?, here.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.with_open(|shard| {
             shard.stack.udp().peer_addr(self.id).ok_or_else(|| ErrorKind::NotConnected.into())

@@ -9,11 +9,8 @@ use crate::shard::Shard;
 ///
 /// # Examples
 /// ```
-#[doc = include_str!("two_hosts.md")]
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let (server, client) = hosts()?;
-/// let socket = client.udp_bind("10.0.0.2:53".parse().expect("an address")).await?;
+#[doc = include_str!("doc/two_hosts.md")]
+/// let socket = client.udp_bind("10.0.0.2:53").await?;
 /// assert_eq!(client.usage()[0].udp_sockets, 1);
 /// drop(socket);
 /// assert!(client.usage()[0].is_clear());
@@ -41,6 +38,18 @@ pub struct Usage {
 impl Usage {
     /// Whether nothing is left of any socket: no connection, no buffer, no task that waits, and no timer but those of
     /// TIME-WAIT.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// assert!(!client.usage()[0].is_clear());
+    /// drop((listener, outgoing, incoming));
+    /// while !client.usage()[0].is_clear() {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_clear(&self) -> bool {
         let time_wait = self.tcp.time_wait;
         *self
@@ -53,6 +62,15 @@ impl Usage {
 
 impl Net {
     /// What each shard holds now. Walks tables: for tests and tools.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/connected.md")]
+    /// let usage = server.usage();
+    /// assert_eq!((usage[0].tcp.connections, usage[0].udp_sockets), (1, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn usage(&self) -> Vec<Usage> {
         let mut usages: Vec<Usage> =
             self.host.shards().iter().map(|shard| shard.with(|shard, _| shard.usage())).collect();

@@ -39,7 +39,7 @@ fn start(device: impl Queue + 'static, address: &str, spin: Duration) -> Net {
 }
 
 async fn connect(server: &Net, client: &Net, address: &str) -> (TcpStream, TcpStream) {
-    let listener = server.tcp_listen(address.parse().unwrap()).await.unwrap();
+    let listener = server.tcp_listen(address).await.unwrap();
     let outgoing = client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();
     (listener.accept().await.unwrap().0, outgoing)
 }
@@ -129,7 +129,7 @@ fn abort_resets_more_connections_than_a_burst_has_frames() {
             let (left, right) = MemoryQueue::pair(Medium::Ip, 1500).unwrap();
             let server = start(left, "10.0.0.1/24", Duration::ZERO);
             let client = start(right, "10.0.0.2/24", Duration::ZERO);
-            let listener = server.tcp_listen("10.0.0.1:80".parse().unwrap()).await.unwrap();
+            let listener = server.tcp_listen("10.0.0.1:80").await.unwrap();
             let mut ends = Vec::new();
             for _ in 0..COUNT {
                 let outgoing = client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();

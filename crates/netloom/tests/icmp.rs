@@ -127,8 +127,8 @@ fn whoever_waits_for_an_echo_is_told_of_the_end() {
 #[test]
 fn a_stream_s_ttl_is_what_its_packets_carry() {
     run(async |[host, router, far]| {
-        let listener = far.tcp_listen("10.1.0.2:80".parse().unwrap()).await.unwrap();
-        let mut outgoing = host.tcp_connect("10.1.0.2:80".parse().unwrap()).await.unwrap();
+        let listener = far.tcp_listen("10.1.0.2:80").await.unwrap();
+        let mut outgoing = host.tcp_connect("10.1.0.2:80").await.unwrap();
         let (mut incoming, _) = listener.accept().await.unwrap();
         assert_eq!(outgoing.ttl().unwrap(), 64);
         let dropped = || router.inspect(|stack| stack.internet().counters().icmp_errors_sent.get())[0];

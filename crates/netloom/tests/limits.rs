@@ -54,7 +54,7 @@ fn a_connection_holds_no_more_than_its_cap_and_slows_its_peer() {
             timeout(LIMIT, async {
                 let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
                 let (server, client) = (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"));
-                let listener = server.tcp_listen("10.0.0.1:80".parse().unwrap()).await.unwrap();
+                let listener = server.tcp_listen("10.0.0.1:80").await.unwrap();
                 let mut streams = Vec::new();
                 for _ in 0..CONNECTIONS {
                     let outgoing = client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();
@@ -103,10 +103,10 @@ fn tasks_that_give_up_leave_nothing_with_a_socket_that_lives() {
     let test = async {
         let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
         let (server, client) = (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"));
-        let listener = Arc::new(server.tcp_listen("10.0.0.1:80".parse().unwrap()).await.unwrap());
+        let listener = Arc::new(server.tcp_listen("10.0.0.1:80").await.unwrap());
         let outgoing = client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();
         let incoming = Arc::new(listener.accept().await.unwrap().0);
-        let datagrams = Arc::new(server.udp_bind("10.0.0.1:0".parse().unwrap()).await.unwrap());
+        let datagrams = Arc::new(server.udp_bind("10.0.0.1:0").await.unwrap());
         let any = Arc::new(server.udp_bind_any().await.unwrap());
         let echoes = Arc::new(server.icmp_bind("0.0.0.0".parse().unwrap()).await.unwrap());
         let tasks: Vec<_> = (0..TASKS)
@@ -147,7 +147,7 @@ fn who_gives_up_one_of_two_waits_is_still_told() {
     let test = async {
         let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
         let (server, client) = (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"));
-        let socket = Arc::new(server.udp_bind("10.0.0.1:0".parse().unwrap()).await.unwrap());
+        let socket = Arc::new(server.udp_bind("10.0.0.1:0").await.unwrap());
         let address = socket.local_addr().unwrap();
         let waits = async |count: usize| {
             while server.usage()[0].waits < count {
@@ -172,7 +172,7 @@ fn who_gives_up_one_of_two_waits_is_still_told() {
             .unwrap()
         });
         waits(2).await;
-        let sender = client.udp_bind("10.0.0.2:0".parse().unwrap()).await.unwrap();
+        let sender = client.udp_bind("10.0.0.2:0").await.unwrap();
         for _ in 0..2 {
             sender.send_to(b"each", address).await.unwrap();
         }

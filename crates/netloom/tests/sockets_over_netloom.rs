@@ -27,7 +27,7 @@ fn a_connect_that_nobody_answers_times_out() {
         let mut config = StackConfig::default();
         config.tcp.syn_retries = 1;
         let net = start(vec![Box::new(left)], "10.0.0.1/24", config);
-        let error = net.tcp_connect("10.0.0.9:9".parse().unwrap()).await.unwrap_err();
+        let error = net.tcp_connect("10.0.0.9:9").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert!(net.usage().iter().all(Usage::is_clear), "{:?}", net.usage());
         drop(silent);

@@ -120,7 +120,7 @@ fn a_datagram_socket_hears_all_whatever_queue_they_come_by() {
             let server = world.server(net::UdpSocket::bind((Hosts::SERVER, 0))).await.unwrap();
             let port = server.local_addr().unwrap().port();
             for port_of_client in 30_000..30_004 {
-                let client = world.client.udp_bind(format!("0.0.0.0:{port_of_client}").parse().unwrap());
+                let client = world.client.udp_bind(("0.0.0.0", port_of_client));
                 let client = client.await.unwrap();
                 // Three kilobytes go in fragments, which one shard puts together for whoever owns them.
                 for len in [10, 3000] {
@@ -146,7 +146,7 @@ fn a_host_of_shards_reaches_itself() {
         let mut buffer = [0; 4];
         incoming.read_exact(&mut buffer).await.unwrap();
         for port in 30_000..30_008 {
-            let bind = |port: u16| world.server.udp_bind(format!("10.0.0.1:{port}").parse().unwrap());
+            let bind = |port: u16| world.server.udp_bind(("10.0.0.1", port));
             let (one, other) = (bind(port).await.unwrap(), bind(port + 100).await.unwrap());
             one.send_to(b"self", other.local_addr().unwrap()).await.unwrap();
             assert_eq!(other.recv(&mut buffer).await.unwrap(), 4);

@@ -81,7 +81,7 @@ impl Server {
 /// A connection from `net` to the host and port of a URI.
 fn connect(net: &Net, uri: &Uri) -> BoxFuture<'static, io::Result<TokioIo<TcpStream>>> {
     let net = net.clone();
-    let address = uri.authority().unwrap().as_str().parse().unwrap();
+    let address = uri.authority().unwrap().to_string();
     Box::pin(async move { net.tcp_connect(address).await.map(TokioIo::new) })
 }
 

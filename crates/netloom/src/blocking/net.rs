@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::setup::first_of;
 use super::{TcpListener, TcpStream, UdpSocket, wait};
-use crate::NetBuilder;
+use crate::{IntoInterface, NetBuilder};
 
 /// A stack with blocking sockets. Clones are handles to the same stack.
 ///
@@ -17,18 +17,7 @@ use crate::NetBuilder;
 ///
 /// # Examples
 /// ```
-/// use netloom::blocking;
-/// # use netloom::InterfaceConfig;
-/// # use netloom::device::MemoryQueue;
-/// # use netloom::stack::Medium;
-///
-/// # fn main() -> std::io::Result<()> {
-/// # let (left, right) = MemoryQueue::pair(Medium::Ip, 1500)?;
-/// # let start = |device, address: &str| {
-/// #     let config = InterfaceConfig::optimistic(address.parse().expect("a CIDR"));
-/// #     blocking::Net::start(netloom::Net::builder().interface(Box::new(device), config))
-/// # };
-/// # let (server, client) = (start(left, "10.0.0.1/24")?, start(right, "10.0.0.2/24")?);
+#[doc = include_str!("../doc/blocking_hosts.md")]
 /// // Each stack runs on a thread of its own; `blocking::Net::from` takes one that a runtime drives.
 /// let receiver = server.udp_bind("10.0.0.1:7")?;
 /// let sender = client.udp_bind("10.0.0.2:0")?;
@@ -75,6 +64,17 @@ impl Net {
     ///
     /// # Errors
     /// As [`NetBuilder::start`], and what the operating system refused: a thread, a descriptor.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn start() -> std::io::Result<()> {
+    /// use netloom::{Net, blocking};
+    ///
+    /// let net = blocking::Net::start(Net::builder().tap("nl0", "10.0.0.2/24")?)?;
+    /// let listener = net.tcp_listen("10.0.0.2:80")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn start(builder: NetBuilder) -> io::Result<Self> {
         let (tell, started) = sync_channel(1);
         let thread = std::thread::Builder::new().name("netloom".to_owned()).spawn(move || {
@@ -101,7 +101,37 @@ impl Net {
         Ok(Self { net, _thread: Some(thread) })
     }
 
+    /// Starts two stacks that a cable in memory joins, as [`netloom::Net::pair`](crate::Net::pair), each on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// use netloom::blocking::Net;
+    ///
+    /// let (server, client) = Net::pair("10.0.0.1/24", "10.0.0.2/24")?;
+    /// let listener = server.tcp_listen("10.0.0.1:80")?;
+    /// let outgoing = client.tcp_connect("10.0.0.1:80")?;
+    /// assert_eq!(listener.accept()?.1, outgoing.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pair(left: impl IntoInterface, right: impl IntoInterface) -> io::Result<(Self, Self)> {
+        let [left, right] = NetBuilder::pair(left, right)?;
+        Ok((Self::start(left)?, Self::start(right)?))
+    }
+
     /// The stack, for all that needs no waiting, and for [`wait()`](super::wait()).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// assert_eq!(client.net().addresses(), ["10.0.0.2/24".parse().expect("a CIDR")]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn net(&self) -> &crate::Net {
         &self.net
     }
@@ -110,6 +140,16 @@ impl Net {
     ///
     /// # Errors
     /// The last address's, as [`netloom::Net::tcp_listen`](crate::Net::tcp_listen).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// let listener = server.tcp_listen("10.0.0.1:0")?;
+    /// // The port that was found for it.
+    /// assert_ne!(listener.local_addr()?.port(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tcp_listen(&self, addr: impl ToSocketAddrs) -> io::Result<TcpListener> {
         first_of(addr, |address| wait(self.net.tcp_listen(address)).map(TcpListener::from))
     }
@@ -118,6 +158,15 @@ impl Net {
     ///
     /// # Errors
     /// The last address's, as [`netloom::Net::tcp_connect`](crate::Net::tcp_connect).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// let error = client.tcp_connect("10.0.0.1:81").unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tcp_connect(&self, addr: impl ToSocketAddrs) -> io::Result<TcpStream> {
         first_of(addr, |address| wait(self.net.tcp_connect(address)).map(TcpStream::from))
     }
@@ -126,11 +175,31 @@ impl Net {
     ///
     /// # Errors
     /// The last address's, as [`netloom::Net::udp_bind`](crate::Net::udp_bind).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// let socket = server.udp_bind("10.0.0.1:53")?;
+    /// assert_eq!(socket.local_addr()?.port(), 53);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn udp_bind(&self, addr: impl ToSocketAddrs) -> io::Result<UdpSocket> {
         first_of(addr, |address| wait(self.net.udp_bind(address)).map(UdpSocket::from))
     }
 
     /// Makes this stack the process's: [`TcpStream::connect`] and the like use it.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// use netloom::blocking::TcpListener;
+    ///
+    /// server.set_default();
+    /// let listener = TcpListener::bind("10.0.0.1:80")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_default(&self) {
         self.net.set_default();
     }
@@ -140,6 +209,21 @@ impl Net {
     ///
     /// # Errors
     /// The operating system's, if it has no descriptor for a timer.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// use std::time::Duration;
+    ///
+    /// outgoing.write_all(b"the last words")?;
+    /// drop((outgoing, listener));
+    /// incoming.read_exact(&mut [0; 14])?;
+    /// drop(incoming);
+    /// client.shutdown(Duration::from_secs(1))?;
+    /// server.shutdown(Duration::from_secs(1))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shutdown(self, patience: Duration) -> io::Result<()> {
         // Only for its timer: the stack has a runtime of its own.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;

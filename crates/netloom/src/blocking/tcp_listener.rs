@@ -38,6 +38,17 @@ impl TcpListener {
     ///
     /// # Errors
     /// The last address's, as [`Net::tcp_listen`](super::Net::tcp_listen); `NetworkDown` without a stack.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// use netloom::blocking::TcpListener;
+    ///
+    /// server.set_default();
+    /// let listener = TcpListener::bind("10.0.0.1:80")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
         let net = crate::Net::current()?;
         first_of(addr, |address| wait(net.tcp_listen(address)).map(Self::from))
@@ -47,6 +58,17 @@ impl TcpListener {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended; `WouldBlock` if it does not wait.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// let listener = server.tcp_listen("10.0.0.1:80")?;
+    /// let outgoing = client.tcp_connect("10.0.0.1:80")?;
+    /// let (incoming, from) = listener.accept()?;
+    /// assert_eq!(from, outgoing.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (listener, patience) = &*self.shared;
         let (stream, from) = patience.wait(Side::Read, |cx| listener.poll_accept(cx))?;
@@ -54,6 +76,17 @@ impl TcpListener {
     }
 
     /// Connections without end, as [`accept`](Self::accept) gives them.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// let listener = server.tcp_listen("10.0.0.1:80")?;
+    /// let outgoing = client.tcp_connect("10.0.0.1:80")?;
+    /// let first = listener.incoming().next().expect("it has no end")?;
+    /// assert_eq!(first.peer_addr()?, outgoing.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
     }
@@ -62,6 +95,15 @@ impl TcpListener {
     ///
     /// # Errors
     /// Never; the signature is std's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// let listener = server.tcp_listen("10.0.0.1:0")?;
+    /// assert_ne!(listener.local_addr()?.port(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.shared.0.local_addr()
     }
@@ -70,6 +112,15 @@ impl TcpListener {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// let listener = server.tcp_listen("10.0.0.1:80")?;
+    /// assert_eq!(listener.ttl()?, 64);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn ttl(&self) -> io::Result<u32> {
         self.shared.0.ttl()
     }
@@ -78,6 +129,16 @@ impl TcpListener {
     ///
     /// # Errors
     /// `InvalidInput` for 0 and beyond 255, `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// let listener = server.tcp_listen("10.0.0.1:80")?;
+    /// listener.set_ttl(9)?;
+    /// assert_eq!(listener.ttl()?, 9);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.shared.0.set_ttl(ttl)
     }
@@ -86,6 +147,17 @@ impl TcpListener {
     ///
     /// # Errors
     /// Never; the signature is std's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// let listener = server.tcp_listen("10.0.0.1:80")?;
+    /// let clone = listener.try_clone()?;
+    /// std::thread::spawn(move || clone.accept());
+    /// assert!(client.tcp_connect("10.0.0.1:80").is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { shared: Arc::clone(&self.shared) })
     }
@@ -94,6 +166,17 @@ impl TcpListener {
     ///
     /// # Errors
     /// Never; the signature is std's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// let listener = server.tcp_listen("10.0.0.1:80")?;
+    /// listener.set_nonblocking(true)?;
+    /// let nobody = listener.accept().unwrap_err();
+    /// assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         self.shared.1.set_nonblocking(nonblocking);
         Ok(())
@@ -104,18 +187,7 @@ impl TcpListener {
 ///
 /// # Examples
 /// ```
-/// use netloom::blocking;
-/// # use netloom::InterfaceConfig;
-/// # use netloom::device::MemoryQueue;
-/// # use netloom::stack::Medium;
-///
-/// # fn main() -> std::io::Result<()> {
-/// # let (left, right) = MemoryQueue::pair(Medium::Ip, 1500)?;
-/// # let start = |device, address: &str| {
-/// #     let config = InterfaceConfig::optimistic(address.parse().expect("a CIDR"));
-/// #     blocking::Net::start(netloom::Net::builder().interface(Box::new(device), config))
-/// # };
-/// # let (server, client) = (start(left, "10.0.0.1/24")?, start(right, "10.0.0.2/24")?);
+#[doc = include_str!("../doc/blocking_hosts.md")]
 /// let listener = server.tcp_listen("10.0.0.1:80")?;
 /// let outgoing = client.tcp_connect("10.0.0.1:80")?;
 /// for stream in listener.incoming() {

@@ -43,6 +43,18 @@ impl TcpStream {
     ///
     /// # Errors
     /// The last address's, as [`Net::tcp_connect`](super::Net::tcp_connect); `NetworkDown` without a stack.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// use netloom::blocking::TcpStream;
+    ///
+    /// let listener = server.tcp_listen("10.0.0.1:80")?;
+    /// client.set_default();
+    /// let stream = TcpStream::connect("10.0.0.1:80")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn connect(addr: impl ToSocketAddrs) -> io::Result<Self> {
         let net = crate::Net::current()?;
         first_of(addr, |address| wait(net.tcp_connect(address)).map(Self::from))
@@ -52,6 +64,21 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`connect`](Self::connect); `TimedOut` after `timeout`, `InvalidInput` if that is zero.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// use netloom::blocking::TcpStream;
+    /// use std::time::Duration;
+    ///
+    /// client.set_default();
+    /// // Nobody has that address.
+    /// let nobody = "10.0.0.77:80".parse().expect("an address");
+    /// let error = TcpStream::connect_timeout(&nobody, Duration::from_millis(20)).unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn connect_timeout(addr: &SocketAddr, timeout: Duration) -> io::Result<Self> {
         if timeout.is_zero() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "cannot set a 0 duration timeout"));
@@ -68,6 +95,15 @@ impl TcpStream {
     }
 
     /// The connection under it, for what std's has not: `info`, `set_cork`.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// let info = outgoing.get_ref().info().expect("it lives");
+    /// println!("{:?}, {} bytes may fly", info.state, info.cwnd);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn get_ref(&self) -> &crate::TcpStream {
         self.stream()
     }
@@ -76,6 +112,14 @@ impl TcpStream {
     ///
     /// # Errors
     /// Never; the signature is std's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// assert_eq!(outgoing.peer_addr()?, listener.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.stream().peer_addr()
     }
@@ -84,6 +128,14 @@ impl TcpStream {
     ///
     /// # Errors
     /// Never; the signature is std's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// assert_eq!(outgoing.local_addr()?, incoming.peer_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.stream().local_addr()
     }
@@ -93,6 +145,20 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// use std::net::Shutdown;
+    ///
+    /// outgoing.shutdown(Shutdown::Write)?;
+    /// assert_eq!(incoming.read(&mut [0])?, 0);
+    /// // The other way goes on.
+    /// incoming.write_all(b"bye")?;
+    /// outgoing.read_exact(&mut [0; 3])?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let handle = &self.stream().handle;
         match how {
@@ -109,6 +175,17 @@ impl TcpStream {
     ///
     /// # Errors
     /// Never; the signature is std's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// let mut writer = outgoing.try_clone()?;
+    /// let writing = std::thread::spawn(move || writer.write_all(b"hello"));
+    /// incoming.read_exact(&mut [0; 5])?;
+    /// writing.join().expect("it did not panic")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { shared: Arc::clone(&self.shared) })
     }
@@ -117,6 +194,18 @@ impl TcpStream {
     ///
     /// # Errors
     /// `InvalidInput` for zero.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// use std::time::Duration;
+    ///
+    /// outgoing.set_read_timeout(Some(Duration::from_millis(20)))?;
+    /// let late = outgoing.read(&mut [0]).unwrap_err();
+    /// assert_eq!(late.kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_read_timeout(&self, dur: Option<Duration>) -> io::Result<()> {
         self.shared.1.set_timeout(Side::Read, dur)
     }
@@ -125,6 +214,17 @@ impl TcpStream {
     ///
     /// # Errors
     /// `InvalidInput` for zero.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// use std::time::Duration;
+    ///
+    /// outgoing.set_write_timeout(Some(Duration::from_secs(1)))?;
+    /// assert_eq!(outgoing.write_timeout()?, Some(Duration::from_secs(1)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_write_timeout(&self, dur: Option<Duration>) -> io::Result<()> {
         self.shared.1.set_timeout(Side::Write, dur)
     }
@@ -133,6 +233,14 @@ impl TcpStream {
     ///
     /// # Errors
     /// Never; the signature is std's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// assert_eq!(outgoing.read_timeout()?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
         Ok(self.shared.1.timeout(Side::Read))
     }
@@ -141,6 +249,14 @@ impl TcpStream {
     ///
     /// # Errors
     /// Never; the signature is std's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// assert_eq!(outgoing.write_timeout()?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
         Ok(self.shared.1.timeout(Side::Write))
     }
@@ -149,6 +265,16 @@ impl TcpStream {
     ///
     /// # Errors
     /// Never; the signature is std's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// outgoing.set_nonblocking(true)?;
+    /// let nothing = outgoing.read(&mut [0]).unwrap_err();
+    /// assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         self.shared.1.set_nonblocking(nonblocking);
         Ok(())
@@ -158,6 +284,17 @@ impl TcpStream {
     ///
     /// # Errors
     /// As reading.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// incoming.write_all(b"x")?;
+    /// assert_eq!(outgoing.peek(&mut [0; 16])?, 1);
+    /// // It is still there.
+    /// assert_eq!(outgoing.read(&mut [0; 16])?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let (stream, patience) = &*self.shared;
         patience.wait(Side::Read, |cx| stream.poll_peek(cx, &mut ReadBuf::new(buf)))
@@ -167,6 +304,15 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` once the connection is gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// outgoing.set_nodelay(true)?;
+    /// assert!(outgoing.nodelay()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.stream().set_nodelay(nodelay)
     }
@@ -175,6 +321,14 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` once the connection is gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// assert!(!outgoing.nodelay()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn nodelay(&self) -> io::Result<bool> {
         self.stream().nodelay()
     }
@@ -183,6 +337,14 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` once the connection is gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// assert_eq!(outgoing.ttl()?, 64);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn ttl(&self) -> io::Result<u32> {
         self.stream().ttl()
     }
@@ -191,6 +353,15 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`netloom::TcpStream::set_ttl`](crate::TcpStream::set_ttl).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// outgoing.set_ttl(9)?;
+    /// assert_eq!(outgoing.ttl()?, 9);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.stream().set_ttl(ttl)
     }
@@ -199,6 +370,14 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_connected.md")]
+    /// assert!(outgoing.take_error()?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.stream().take_error()
     }

@@ -40,6 +40,17 @@ impl UdpSocket {
     ///
     /// # Errors
     /// The last address's, as [`Net::udp_bind`](super::Net::udp_bind); `NetworkDown` without a stack.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// use netloom::blocking::UdpSocket;
+    ///
+    /// server.set_default();
+    /// let socket = UdpSocket::bind("10.0.0.1:53")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
         let net = crate::Net::current()?;
         first_of(addr, |address| wait(net.udp_bind(address)).map(Self::from))
@@ -65,6 +76,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`netloom::UdpSocket::recv_from`](crate::UdpSocket::recv_from); `WouldBlock` after the time-out.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// there.send_to(b"question", "10.0.0.1:53")?;
+    /// assert_eq!(here.recv_from(&mut [0; 512])?, (8, there.local_addr()?));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.receive(buf, crate::UdpSocket::poll_recv_from)
     }
@@ -73,6 +93,17 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// there.send_to(b"question", "10.0.0.1:53")?;
+    /// assert_eq!(here.peek_from(&mut [0; 512])?, (8, there.local_addr()?));
+    /// // It is still there.
+    /// assert_eq!(here.recv(&mut [0; 512])?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.receive(buf, crate::UdpSocket::poll_peek_from)
     }
@@ -81,6 +112,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// there.send_to(b"question", "10.0.0.1:53")?;
+    /// assert_eq!(here.recv(&mut [0; 512])?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(self.recv_from(buf)?.0)
     }
@@ -89,6 +129,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// there.send_to(b"question", "10.0.0.1:53")?;
+    /// assert_eq!(here.peek(&mut [0; 512])?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(self.peek_from(buf)?.0)
     }
@@ -97,6 +146,14 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`netloom::UdpSocket::send_to`](crate::UdpSocket::send_to); `WouldBlock` after the time-out.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// assert_eq!(there.send_to(b"question", "10.0.0.1:53")?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send_to(&self, buf: &[u8], addr: impl ToSocketAddrs) -> io::Result<usize> {
         let target = addr.to_socket_addrs()?.next().ok_or_else(crate::error::no_address)?;
         let (socket, patience) = &*self.shared;
@@ -107,6 +164,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`netloom::UdpSocket::send`](crate::UdpSocket::send); `WouldBlock` after the time-out.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// there.connect("10.0.0.1:53")?;
+    /// assert_eq!(there.send(b"question")?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
         let (socket, patience) = &*self.shared;
         patience.wait(Side::Write, |cx| socket.poll_send(cx, buf))
@@ -116,6 +182,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NetworkUnreachable` without a route.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// there.connect("10.0.0.1:53")?;
+    /// there.send(b"question")?;
+    /// assert_eq!(there.peer_addr()?, here.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
         first_of(addr, |address| wait(self.socket().connect(address)))
     }
@@ -124,6 +200,14 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// assert_eq!(here.local_addr()?.port(), 53);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket().local_addr()
     }
@@ -132,6 +216,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` without one.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// assert_eq!(there.peer_addr().unwrap_err().kind(), std::io::ErrorKind::NotConnected);
+    /// there.connect("10.0.0.1:53")?;
+    /// assert_eq!(there.peer_addr()?, here.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.socket().peer_addr()
     }
@@ -140,6 +234,17 @@ impl UdpSocket {
     ///
     /// # Errors
     /// Never; the signature is std's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// let receiver = here.try_clone()?;
+    /// let receiving = std::thread::spawn(move || receiver.recv(&mut [0; 512]));
+    /// there.send_to(b"question", "10.0.0.1:53")?;
+    /// assert_eq!(receiving.join().expect("it did not panic")?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { shared: Arc::clone(&self.shared) })
     }
@@ -148,6 +253,18 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `InvalidInput` for zero.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// use std::time::Duration;
+    ///
+    /// here.set_read_timeout(Some(Duration::from_millis(20)))?;
+    /// let late = here.recv(&mut [0; 512]).unwrap_err();
+    /// assert_eq!(late.kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_read_timeout(&self, dur: Option<Duration>) -> io::Result<()> {
         self.shared.1.set_timeout(Side::Read, dur)
     }
@@ -156,6 +273,17 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `InvalidInput` for zero.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// use std::time::Duration;
+    ///
+    /// here.set_write_timeout(Some(Duration::from_secs(1)))?;
+    /// assert_eq!(here.write_timeout()?, Some(Duration::from_secs(1)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_write_timeout(&self, dur: Option<Duration>) -> io::Result<()> {
         self.shared.1.set_timeout(Side::Write, dur)
     }
@@ -164,6 +292,14 @@ impl UdpSocket {
     ///
     /// # Errors
     /// Never; the signature is std's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// assert_eq!(here.read_timeout()?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
         Ok(self.shared.1.timeout(Side::Read))
     }
@@ -172,6 +308,14 @@ impl UdpSocket {
     ///
     /// # Errors
     /// Never; the signature is std's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// assert_eq!(here.write_timeout()?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
         Ok(self.shared.1.timeout(Side::Write))
     }
@@ -180,6 +324,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// Never; the signature is std's.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// here.set_nonblocking(true)?;
+    /// let nothing = here.recv(&mut [0; 512]).unwrap_err();
+    /// assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         self.shared.1.set_nonblocking(nonblocking);
         Ok(())
@@ -189,6 +343,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// there.set_broadcast(true)?;
+    /// assert!(there.broadcast()?);
+    /// there.send_to(b"anybody?", "10.0.0.255:7")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
         self.socket().set_broadcast(broadcast)
     }
@@ -197,6 +361,14 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// assert!(!here.broadcast()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn broadcast(&self) -> io::Result<bool> {
         self.socket().broadcast()
     }
@@ -205,6 +377,14 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`netloom::UdpSocket::ttl`](crate::UdpSocket::ttl).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// assert_eq!(here.ttl()?, 64);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn ttl(&self) -> io::Result<u32> {
         self.socket().ttl()
     }
@@ -213,6 +393,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`netloom::UdpSocket::set_ttl`](crate::UdpSocket::set_ttl).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// here.set_ttl(9)?;
+    /// assert_eq!(here.ttl()?, 9);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.socket().set_ttl(ttl)
     }
@@ -221,6 +410,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`netloom::UdpSocket::multicast_ttl_v4`](crate::UdpSocket::multicast_ttl_v4).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// // They stay on the link.
+    /// assert_eq!(here.multicast_ttl_v4()?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
         self.socket().multicast_ttl_v4()
     }
@@ -229,6 +427,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`netloom::UdpSocket::set_multicast_ttl_v4`](crate::UdpSocket::set_multicast_ttl_v4).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// here.set_multicast_ttl_v4(8)?;
+    /// assert_eq!(here.multicast_ttl_v4()?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_multicast_ttl_v4(&self, multicast_ttl_v4: u32) -> io::Result<()> {
         self.socket().set_multicast_ttl_v4(multicast_ttl_v4)
     }
@@ -237,6 +444,14 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`netloom::UdpSocket::multicast_loop_v4`](crate::UdpSocket::multicast_loop_v4).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// assert!(here.multicast_loop_v4()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn multicast_loop_v4(&self) -> io::Result<bool> {
         self.socket().multicast_loop_v4()
     }
@@ -245,6 +460,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`netloom::UdpSocket::set_multicast_loop_v4`](crate::UdpSocket::set_multicast_loop_v4).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// here.set_multicast_loop_v4(false)?;
+    /// assert!(!here.multicast_loop_v4()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_multicast_loop_v4(&self, multicast_loop_v4: bool) -> io::Result<()> {
         self.socket().set_multicast_loop_v4(multicast_loop_v4)
     }
@@ -253,6 +477,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`netloom::UdpSocket::multicast_loop_v6`](crate::UdpSocket::multicast_loop_v6).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// let socket = server.udp_bind("[::]:0")?;
+    /// assert!(socket.multicast_loop_v6()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn multicast_loop_v6(&self) -> io::Result<bool> {
         self.socket().multicast_loop_v6()
     }
@@ -261,6 +494,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`netloom::UdpSocket::set_multicast_loop_v6`](crate::UdpSocket::set_multicast_loop_v6).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// let socket = server.udp_bind("[::]:0")?;
+    /// socket.set_multicast_loop_v6(false)?;
+    /// assert!(!socket.multicast_loop_v6()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_multicast_loop_v6(&self, multicast_loop_v6: bool) -> io::Result<()> {
         self.socket().set_multicast_loop_v6(multicast_loop_v6)
     }
@@ -269,6 +512,18 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// let (group, any) = ("239.1.2.3".parse().expect("a group"), std::net::Ipv4Addr::UNSPECIFIED);
+    /// let member = server.udp_bind("0.0.0.0:5353")?;
+    /// member.join_multicast_v4(&group, &any)?;
+    /// client.udp_bind("0.0.0.0:0")?.send_to(b"hello", (group, 5353))?;
+    /// assert_eq!(member.recv(&mut [0; 16])?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn join_multicast_v4(&self, multiaddr: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
         self.socket().join_multicast_v4(*multiaddr, *interface)
     }
@@ -277,6 +532,19 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_hosts.md")]
+    /// # let (server, client) = netloom::blocking::Net::pair("fd00::1/64", "fd00::2/64")?;
+    /// let group = "ff02::1234".parse().expect("a group");
+    /// let member = server.udp_bind("[::]:5353")?;
+    /// member.join_multicast_v6(&group, 1)?;
+    /// client.udp_bind("[::]:0")?.send_to(b"hello", (group, 5353))?;
+    /// assert_eq!(member.recv(&mut [0; 16])?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.socket().join_multicast_v6(multiaddr, interface)
     }
@@ -285,6 +553,17 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// let (group, any) = ("239.1.2.3".parse().expect("a group"), std::net::Ipv4Addr::UNSPECIFIED);
+    /// here.join_multicast_v4(&group, &any)?;
+    /// here.leave_multicast_v4(&group, &any)?;
+    /// assert!(here.leave_multicast_v4(&group, &any).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn leave_multicast_v4(&self, multiaddr: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
         self.socket().leave_multicast_v4(*multiaddr, *interface)
     }
@@ -293,6 +572,18 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// # let (server, client) = netloom::blocking::Net::pair("fd00::1/64", "fd00::2/64")?;
+    /// # let here = server.udp_bind("[::]:0")?;
+    /// let group = "ff02::1234".parse().expect("a group");
+    /// here.join_multicast_v6(&group, 1)?;
+    /// here.leave_multicast_v6(&group, 1)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.socket().leave_multicast_v6(multiaddr, interface)
     }
@@ -301,6 +592,14 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/blocking_datagrams.md")]
+    /// assert!(here.take_error()?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.socket().take_error()
     }

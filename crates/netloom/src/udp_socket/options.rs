@@ -31,6 +31,14 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// assert!(!here.broadcast()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn broadcast(&self) -> io::Result<bool> {
         self.options(|options| options.may_broadcast)
     }
@@ -39,6 +47,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// there.set_broadcast(true)?;
+    /// assert!(there.broadcast()?);
+    /// there.send_to(b"anybody?", "10.0.0.255:7").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
         self.change(|options| options.may_broadcast = on)
     }
@@ -47,6 +65,14 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// assert_eq!(here.ttl()?, 64);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn ttl(&self) -> io::Result<u32> {
         self.options(|options| options.hop_limit.map_or(DEFAULT_TTL, u32::from))
     }
@@ -55,6 +81,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `InvalidInput` for 0 and beyond 255.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// there.set_ttl(1)?;
+    /// assert_eq!(there.ttl()?, 1);
+    /// assert!(there.set_ttl(256).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         let hop_limit = u8::try_from(ttl).ok().filter(|&hops| hops > 0).ok_or(ErrorKind::InvalidInput)?;
         self.change(|options| options.hop_limit = Some(hop_limit))
@@ -64,6 +100,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// // They stay on the link.
+    /// assert_eq!(here.multicast_ttl_v4()?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
         self.options(|options| options.group_hop_limit.map_or(1, u32::from))
     }
@@ -72,6 +117,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `InvalidInput` beyond 255.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// there.set_multicast_ttl_v4(8)?;
+    /// assert_eq!(there.multicast_ttl_v4()?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
         let hop_limit = u8::try_from(ttl).map_err(|_| ErrorKind::InvalidInput)?;
         self.change(|options| options.group_hop_limit = Some(hop_limit))
@@ -81,6 +135,14 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// assert!(here.multicast_loop_v4()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn multicast_loop_v4(&self) -> io::Result<bool> {
         self.options(|options| options.loops_to_groups)
     }
@@ -89,6 +151,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// there.set_multicast_loop_v4(false)?;
+    /// assert!(!there.multicast_loop_v4()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
         self.change(|options| options.loops_to_groups = on)
     }
@@ -97,6 +168,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `Unsupported` for one for IPv4, `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// let socket = server.udp_bind("[::]:0").await?;
+    /// assert!(socket.multicast_loop_v6()?);
+    /// assert!(here.multicast_loop_v6().is_err(), "it is IPv4's");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn multicast_loop_v6(&self) -> io::Result<bool> {
         self.check_v6(Errno::EOPNOTSUPP)?;
         self.multicast_loop_v4()
@@ -106,6 +187,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `ENOPROTOOPT` for one for IPv4, `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// let socket = server.udp_bind("[::]:0").await?;
+    /// socket.set_multicast_loop_v6(false)?;
+    /// assert!(!socket.multicast_loop_v6()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
         self.check_v6(Errno::ENOPROTOOPT)?;
         self.set_multicast_loop_v4(on)
@@ -115,6 +206,14 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// assert_eq!(here.tos_v4()?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tos_v4(&self) -> io::Result<u32> {
         self.options(|options| u32::from(options.traffic_class))
     }
@@ -123,6 +222,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// // Expedited forwarding, DSCP 46.
+    /// there.set_tos_v4(46 << 2)?;
+    /// assert_eq!(there.tos_v4()?, 0xb8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
         let [traffic_class, ..] = tos.to_le_bytes();
         self.change(|options| options.traffic_class = traffic_class)
@@ -132,6 +241,15 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `Unsupported` for one for IPv4, `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// let socket = server.udp_bind("[::]:0").await?;
+    /// assert_eq!(socket.tclass_v6()?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tclass_v6(&self) -> io::Result<u32> {
         self.check_v6(Errno::EOPNOTSUPP)?;
         self.tos_v4()
@@ -141,6 +259,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `ENOPROTOOPT` for one for IPv4, `InvalidInput` beyond 255, `NotConnected` once the stack has ended.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// let socket = server.udp_bind("[::]:0").await?;
+    /// socket.set_tclass_v6(46 << 2)?;
+    /// assert_eq!(socket.tclass_v6()?, 0xb8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
         self.check_v6(Errno::ENOPROTOOPT)?;
         self.set_tos_v4(u8::try_from(tclass).map_err(|_| ErrorKind::InvalidInput)?.into())
@@ -178,12 +306,9 @@ impl UdpSocket {
     ///
     /// # Examples
     /// ```
-    #[doc = include_str!("../two_hosts.md")]
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> std::io::Result<()> {
-    /// # let (server, client) = hosts()?;
+    #[doc = include_str!("../doc/two_hosts.md")]
     /// let group = "239.1.2.3".parse().expect("a group");
-    /// let member = server.udp_bind("0.0.0.0:5353".parse().expect("an address")).await?;
+    /// let member = server.udp_bind("0.0.0.0:5353").await?;
     /// member.join_multicast_v4(group, "10.0.0.1".parse().expect("an address"))?;
     /// member.set_multicast_ttl_v4(1)?; // it stays on the link
     /// member.send_to(b"hello", (group, 5353)).await?;
@@ -204,6 +329,20 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`join_multicast_v4`](Self::join_multicast_v4).
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// # let (server, client) = netloom::Net::pair("fd00::1/64", "fd00::2/64")?;
+    /// let group = "ff02::1234".parse().expect("a group");
+    /// let member = server.udp_bind("[::]:5353").await?;
+    /// member.join_multicast_v6(&group, 1)?;
+    /// let other = client.udp_bind("[::]:0").await?;
+    /// other.send_to(b"hello", (group, 5353)).await?;
+    /// assert_eq!(member.recv(&mut [0; 16]).await?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.with_open(|shard| {
             let interface = interface_numbered(shard, interface)?;
@@ -216,6 +355,17 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `AddrNotAvailable` if the socket is not in the group.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// let (group, any) = ("239.1.2.3".parse().expect("a group"), std::net::Ipv4Addr::UNSPECIFIED);
+    /// here.join_multicast_v4(group, any)?;
+    /// here.leave_multicast_v4(group, any)?;
+    /// assert!(here.leave_multicast_v4(group, any).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn leave_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
         self.with_open(|shard| {
             let interface = interface_with(shard, interface)?;
@@ -227,6 +377,19 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `AddrNotAvailable` if the socket is not in the group.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/datagrams.md")]
+    /// # let (server, client) = netloom::Net::pair("fd00::1/64", "fd00::2/64")?;
+    /// # let here = server.udp_bind("[::]:0").await?;
+    /// let group = "ff02::1234".parse().expect("a group");
+    /// here.join_multicast_v6(&group, 1)?;
+    /// here.leave_multicast_v6(&group, 1)?;
+    /// assert!(here.leave_multicast_v6(&group, 1).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.with_open(|shard| {
             let interface = interface_numbered(shard, interface)?;
