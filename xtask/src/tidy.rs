@@ -15,6 +15,7 @@
 //! | [`cycles`] | no circle between the modules of a crate |
 //! | [`purity`] | no clock, thread, file, socket, environment, random seed or shared state in the core |
 //! | [`ip_version`] | no V4/V6 token in `l4-transport` |
+//! | [`examples`] | every public item of `netloom` has an example |
 //! | [`hygiene`] | file docs, file length, `unsafe`, unfinished code, ignored tests, bare allows |
 //! | [`machine_paths`] | no path of somebody's machine in any text file |
 //! | [`requirements`] | the table of requirements is well formed, and every id cited in a comment is in it |
@@ -23,6 +24,7 @@
 //! What a lint of clippy or rustc can say; see `[workspace.lints]` and `crates/base/clippy.toml`.
 
 mod cycles;
+mod examples;
 pub(crate) mod finding;
 mod hygiene;
 mod ip_version;
@@ -157,6 +159,9 @@ fn check_package(
 fn check_source(package: &str, source: &Source, table: &requirements::Table) -> Vec<Finding> {
     let mut findings = hygiene::check_file(package, source);
     findings.extend(table.check(source));
+    if package == examples::SHOWN_CRATE {
+        findings.extend(examples::check(source));
+    }
     if package == ip_version::BLIND_CRATE {
         findings.extend(ip_version::check(source));
     }
