@@ -263,10 +263,11 @@ fn whoever_waits_is_told_when_the_stack_ends() {
     let (server, client) = hosts();
     let listener = server.tcp_listen("10.0.0.1:0").unwrap();
     let waiting = std::thread::spawn(move || listener.accept().unwrap_err());
-    // The last handle: the stack and its thread end with it.
+    // The last handle of this kind: the stack and its thread end with it.
+    let net = server.net().clone();
     drop(server);
     assert_eq!(waiting.join().unwrap().kind(), ErrorKind::NotConnected);
-    drop(client);
+    finish(net.into(), client);
 }
 
 #[test]

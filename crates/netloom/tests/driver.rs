@@ -108,7 +108,7 @@ fn a_device_is_closed_when_shutdown_returns() {
         within_limit(&runtime, async {
             let (ours, mut theirs) = MemoryQueue::pair(Medium::Ip, 1500).unwrap();
             let net = start(ours, "10.0.0.1/24", Duration::ZERO);
-            net.shutdown(Duration::ZERO).await;
+            net.clone().shutdown(Duration::ZERO).await;
             // Whatever it sent can still be read; then there is nobody.
             let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
             let end = loop {
@@ -117,6 +117,7 @@ fn a_device_is_closed_when_shutdown_returns() {
                 }
             };
             assert_eq!(end, ErrorKind::NotConnected);
+            leaks::end([net]).await;
         });
     }
 }
@@ -139,6 +140,8 @@ fn abort_resets_more_connections_than_a_burst_has_frames() {
             let before = sent();
             server.abort();
             assert!(sent() - before >= COUNT, "a reset for each");
+            drop((listener, ends));
+            leaks::end([server, client]).await;
         });
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netloom::device::MemoryQueue;
+use netloom::stack::transport::ProbeCause;
 use netloom::stack::{Medium, PIECE_LEN};
 use netloom::{AddressDetection, InterfaceConfig, Net, TcpStream};
 use tokio::io::AsyncReadExt;
@@ -47,7 +48,7 @@ async fn fill(stream: &TcpStream, mut watch: impl FnMut()) -> usize {
 }
 
 #[test]
-fn a_connection_holds_no_more_than_its_cap_and_slows_its_peer() {
+fn a_connection_holds_no_more_than_its_cap_and_slows_itspeer() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime
         .block_on(async {
@@ -94,6 +95,48 @@ fn a_connection_holds_no_more_than_its_cap_and_slows_its_peer() {
             .await
         })
         .expect("it ends in time");
+}
+
+#[test]
+fn at_the_cap_the_window_is_shut_until_the_application_reads() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let test = async {
+        let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
+        let (server, client) = (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"));
+        let listener = server.tcp_listen("10.0.0.1:80").await.unwrap();
+        let outgoing = client.tcp_connect("10.0.0.1:80").await.unwrap();
+        let (mut incoming, _) = listener.accept().await.unwrap();
+        let written = fill(&outgoing, || {}).await;
+        let (full, peer) = (|| incoming.info().unwrap(), || outgoing.info().unwrap());
+        // What is offered is less than one segment, and the peer knows.
+        assert!(full().rcv_wnd < peer().mss && peer().snd_wnd < peer().mss);
+        let of_window = [ProbeCause::WindowShut, ProbeCause::WindowTooSmall];
+        let probes = || -> u64 {
+            let counted = |cause| client.inspect(|stack| stack.tcp().counters().probes(cause))[0];
+            of_window.into_iter().map(counted).sum()
+        };
+        let (queued, held) = (full().receive_queue_len, server.usage()[0].tcp.buffer_bytes);
+        assert!(queued <= CAP / 2 && held <= CAP / 2 + PIECE_LEN, "{queued} bytes in {held}");
+        // It has more, and asks again and again; nothing of it is taken.
+        assert!(peer().send_queue_len > 0);
+        let before = probes();
+        while probes() < before + 2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(full().receive_queue_len - queued < usize::try_from(peer().mss).unwrap());
+        assert_eq!(server.usage()[0].tcp.buffer_bytes, held);
+        assert!(full().rcv_wnd < peer().mss && peer().snd_wnd < peer().mss);
+        // Once it is read, the window opens, the rest comes, and there is room to write again.
+        let mut all = vec![0; written];
+        incoming.read_exact(&mut all).await.unwrap();
+        outgoing.writable().await.unwrap();
+        while outgoing.info().unwrap().snd_wnd < 4 * outgoing.info().unwrap().mss {
+            tokio::task::yield_now().await;
+        }
+        drop((listener, incoming, outgoing));
+        leaks::end([server, client]).await;
+    };
+    runtime.block_on(async { timeout(LIMIT, test).await }).expect("it ends in time");
 }
 
 #[test]

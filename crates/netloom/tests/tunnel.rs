@@ -101,6 +101,8 @@ fn who_always_finds_a_packet_or_room_lets_others_run() {
             tunnel.recv(&mut [0; 1400]).await.unwrap();
         }
         assert!(other.is_finished());
+        drop((device, tunnel));
+        leaks::end([]).await;
     });
 }
 
@@ -128,5 +130,6 @@ fn a_full_tunnel_makes_its_sender_wait_and_a_dropped_one_ends_the_stack() {
         drop(tunnel);
         assert_eq!(net.ended().await.unwrap_err().kind(), ErrorKind::NotConnected);
         assert_eq!(net.udp_bind("0.0.0.0:0").await.unwrap_err().kind(), ErrorKind::NotConnected);
+        leaks::end([net]).await;
     });
 }
