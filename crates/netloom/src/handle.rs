@@ -21,7 +21,7 @@ use tokio::io::{Interest, ReadBuf, Ready};
 
 use crate::error;
 use crate::shard::{Shard, Shared};
-use crate::wakers::{Interest as Wait, SocketKey, in_turn};
+use crate::wakers::{Claim, Interest as Wait, SocketKey, in_turn};
 
 /// Bytes that a connection takes at once without copying them. It takes all of such a part as soon as there is room for any
 /// of it, so this is what it may hold beyond its buffer.
@@ -154,18 +154,30 @@ impl Handle {
         self.shared.give_up(SocketKey::Tcp(self.id), waker);
     }
 
-    /// Does `work` once, and lists the task for `waits` if it would block.
+    /// Does `work` once, and lists the task, one of any number, for `waits` if it would block.
     fn poll<R>(
         &self,
         cx: &mut Context<'_>,
         waits: &[Wait],
         work: impl FnOnce(&mut Shard, Instant) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        in_turn(cx, |waker| self.attempt(waker, waits, work))
+        self.poll_as(Claim::Shared, cx, waits, work)
+    }
+
+    /// The same with this claim.
+    fn poll_as<R>(
+        &self,
+        claim: Claim,
+        cx: &mut Context<'_>,
+        waits: &[Wait],
+        work: impl FnOnce(&mut Shard, Instant) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        in_turn(cx, |waker| self.attempt(claim, waker, waits, work))
     }
 
     fn attempt<R>(
         &self,
+        claim: Claim,
         waker: &Waker,
         waits: &[Wait],
         work: impl FnOnce(&mut Shard, Instant) -> io::Result<R>,
@@ -177,7 +189,7 @@ impl Handle {
             match work(shard, now) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     for &wait in waits {
-                        shard.wakers.wait(SocketKey::Tcp(self.id), wait, waker);
+                        shard.wakers.wait_as(claim, SocketKey::Tcp(self.id), wait, waker);
                     }
                     Poll::Pending
                 }
@@ -296,6 +308,7 @@ impl Handle {
 
     pub(crate) fn poll_receive(
         &self,
+        claim: Claim,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
         take: Take,
@@ -303,7 +316,7 @@ impl Handle {
         if buffer.remaining() == 0 {
             return Poll::Ready(Ok(0));
         }
-        self.poll(cx, &[Wait::Read], |shard, now| {
+        self.poll_as(claim, cx, &[Wait::Read], |shard, now| {
             let mut tcp = shard.stack.tcp();
             let received = match take {
                 // Straight to where it is wanted, without clearing that place first.
@@ -322,13 +335,14 @@ impl Handle {
 
     pub(crate) fn poll_send(
         &self,
+        claim: Claim,
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if pieces.iter().all(|piece| piece.is_empty()) {
             return Poll::Ready(self.send_nothing());
         }
-        self.poll(cx, &[Wait::Write], |shard, now| self.send(shard, now, pieces))
+        self.poll_as(claim, cx, &[Wait::Write], |shard, now| self.send(shard, now, pieces))
     }
 
     /// One attempt to receive into memory of its own.

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 
 use crate::handle::Take;
 use crate::tcp_stream::TcpStream;
+use crate::wakers::Claim;
 
 /// Reads from a [`TcpStream`] that is borrowed.
 ///
@@ -451,7 +452,7 @@ macro_rules! read_half {
                 buffer: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
                 let stream: &TcpStream = (*self).as_ref();
-                stream.handle.poll_receive(cx, buffer, Take::Yes).map_ok(drop)
+                stream.handle.poll_receive(Claim::Sole, cx, buffer, Take::Yes).map_ok(drop)
             }
         }
     };
@@ -524,7 +525,7 @@ macro_rules! write_half {
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
                 let stream: &TcpStream = (*self).as_ref();
-                stream.handle.poll_send(cx, &[io::IoSlice::new(bytes)])
+                stream.handle.poll_send(Claim::Sole, cx, &[io::IoSlice::new(bytes)])
             }
 
             fn poll_write_vectored(
@@ -533,7 +534,7 @@ macro_rules! write_half {
                 pieces: &[io::IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
                 let stream: &TcpStream = (*self).as_ref();
-                stream.handle.poll_send(cx, pieces)
+                stream.handle.poll_send(Claim::Sole, cx, pieces)
             }
 
             fn is_write_vectored(&self) -> bool {

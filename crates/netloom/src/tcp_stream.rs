@@ -18,7 +18,7 @@ use crate::handle::{Handle, Take};
 use crate::host::Host;
 use crate::names::first_of;
 use crate::shard::{Shard, Shared, canonical};
-use crate::wakers::wait_for;
+use crate::wakers::{Claim, wait_for};
 use crate::{current, error};
 
 /// The shard that a connection from `local` to `remote` is to belong to: without a port the nearest, which will find a port
@@ -494,7 +494,7 @@ impl TcpStream {
     /// # }
     /// ```
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
-        self.handle.poll_receive(cx, buf, Take::No)
+        self.handle.poll_receive(Claim::Shared, cx, buf, Take::No)
     }
 
     /// Whether small writes leave at once (`true`) or wait for the acknowledgment of what is in flight (RFC 9293 3.7.4).
@@ -823,13 +823,13 @@ impl AsyncRead for TcpStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.handle.poll_receive(cx, buffer, Take::Yes).map_ok(drop)
+        self.handle.poll_receive(Claim::Sole, cx, buffer, Take::Yes).map_ok(drop)
     }
 }
 
 impl AsyncWrite for TcpStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.handle.poll_send(cx, &[io::IoSlice::new(bytes)])
+        self.handle.poll_send(Claim::Sole, cx, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -837,7 +837,7 @@ impl AsyncWrite for TcpStream {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.handle.poll_send(cx, pieces)
+        self.handle.poll_send(Claim::Sole, cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {

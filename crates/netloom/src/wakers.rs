@@ -27,6 +27,16 @@ pub(crate) enum Interest {
     Write,
 }
 
+/// How a task waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// Through what only one can hold at a time, such as `&mut` of a stream: who asks takes the place of who asked before, as
+    /// with tokio's sockets. So what a task leaves behind when it drops its future is one entry, however many tasks do.
+    Sole,
+    /// As one of any number.
+    Shared,
+}
+
 /// Makes `attempt` unless the task has had its turn: as with tokio's sockets, one that always finds something ready lets the
 /// others run now and then.
 pub(crate) fn in_turn<R>(cx: &mut Context<'_>, attempt: impl FnOnce(&Waker) -> Poll<R>) -> Poll<R> {
@@ -46,7 +56,7 @@ pub(crate) async fn wait_for<R>(
     let mut patience = Patience { waker: None, give_up };
     poll_fn(|cx| {
         let polled = poll(cx);
-        let is_known = || patience.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        let is_known = || patience.waker.as_ref().is_some_and(|waker| is_same(waker, cx.waker()));
         if polled.is_ready() {
             patience.waker = None;
         } else if !is_known() {
@@ -55,6 +65,13 @@ pub(crate) async fn wait_for<R>(
         polled
     })
     .await
+}
+
+/// Whether both wake the same task. [`Waker::will_wake`] compares where the tables of functions are, of which the compiler may
+/// have made two: so a clone of the waker of tokio's `block_on` may be another than the waker itself, and the task that the
+/// runtime was started with would be listed anew each time that it asks.
+fn is_same(one: &Waker, other: &Waker) -> bool {
+    one.data() == other.data() && one.vtable() == other.vtable()
 }
 
 /// What is done when a task gives up.
@@ -77,35 +94,42 @@ impl<F: FnMut(&Waker)> Drop for Patience<F> {
 struct Waiting {
     read: Option<Waker>,
     write: Option<Waker>,
+    read_is_sole: bool,
+    write_is_sole: bool,
 }
 
 impl Waiting {
-    fn place(&mut self, interest: Interest) -> &mut Option<Waker> {
+    fn place(&mut self, interest: Interest) -> (&mut Option<Waker>, &mut bool) {
         match interest {
-            Interest::Read => &mut self.read,
-            Interest::Write => &mut self.write,
+            Interest::Read => (&mut self.read, &mut self.read_is_sole),
+            Interest::Write => (&mut self.write, &mut self.write_is_sole),
         }
     }
 }
 
-/// Who waits for what. A task is listed once for each thing however often it asks; the first of a thing stays when it gives up,
-/// which costs one needless wake-up.
+/// Who waits for what. A task is listed once for each thing however often it asks, and once more as the [sole](Claim::Sole) one;
+/// the first of a thing stays when it gives up, which costs one needless wake-up.
 ///
-/// *Limits.* 32 bytes a connection, whether somebody waits for it or not.
+/// *Limits.* 40 bytes a connection, whether somebody waits for it or not.
 #[derive(Debug, Default)]
 pub(crate) struct Wakers {
     /// Connections, by their position: there may be many, and each step of a conversation waits.
     connections: Vec<Waiting>,
     others: HashMap<SocketKey, Waiting>,
     /// Tasks beside the first that wait for the same thing.
-    crowds: HashMap<(SocketKey, Interest), Vec<Waker>>,
+    crowds: HashMap<(SocketKey, Interest), Vec<(Waker, Claim)>>,
     /// Those to be woken when the lock is gone.
     ready: Vec<Waker>,
 }
 
 impl Wakers {
-    /// Lists `waker` until the next [`ready`](Self::ready) of the same thing.
+    /// Lists `waker`, one of any number, until the next [`ready`](Self::ready) of the same thing.
     pub(crate) fn wait(&mut self, socket: SocketKey, interest: Interest, waker: &Waker) {
+        self.wait_as(Claim::Shared, socket, interest, waker);
+    }
+
+    /// The same with this claim.
+    pub(crate) fn wait_as(&mut self, claim: Claim, socket: SocketKey, interest: Interest, waker: &Waker) {
         let waiting = match socket {
             SocketKey::Tcp(id) => {
                 if self.connections.len() <= id.index() {
@@ -117,14 +141,20 @@ impl Wakers {
                 Some(self.others.entry(socket).or_default())
             }
         };
-        let Some(place) = waiting.map(|waiting| waiting.place(interest)) else { return };
+        let Some((place, is_sole)) = waiting.map(|waiting| waiting.place(interest)) else { return };
+        let first_claim = if *is_sole { Claim::Sole } else { Claim::Shared };
         match place {
-            None => *place = Some(waker.clone()),
-            Some(first) if first.will_wake(waker) => {}
+            None => (*place, *is_sole) = (Some(waker.clone()), claim == Claim::Sole),
+            Some(first) if first_claim == claim && is_same(first, waker) => {}
+            Some(first) if first_claim == claim && claim == Claim::Sole => first.clone_from(waker),
             Some(_) => {
                 let crowd = self.crowds.entry((socket, interest)).or_default();
-                if !crowd.iter().any(|waiting| waiting.will_wake(waker)) {
-                    crowd.push(waker.clone());
+                let is_listed = |(listed, as_whom): &&mut (Waker, Claim)| {
+                    *as_whom == claim && (claim == Claim::Sole || is_same(listed, waker))
+                };
+                match crowd.iter_mut().find(is_listed) {
+                    Some((listed, _)) => listed.clone_from(waker),
+                    None => crowd.push((waker.clone(), claim)),
                 }
             }
         }
@@ -137,8 +167,10 @@ impl Wakers {
         }
         for interest in [Interest::Read, Interest::Write] {
             let Some(crowd) = self.crowds.get_mut(&(socket, interest)) else { continue };
-            if let Some(position) = crowd.iter().position(|waiting| waiting.will_wake(waker)) {
-                self.ready.push(crowd.swap_remove(position));
+            let is_it =
+                |(waiting, claim): &(Waker, Claim)| *claim == Claim::Shared && is_same(waiting, waker);
+            if let Some(position) = crowd.iter().position(is_it) {
+                self.ready.push(crowd.swap_remove(position).0);
             }
             if crowd.is_empty() {
                 self.crowds.remove(&(socket, interest));
@@ -155,12 +187,12 @@ impl Wakers {
             }
         };
         // There is a crowd only behind somebody.
-        let Some(first) = waiting.and_then(|waiting| waiting.place(interest).take()) else { return };
+        let Some(first) = waiting.and_then(|waiting| waiting.place(interest).0.take()) else { return };
         self.ready.push(first);
         if !self.crowds.is_empty()
-            && let Some(mut crowd) = self.crowds.remove(&(socket, interest))
+            && let Some(crowd) = self.crowds.remove(&(socket, interest))
         {
-            self.ready.append(&mut crowd);
+            self.ready.extend(crowd.into_iter().map(|(waker, _)| waker));
         }
     }
 
@@ -173,11 +205,13 @@ impl Wakers {
     /// Marks everybody.
     pub(crate) fn ready_everything(&mut self) {
         let others = self.others.drain().map(|(_, waiting)| waiting);
-        for Waiting { read, write } in self.connections.drain(..).chain(others) {
+        for Waiting { read, write, read_is_sole: _, write_is_sole: _ } in
+            self.connections.drain(..).chain(others)
+        {
             self.ready.extend(read.into_iter().chain(write));
         }
-        for (_, mut crowd) in self.crowds.drain() {
-            self.ready.append(&mut crowd);
+        for (_, crowd) in self.crowds.drain() {
+            self.ready.extend(crowd.into_iter().map(|(waker, _)| waker));
         }
     }
 
@@ -269,6 +303,31 @@ mod tests {
             assert_eq!(woken(&mut wakers), [1; 4]);
             wakers.ready_all(socket);
             assert_eq!(woken(&mut wakers), [0; 4]);
+        }
+    }
+
+    #[test]
+    fn who_holds_a_stream_alone_is_one_entry_beside_those_who_share_it() {
+        for socket in sockets() {
+            // The sole one comes first, or last, and is another task each time.
+            for order in [[0, 1, 2, 3], [3, 0, 1, 2]] {
+                let mut wakers = Wakers::default();
+                let tasks: [Arc<Task>; 4] = Default::default();
+                let mut wait = |task: usize, claim| {
+                    let waker = Waker::from(Arc::clone(&tasks[task]));
+                    wakers.wait_as(claim, socket, Interest::Read, &waker);
+                };
+                for task in order {
+                    wait(task, if task == 3 { Claim::Shared } else { Claim::Sole });
+                }
+                // The task that shares it holds it alone as well for a while.
+                wait(3, Claim::Sole);
+                wait(2, Claim::Sole);
+                assert_eq!(wakers.entry_count(), 2);
+                wakers.ready(socket, Interest::Read);
+                wakers.take_ready().into_iter().for_each(Waker::wake);
+                assert_eq!(tasks.map(|task| task.0.load(Ordering::Relaxed)), [0, 0, 1, 1]);
+            }
         }
     }
 }

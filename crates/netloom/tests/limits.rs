@@ -3,15 +3,17 @@
 
 use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use netloom::device::MemoryQueue;
 use netloom::stack::transport::ProbeCause;
 use netloom::stack::{Medium, PIECE_LEN};
 use netloom::{AddressDetection, InterfaceConfig, Net, TcpStream};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
 #[path = "sockets/leaks.rs"]
@@ -133,6 +135,79 @@ fn at_the_cap_the_window_is_shut_until_the_application_reads() {
         while outgoing.info().unwrap().snd_wnd < 4 * outgoing.info().unwrap().mss {
             tokio::task::yield_now().await;
         }
+        drop((listener, incoming, outgoing));
+        leaks::end([server, client]).await;
+    };
+    runtime.block_on(async { timeout(LIMIT, test).await }).expect("it ends in time");
+}
+
+#[test]
+fn a_task_is_listed_once_however_often_it_asks() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ask = async |net: Net| {
+        let socket = net.udp_bind("10.0.0.1:0").await.unwrap();
+        let mut buffer = [0; 8];
+        let mut receiving = pin!(socket.recv(&mut buffer));
+        for _ in 0..50 {
+            assert!(poll_fn(|cx| Poll::Ready(receiving.as_mut().poll(cx))).await.is_pending());
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(net.usage()[0].waits, 1);
+    };
+    // The runtime's first task, whose waker is unlike its clones, and one that is spawned.
+    let test = async {
+        let (net, peer) = Net::pair("10.0.0.1/24", "10.0.0.2/24").unwrap();
+        ask(net.clone()).await;
+        tokio::spawn(ask(net.clone())).await.unwrap();
+        leaks::end([net, peer]).await;
+    };
+    runtime.block_on(async { timeout(LIMIT, test).await }).expect("it ends in time");
+}
+
+/// A task that counts how often it is woken.
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+impl Wake for Counting {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_stream_that_many_tasks_poll_in_turn_remembers_the_last_of_them() {
+    const TASKS: usize = 100;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let test = async {
+        let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
+        let (server, client) = (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"));
+        let listener = server.tcp_listen("10.0.0.1:80").await.unwrap();
+        let mut outgoing = client.tcp_connect("10.0.0.1:80").await.unwrap();
+        let (mut incoming, _) = listener.accept().await.unwrap();
+        let written = fill(&outgoing, || {}).await;
+        // Each drops what it polled, and leaves its place to the next: one that reads, and one that writes.
+        let tasks: [Arc<Counting>; TASKS] = std::array::from_fn(|_| Arc::default());
+        for task in &tasks {
+            let waker = Waker::from(Arc::clone(task));
+            let mut cx = Context::from_waker(&waker);
+            let mut buffer = [0; 8];
+            let mut buffer = ReadBuf::new(&mut buffer);
+            assert!(Pin::new(&mut outgoing).poll_read(&mut cx, &mut buffer).is_pending());
+            assert!(Pin::new(&mut outgoing).poll_write(&mut cx, &[1]).is_pending());
+            // Nobody's turn is over.
+            tokio::task::yield_now().await;
+        }
+        // One connection is waited for, and one more stands where this task has given up waiting for room.
+        assert_eq!(client.usage()[0].waits, 2);
+        let woken = |task: usize| tasks[task].0.load(Ordering::Relaxed);
+        let (last, others) = (TASKS - 1, 0..TASKS - 1);
+        incoming.read_exact(&mut vec![0; written]).await.unwrap();
+        incoming.try_write(b"x").unwrap();
+        // Once for room, and once for what there is to read.
+        while woken(last) < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(others.into_iter().all(|task| woken(task) == 0));
         drop((listener, incoming, outgoing));
         leaks::end([server, client]).await;
     };

@@ -11,6 +11,7 @@ use tokio::io::ReadBuf;
 use super::setup::{Patience, Side, first_of};
 use super::wait::{wait, wait_until};
 use crate::handle::Take;
+use crate::wakers::Claim;
 
 /// A TCP connection, as [`std::net::TcpStream`]. The last clone closes it.
 ///
@@ -386,7 +387,9 @@ impl TcpStream {
 impl Read for &TcpStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let (stream, patience) = &*self.shared;
-        patience.wait(Side::Read, |cx| stream.handle.poll_receive(cx, &mut ReadBuf::new(buf), Take::Yes))
+        patience.wait(Side::Read, |cx| {
+            stream.handle.poll_receive(Claim::Shared, cx, &mut ReadBuf::new(buf), Take::Yes)
+        })
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
@@ -411,7 +414,7 @@ impl Write for &TcpStream {
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let (stream, patience) = &*self.shared;
-        patience.wait(Side::Write, |cx| stream.handle.poll_send(cx, bufs))
+        patience.wait(Side::Write, |cx| stream.handle.poll_send(Claim::Shared, cx, bufs))
     }
 
     /// At once: what was written is on its way already.
