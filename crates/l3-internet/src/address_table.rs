@@ -113,6 +113,8 @@ pub(crate) struct AddressTable {
     /// Earliest step of a trial.
     next_step: Option<Instant>,
     max_addresses: usize,
+    /// How often it has changed.
+    version: u64,
 }
 
 /// Up to here comparing beats hashing.
@@ -126,6 +128,7 @@ impl AddressTable {
             broadcasts: Vec::new(),
             next_step: None,
             max_addresses,
+            version: 0,
         }
     }
 
@@ -135,6 +138,11 @@ impl AddressTable {
 
     pub(crate) fn get(&self, address: IpAddr) -> Option<&LocalAddress> {
         self.position(address).and_then(|position| self.entries.get(position))
+    }
+
+    /// How often it has changed.
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
     }
 
     /// Whether the address is ours and usable.
@@ -150,6 +158,7 @@ impl AddressTable {
         if self.entries.len() >= self.max_addresses {
             return Err(AddressError::Full);
         }
+        self.version += 1;
         self.positions.insert(address, self.entries.len());
         self.entries.push(entry);
         self.find_broadcasts();
@@ -159,6 +168,7 @@ impl AddressTable {
 
     pub(crate) fn remove(&mut self, address: IpAddr) -> Option<LocalAddress> {
         let position = self.position(address)?;
+        self.version += 1;
         let removed = self.entries.remove(position);
         self.positions.clear();
         let addresses = self.entries.iter().map(|entry| entry.cidr.address());
@@ -173,6 +183,7 @@ impl AddressTable {
         let Some(entry) = self.position(address).and_then(|position| self.entries.get_mut(position)) else {
             return;
         };
+        self.version += 1;
         entry.state = state;
         entry.trial = trial;
         self.find_next_step();

@@ -219,7 +219,7 @@ impl Internet {
         if address == Cidr::host(address.address()) {
             return Ok(());
         }
-        match self.routes.insert(Route::on_link(address, interface)) {
+        match self.routes_mut().insert(Route::on_link(address, interface)) {
             Err(RouteError::Full) => Err(AddressError::RoutesFull),
             // It is there already: another address of the network.
             Ok(()) | Err(_) => Ok(()),
@@ -268,7 +268,7 @@ impl Internet {
                 && other.state != AddressState::Duplicate
         });
         if !is_needed {
-            self.routes.remove(entry.cidr, None, interface);
+            self.routes_mut().remove(entry.cidr, None, interface);
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct DestinationCache {
     ids: KeyedMap<IpAddr, SlabId>,
     deadlines: DeadlineQueue,
     lifetime: Duration,
+    /// How often it has changed.
+    version: u64,
 }
 
 impl DestinationCache {
@@ -35,7 +37,13 @@ impl DestinationCache {
             ids: KeyedMap::with_hasher(key),
             deadlines: DeadlineQueue::new(),
             lifetime,
+            version: 0,
         }
+    }
+
+    /// How often it has changed.
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
     }
 
     pub(crate) fn get(&self, address: IpAddr) -> Option<&Destination> {
@@ -51,6 +59,7 @@ impl DestinationCache {
         let is_news = entry.mtu.is_none_or(|known| mtu < known);
         if is_news {
             entry.mtu = Some(mtu);
+            self.version += 1;
             // [1191-02] [8201-02] only a decrease starts the clock anew.
             self.deadlines.set(id.index(), Some(now + lifetime));
         }
@@ -62,6 +71,7 @@ impl DestinationCache {
         let deadline = now + self.lifetime;
         let Some((id, entry)) = self.entry(address) else { return };
         entry.first_hop = Some(first_hop);
+        self.version += 1;
         self.deadlines.set(id.index(), Some(deadline));
     }
 
@@ -71,6 +81,7 @@ impl DestinationCache {
             && let Some(entry) = self.entries.get_mut(id)
         {
             entry.first_hop = None;
+            self.version += 1;
         }
     }
 
@@ -109,6 +120,7 @@ impl DestinationCache {
     fn remove_at(&mut self, index: u32) {
         let removed = self.entries.id_at(index).and_then(|id| self.entries.remove(id));
         if let Some(entry) = removed {
+            self.version += 1;
             self.ids.remove(&entry.address);
         }
     }

@@ -15,6 +15,7 @@ use crate::group_table::GroupTable;
 use crate::identification::Identifications;
 use crate::outbox::Outbox;
 use crate::packet::{InternetOutput, NoRoute};
+use crate::path_cache::PathCache;
 use crate::rate_limit::TokenBucket;
 use crate::reassembly::Reassembler;
 use crate::routing_table::RoutingTable;
@@ -38,6 +39,7 @@ pub struct Internet {
     pub(crate) groups: GroupTable,
     pub(crate) routes: RoutingTable,
     pub(crate) destinations: DestinationCache,
+    pub(crate) paths: PathCache,
     pub(crate) reassembler: Reassembler,
     pub(crate) echo: EchoSockets,
     pub(crate) error_limit: TokenBucket,
@@ -60,6 +62,7 @@ impl Internet {
             groups: GroupTable::new(config.max_groups, rng.hash_key()),
             routes: RoutingTable::new(config.max_routes),
             destinations: DestinationCache::new(config.max_destinations, lifetime, rng.hash_key()),
+            paths: PathCache::new(),
             reassembler: Reassembler::new(config.reassembly, rng.hash_key()),
             error_limit: TokenBucket::new(config.icmp_errors_per_second, burst),
             identifications: Identifications::new(&mut rng, config.sharding),
@@ -80,6 +83,7 @@ impl Internet {
         let id = InterfaceId::new(index);
         assert!(id != InterfaceId::LOOPBACK, "at most 255 interfaces");
         self.interfaces.push(config);
+        self.paths.clear();
         id
     }
 
@@ -99,7 +103,8 @@ impl Internet {
     }
 
     /// The routing table, to change it.
-    pub const fn routes_mut(&mut self) -> &mut RoutingTable {
+    pub fn routes_mut(&mut self) -> &mut RoutingTable {
+        self.paths.clear();
         &mut self.routes
     }
 
@@ -163,6 +168,17 @@ impl Internet {
             .ok_or(NoRoute::NoSource)?;
         let mtu = learned.and_then(|entry| entry.mtu).map_or(link_mtu, |mtu| mtu.min(link_mtu));
         Ok(PathInfo { next_hop: NextHop::Neighbor { interface, address }, source, mtu })
+    }
+
+    /// The same for a packet that is about to be sent: a path that was taken lately is not looked up again.
+    pub fn packet_path(&mut self, source: Option<IpAddr>, destination: IpAddr) -> Result<PathInfo, NoRoute> {
+        let version = self.addresses.version() + self.destinations.version();
+        if let Some(path) = self.paths.get(version, source, destination) {
+            return Ok(*path);
+        }
+        let path = self.path(source, destination)?;
+        self.paths.put(version, source, destination, path);
+        Ok(path)
     }
 
     /// The way to `destination` from an address that is not ours: only where such addresses may be used [1122-I013].

@@ -42,6 +42,7 @@ mod outbox;
 mod output;
 mod overheard;
 mod packet;
+mod path_cache;
 mod rate_limit;
 mod reassembly;
 mod routing_table;

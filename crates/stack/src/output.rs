@@ -183,7 +183,7 @@ impl Stack {
 
     /// One segment: headers into `head`, payload where it is.
     fn send_segment(&mut self, now: Instant, head: &mut HeadBuf, plan: SegmentPlan) -> Option<Ready> {
-        let Ok(path) = self.internet.path(Some(plan.source), plan.destination) else {
+        let Ok(path) = self.internet.packet_path(Some(plan.source), plan.destination) else {
             // As good as lost on the way: the connection's own timers decide what becomes of it.
             self.counters.drops.increment(DropReason::IpNoRoute);
             return None;
@@ -250,9 +250,9 @@ impl Stack {
 
     /// The way of what one packet takes to one other host: a datagram that needs no fragments, or a train that the device
     /// cuts. Besides, what is left for the device to do.
-    fn way_of_one_packet(&self, output: &UdpOutput) -> Option<(PathInfo, TxMeta)> {
+    fn way_of_one_packet(&mut self, output: &UdpOutput) -> Option<(PathInfo, TxMeta)> {
         let remote = output.remote.ip();
-        let path = self.internet.path(output.source, remote).ok()?;
+        let path = self.internet.packet_path(output.source, remote).ok()?;
         let NextHop::Neighbor { interface, .. } = path.next_hop else { return None };
         let caps = &self.interfaces.get(interface.index())?.caps;
         let ip_header_len = ip_header_len(remote);

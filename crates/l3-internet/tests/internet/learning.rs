@@ -1,9 +1,10 @@
 //! What ICMP teaches about destinations: path MTUs and better first hops.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
-use netloom_base::DropReason;
-use netloom_l3_internet::{InternetConfig, InternetEvent};
+use netloom_base::{AddressDetection, DropReason, PathInfo};
+use netloom_l3_internet::{InterfaceConfig, InternetConfig, InternetEvent, NoRoute, Route};
 use netloom_wire::{IcmpErrorKind, Icmpv4Message, NeighborUpdateKind};
 
 use crate::support::*;
@@ -16,6 +17,42 @@ fn too_big(family: Family, quoted_len: usize, mtu: Option<u16>) -> Vec<u8> {
 
 fn mtu_to_far(host: &Host, family: Family) -> u16 {
     host.internet.path(None, family.far()).unwrap().mtu
+}
+
+/// What a packet's path is, one change after another; each time it is what the tables say, and stays so.
+fn paths_as_things_change(
+    family: Family,
+    from: Option<IpAddr>,
+    to: IpAddr,
+) -> Vec<Result<PathInfo, NoRoute>> {
+    let mut host = Host::tun();
+    host.internet.add_interface(InterfaceConfig { mtu: 1400, link_address: Some(OUR_LINK) });
+    let route = *host.internet.routes().lookup(family.far()).unwrap();
+    let mut paths = Vec::new();
+    for step in 0..10 {
+        match step {
+            1 => host.add_address(IF1, family.us_too(), AddressDetection::Probe),
+            2 => {
+                host.internet.routes_mut().remove(route.prefix, route.gateway, route.interface).unwrap();
+            }
+            3 => host.internet.routes_mut().insert(Route { interface: IF1, ..route }).unwrap(),
+            4 => host.internet.mark_ready(host.now, IF1, family.us_too()),
+            5 => {
+                host.input(&too_big(family, 1380, Some(1300))).unwrap();
+            }
+            6 => host.internet.set_accept_any(IF1, true),
+            7 => host.advance(Duration::from_secs(600)),
+            8 => host.internet.set_accept_any(IF1, false),
+            9 => host.internet.mark_conflict(host.now, IF1, family.us_too()),
+            _ => {}
+        }
+        let path = host.internet.path(from, to);
+        for _ in 0..2 {
+            assert_eq!(host.internet.packet_path(from, to), path, "after change {step}");
+        }
+        paths.push(path);
+    }
+    paths
 }
 
 both_families! {
@@ -43,6 +80,19 @@ both_families! {
         assert_eq!(host.internet.learned_destinations(), 0);
     }
 
+    fn a_packet_takes_the_path_that_there_is_now(family) {
+        let sources = [None, Some(family.us()), Some(family.us_too()), Some(family.far())];
+        let destinations = [family.peer(), family.other_peer(), family.far()];
+        let pairs = sources.into_iter().flat_map(|from| destinations.map(|to| (from, to)));
+        let paths: Vec<_> = pairs.map(|(from, to)| paths_as_things_change(family, from, to)).collect();
+        for step in 1..paths[0].len() {
+            // An address of IPv6 is used while it is on trial (RFC 4429).
+            let makes_none = step == 4 && family == Family::V6;
+            let is_change = paths.iter().any(|paths| paths[step - 1] != paths[step]);
+            assert!(is_change || makes_none, "change {step} makes a difference");
+        }
+    }
+
     // [8201-03] [1191-01]
     fn a_path_mtu_never_falls_below_the_floor(family) {
         let mut host = Host::tun();
@@ -65,11 +115,11 @@ both_families! {
 
     fn what_is_learned_is_bounded(family) {
         let config = InternetConfig { max_destinations: 10, ..InternetConfig::default() };
-        let mut host = Host::with(config, None, netloom_base::AddressDetection::Off);
+        let mut host = Host::with(config, None, AddressDetection::Off);
         for last in 1..=200 {
             let destination = match family {
-                Family::V4 => core::net::IpAddr::from([198, 51, 100, last]),
-                Family::V6 => core::net::IpAddr::from([0x2001, 0xdb8, 1, 0, 0, 0, 0, u16::from(last)]),
+                Family::V4 => IpAddr::from([198, 51, 100, last]),
+                Family::V6 => IpAddr::from([0x2001, 0xdb8, 1, 0, 0, 0, 0, u16::from(last)]),
             };
             let quote = udp(family.us(), destination, &[0; 1400]);
             let kind = IcmpErrorKind::PacketTooBig { mtu: Some(1300) };
@@ -129,7 +179,7 @@ fn an_ipv4_redirect_from_the_gateway_in_use_is_followed() {
 #[test]
 fn redirects_are_not_followed_by_routers_or_when_switched_off() {
     let config = InternetConfig { accept_redirects: false, ..InternetConfig::default() };
-    let mut host = Host::with(config, None, netloom_base::AddressDetection::Off);
+    let mut host = Host::with(config, None, AddressDetection::Off);
     assert_eq!(host.input(&redirect4("10.0.0.1", "10.0.0.7")), Err(DropReason::IcmpBadRedirect));
     assert_eq!(Host::router().input(&redirect4("10.0.0.1", "10.0.0.7")), Err(DropReason::IcmpBadRedirect));
 }
@@ -139,7 +189,7 @@ fn an_ipv6_redirect_from_the_gateway_in_use_is_followed() {
     // [4861-07] [4861-33]
     let mut host = Host::ethernet();
     let gateway = "fe80::1".parse().unwrap();
-    let route = |gateway| netloom_l3_internet::Route {
+    let route = |gateway| Route {
         prefix: "2001:db8::/32".parse().unwrap(),
         gateway: Some(gateway),
         interface: IF0,
