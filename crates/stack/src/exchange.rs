@@ -8,6 +8,7 @@ use netloom_l3_internet::{InternetEvent, SolicitOutcome};
 use netloom_l4_transport::{PathAdvice, UdpGroupChange};
 use netloom_wire::Protocol;
 
+use crate::interface::Interface;
 use crate::{Event, Stack};
 
 impl Stack {
@@ -23,11 +24,10 @@ impl Stack {
 
     fn exchange_link_events(&mut self, now: Instant) {
         for index in 0..self.interfaces.len() {
-            while let Some(interface) = self.interfaces.get_mut(index)
-                && let Some(event) = interface.link.as_mut().and_then(LinkLayer::poll_event)
+            while let Some((interface, event)) =
+                self.interfaces.get_mut(index).and_then(Interface::poll_event)
             {
-                let id = interface.id;
-                self.carry_link_event(now, id, event);
+                self.carry_link_event(now, interface, event);
             }
         }
     }
@@ -86,6 +86,8 @@ impl Stack {
         }
     }
 
+    // Few packets come with one.
+    #[cold]
     fn carry_link_event(&mut self, now: Instant, interface: InterfaceId, event: LinkEvent) {
         match event {
             LinkEvent::SolicitNeighbor { target, link_destination } => {
@@ -111,6 +113,7 @@ impl Stack {
         }
     }
 
+    #[cold]
     fn carry_internet_event(&mut self, now: Instant, event: InternetEvent) {
         match event {
             InternetEvent::NeighborUpdate { interface, update } => {

@@ -1,7 +1,7 @@
 //! One interface of a stack: a device's abilities and, on Ethernet, its link layer.
 
 use netloom_base::{DeviceCaps, Instant, InterfaceId, Medium, Rng};
-use netloom_l2_link::{LinkConfig, LinkLayer, NeighborConfig};
+use netloom_l2_link::{LinkConfig, LinkEvent, LinkLayer, NeighborConfig};
 
 use crate::InterfaceSetup;
 
@@ -35,6 +35,12 @@ impl Interface {
         if let Some(link) = &mut self.link {
             link.handle_timeout(now);
         }
+    }
+
+    /// The next thing that the link layer has to tell.
+    pub(crate) fn poll_event(&mut self) -> Option<(InterfaceId, LinkEvent)> {
+        let event = self.link.as_mut()?.poll_event()?;
+        Some((self.id, event))
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {

@@ -126,7 +126,16 @@ impl Tcp {
     }
 
     /// The next event, if any. Connections take turns.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<TcpEvent> {
+        let Self { events, listener_events, pending_events, .. } = self;
+        if events.is_empty() && listener_events.is_empty() && pending_events.is_empty() {
+            return None;
+        }
+        self.next_event()
+    }
+
+    fn next_event(&mut self) -> Option<TcpEvent> {
         while let Some(id) = self.events.pop_front() {
             let Some(connection) = self.connections.get_mut(id) else { continue };
             let Some(event) = next_event(&mut connection.notices, TcpSocketId(id)) else {

@@ -459,17 +459,18 @@ impl Connection {
     /// comes back, and a probe finds out in two round trips what a timeout would in many.
     pub(super) fn schedule_loss_probe(&mut self, now: Instant) {
         let sender = &self.sender;
+        if !sender.is_outstanding() {
+            self.timers.clear(Timer::LossProbe);
+            return;
+        }
         let scoreboard = &sender.scoreboard;
         let may_be_silent = match self.recovery.phase {
             RecoveryPhase::Open => scoreboard.sacked_len() == 0 && scoreboard.lost_len() == 0,
             RecoveryPhase::FastRecovery => true,
             RecoveryPhase::Reduction | RecoveryPhase::Loss => false,
         };
-        let is_useful = self.negotiated.sack
-            && may_be_silent
-            && sender.is_outstanding()
-            && sender.snd_wnd > 0
-            && self.loss_probe.is_allowed();
+        let is_useful =
+            self.negotiated.sack && may_be_silent && sender.snd_wnd > 0 && self.loss_probe.is_allowed();
         if !is_useful {
             self.timers.clear(Timer::LossProbe);
             return;

@@ -13,7 +13,15 @@ impl Tcp {
     /// The next segment to send, if any. It counts as sent: numbers have moved, timers run.
     ///
     /// Answers beside any stream go first, then handshakes, then connections in turn.
+    #[inline]
     pub fn poll_transmit(&mut self, now: Instant) -> Option<SegmentPlan> {
+        if self.replies.is_empty() && self.ready_half_open.is_empty() && self.ready.is_empty() {
+            return None;
+        }
+        self.send_next(now)
+    }
+
+    fn send_next(&mut self, now: Instant) -> Option<SegmentPlan> {
         let plan = self.next_plan(now);
         if let Some(plan) = &plan {
             self.note_sent(plan);

@@ -67,6 +67,11 @@ impl Groups {
         }
     }
 
+    /// Whether there may be a change to tell.
+    pub(super) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
     pub(super) fn poll_change(&mut self) -> Option<UdpGroupChange> {
         loop {
             let (group, interface) = self.changed.pop_front()?;

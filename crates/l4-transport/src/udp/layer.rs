@@ -341,7 +341,12 @@ impl Udp {
     }
 
     /// The next datagram to send, of each socket in turn.
+    #[inline]
     pub fn poll_transmit(&mut self) -> Option<UdpOutput> {
+        if self.ready.is_empty() { None } else { self.next_output() }
+    }
+
+    fn next_output(&mut self) -> Option<UdpOutput> {
         loop {
             let id = self.ready.pop_front()?;
             let Some(socket) = self.sockets.get_mut(id.0) else { continue };
@@ -375,7 +380,12 @@ impl Udp {
     }
 
     /// The next thing that a socket has to tell.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<UdpEvent> {
+        if self.announced.is_empty() { None } else { self.next_event() }
+    }
+
+    fn next_event(&mut self) -> Option<UdpEvent> {
         loop {
             let id = self.announced.pop_front()?;
             let Some(socket) = self.sockets.get_mut(id.0) else { continue };
@@ -452,8 +462,9 @@ impl Udp {
     }
 
     /// The next group that the layers below must join or leave.
+    #[inline]
     pub fn poll_group_change(&mut self) -> Option<UdpGroupChange> {
-        self.groups.poll_change()
+        if self.groups.has_changed() { self.groups.poll_change() } else { None }
     }
 
     /// Where the socket listens. Without an address of its own, the one that `connect` chose, else `None`.
