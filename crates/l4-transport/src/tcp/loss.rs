@@ -170,10 +170,15 @@ impl Connection {
     /// Whether the recovery that lasts, or has just ended, was for nothing.
     fn is_spurious(&self, news: &News) -> bool {
         let Some(undo) = self.recovery.undo() else { return false };
-        let is_of_original = self.recovery.is_recovering()
+        let is_recovering = self.recovery.is_recovering();
+        let is_of_original = is_recovering
             && news.has_advanced
             && news.echo.is_some_and(|echo| undo.is_of_original(echo.value));
-        is_of_original || (news.dsack.is_some() && undo.is_all_reported())
+        let has_all_arrived = is_recovering
+            && news.delivery.len > 0
+            && undo.has_sent_nothing()
+            && self.sender.scoreboard.lost_len() == 0;
+        is_of_original || has_all_arrived || (news.dsack.is_some() && undo.is_all_reported())
     }
 
     /// Nothing was lost: it was late. The window becomes what it was (RFC 5682 3, RFC 9438 4.9).

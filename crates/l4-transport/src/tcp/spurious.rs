@@ -1,10 +1,13 @@
 //! Whether a recovery was for nothing: what seemed lost was only late (RFC 3522, RFC 5682, RFC 2883).
 //!
 //! # Theory of operation
-//! Three things tell. The echoed timestamp of the acknowledgment that covers what was sent again is from before it was sent
+//! Three things tell what was sent again in vain. The echoed timestamp of the acknowledgment that covers what was sent again is from before it was sent
 //! again: then the original has arrived (Eifel, RFC 3522 3.2). D-SACK reports each segment that was sent again as a
 //! duplicate. And after a timeout, F-RTO (RFC 5682 2.1, 3.1): two new segments go before anything more goes again, and if
 //! then something is acknowledged that was never sent again, the flight was not lost. The window becomes what it was.
+//!
+//! It is plainest where all that seemed lost has arrived before anything was sent again, because the repair was still waiting
+//! for its turn.
 //!
 //! # Not here
 //! What is undone (`loss.rs`).
@@ -66,6 +69,11 @@ impl Undo {
     /// Whether D-SACK has reported all that was sent again.
     pub(super) const fn is_all_reported(&self) -> bool {
         self.marker.is_some() && self.has_retransmitted && self.unreported == 0
+    }
+
+    /// Whether there is a recovery to undo in which nothing was sent again.
+    pub(super) const fn has_sent_nothing(&self) -> bool {
+        self.marker.is_some() && !self.has_retransmitted
     }
 
     /// Whether an acknowledgment with this echo was caused by an original.

@@ -263,6 +263,32 @@ fn a_d_sack_of_all_that_went_again_undoes_the_recovery() {
     assert_eq!(lab.tcp.counters().fast_recoveries.get(), 1);
 }
 
+#[test]
+fn a_recovery_ends_as_if_it_had_not_been_when_what_seemed_lost_comes_before_its_repair() {
+    // RFC 9438 4.9
+    let (mut lab, flow) = in_flight(100, 10);
+    let before = lab.info(flow);
+    lab.now += ms(100);
+    let overtaken = lab.sack_header(flow, SMSS, 0, &[(1, 4)]);
+    lab.inject_header(&overtaken, &[]).unwrap();
+    assert_eq!(lab.info(flow).recovery, RecoveryPhase::FastRecovery);
+    // The repair has not left yet: other connections had their turn, or its pace held it back.
+    assert!(lab.sack(flow, 4, &[]).is_empty());
+    let info = lab.info(flow);
+    assert_eq!((info.recovery, info.ssthresh), (RecoveryPhase::Open, before.ssthresh));
+    assert!(info.cwnd >= before.cwnd);
+    assert_eq!(lab.tcp.counters().spurious_recoveries.get(), 1);
+    // Where one of two is missing still, nothing is undone.
+    let (mut lab, flow) = in_flight(100, 10);
+    lab.now += ms(100);
+    for (acked, block) in [(0, (2, 5)), (1, (2, 5))] {
+        let header = lab.sack_header(flow, SMSS, acked, &[block]);
+        lab.inject_header(&header, &[]).unwrap();
+    }
+    assert_eq!(lab.info(flow).recovery, RecoveryPhase::FastRecovery);
+    assert_eq!(lab.tcp.counters().spurious_recoveries.get(), 0);
+}
+
 fn stamped(lab: &mut Lab, flow: Flow, acked: u32, blocks: &[(u32, u32)], echo: u32) -> Vec<u32> {
     let mut header = lab.sack_header(flow, SMSS - 12, acked, blocks);
     header.options.timestamps = Some(TcpTimestamps { value: 1, echo_reply: echo });
