@@ -63,8 +63,8 @@ pub(super) enum AckDue {
 pub(super) enum TextOutcome {
     /// RCV.NXT moved by so many bytes.
     InOrder(u32),
-    /// It was kept for later.
-    OutOfOrder,
+    /// It was kept for later; `is_elsewhere`: in another range than what came last.
+    OutOfOrder { is_elsewhere: bool },
     /// There is no room for it.
     NoRoom,
 }
@@ -290,11 +290,9 @@ impl Receiver {
         }
         let end = start + length(text.len());
         let Ok(range) = disorder.ranges.insert(start, end, max_ranges) else { return TextOutcome::NoRoom };
-        if self.sacks {
-            disorder.report.note_range(range);
-        }
+        let is_elsewhere = self.sacks && disorder.report.note_range(range);
         disorder.ring.write_ahead(offset as usize, text);
-        TextOutcome::OutOfOrder
+        TextOutcome::OutOfOrder { is_elsewhere }
     }
 
     /// Bytes that may be here at most: the widest window, rounded up to its scale.
@@ -481,13 +479,13 @@ impl Receiver {
     }
 
     /// Text of `count` segments came out of order. The first few are acknowledged one by one, as fast retransmit counts them,
-    /// and so is each that begins a new range, which no other acknowledgment may have room to report. What then only makes
-    /// a known range longer is told together, once a batch. Without SACK the peer goes on counting.
-    pub(super) fn owe_ack_for_disorder(&mut self, count: u32, is_new_range: bool) {
+    /// and so is each that goes elsewhere than the one before it, which no other acknowledgment may have room to report. What
+    /// then only makes the same range longer is told together, once a batch. Without SACK the peer goes on counting.
+    pub(super) fn owe_ack_for_disorder(&mut self, count: u32, is_elsewhere: bool) {
         let count = u8::try_from(count).unwrap_or(u8::MAX);
         if !self.sacks {
             self.owe_ack_now(count);
-        } else if is_new_range || self.duplicate_acks < DUPLICATE_THRESHOLD {
+        } else if is_elsewhere || self.duplicate_acks < DUPLICATE_THRESHOLD {
             self.duplicate_acks = self.duplicate_acks.saturating_add(1);
             self.owe_ack_now(1);
         } else {

@@ -42,11 +42,13 @@ pub(super) struct SackReport {
 }
 
 impl SackReport {
-    /// A segment came that is now part of `range`. [2018-06] [2018-08]
-    pub(super) fn note_range(&mut self, range: Block) {
+    /// A segment came that is now part of `range`. Says whether the one before it is part of another. [2018-06] [2018-08]
+    pub(super) fn note_range(&mut self, range: Block) -> bool {
+        let is_elsewhere = self.recent.first().is_none_or(|&newest| !is_in(range, newest));
         self.recent.retain(|&known| !is_in(range, known));
         self.recent.insert(0, range.0);
         self.recent.truncate(MAX_RECENT);
+        is_elsewhere
     }
 
     /// RCV.NXT has moved to `rcv_nxt`: what lies before it needs no report.

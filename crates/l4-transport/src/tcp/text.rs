@@ -59,7 +59,6 @@ impl Connection {
         };
         let had_gap = is_repeated || self.receiver.has_hole();
         let growth = self.receive_growth(cx.memory, start);
-        let range_count = self.receiver.range_count();
         let outcome =
             if cx.offer.takes(fitting.len()) && self.receiver.may_adopt(start, fitting.len(), growth) {
                 cx.offer.take(fitting);
@@ -72,12 +71,11 @@ impl Connection {
                 self.on_text_in_order(cx, segment, advance, had_gap);
                 Ok(())
             }
-            TextOutcome::OutOfOrder => {
+            TextOutcome::OutOfOrder { is_elsewhere } => {
                 // [9293 MAY-13, SHLD-31] [5681-16]
                 cx.counters.out_of_order_segments.add(segment.count.into());
                 self.receiver.ack_policy.on_disorder(cx.now);
-                let is_new_range = self.receiver.range_count() > range_count;
-                self.receiver.owe_ack_for_disorder(segment.count, is_new_range);
+                self.receiver.owe_ack_for_disorder(segment.count, is_elsewhere);
                 self.membership.wants_output = true;
                 Ok(())
             }

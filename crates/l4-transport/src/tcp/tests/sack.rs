@@ -114,6 +114,27 @@ fn three_blocks_fit_beside_timestamps() {
 }
 
 #[test]
+fn each_hole_that_a_batch_fills_is_told_of() {
+    // [2018-06] [2018-07] [5681-16]: a repair that no acknowledgment reports is taken for lost.
+    let (mut lab, flow) = sacking();
+    for n in 1..=20 {
+        lab.text(flow, n * 200, 100);
+        lab.sent();
+    }
+    let filled = [2, 5, 8, 11, 14, 17];
+    for n in filled {
+        lab.text(flow, n * 200 + 100, 100);
+    }
+    // What only makes the last one longer is told with it.
+    lab.text(flow, 3700, 50);
+    let sent = lab.sent();
+    let first: Vec<_> = sent.iter().filter_map(|sent| blocks(flow, sent).first().copied()).collect();
+    let mut expected = filled.map(|n| (n * 200, n * 200 + 300));
+    expected[5] = (3400, 3750);
+    assert_eq!(first, expected);
+}
+
+#[test]
 fn reports_go_ahead_of_full_segments_and_ride_on_small_ones() {
     // [2018-02]
     let (mut lab, flow) = sacking();
