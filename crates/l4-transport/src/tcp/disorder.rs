@@ -4,6 +4,7 @@ use netloom_base::RingBuffer;
 
 use super::reassembly::Ranges;
 use super::sack::SackReport;
+use super::stragglers::Stragglers;
 
 /// It exists from the first hole, or the first duplicate, until memory is given back.
 #[derive(Debug)]
@@ -13,12 +14,19 @@ pub(super) struct Disorder {
     /// Which of them there are.
     pub(super) ranges: Ranges,
     pub(super) report: SackReport,
+    /// How old text may be that comes late, after a hole was filled.
+    pub(super) stragglers: Option<Stragglers>,
 }
 
 impl Disorder {
     /// For at most `capacity` bytes.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { ring: RingBuffer::new(capacity), ranges: Ranges::default(), report: SackReport::default() }
+        Self {
+            ring: RingBuffer::new(capacity),
+            ranges: Ranges::default(),
+            report: SackReport::default(),
+            stragglers: None,
+        }
     }
 
     /// Bytes of memory.

@@ -3,7 +3,7 @@
 //! Each step either lets the segment pass to the next or says why it goes no further; an answer that the RFC asks for is
 //! noted in the connection, and leaves with its next output.
 
-use netloom_base::DropReason;
+use netloom_base::{DropReason, Instant};
 use netloom_wire::{SeqNumber, TcpFlags, TcpHeader};
 use tracing::trace;
 
@@ -77,8 +77,7 @@ impl Connection {
             return Ok(());
         }
         match segment.header.options.timestamps {
-            // [7323-38]
-            Some(theirs) if self.receiver.is_old_timestamp(cx.now, theirs.value) => {
+            Some(theirs) if self.is_too_old(cx.now, segment, theirs.value) => {
                 self.answer_out_of_window(cx, segment, ChallengeCause::OldTimestamp);
                 Err(DropReason::TcpPaws)
             }
@@ -86,6 +85,13 @@ impl Connection {
             // [7323-24] [7323-25]
             None => Err(DropReason::TcpPaws),
         }
+    }
+
+    /// Whether a segment with this stamp is of another time, and not one that has only been overtaken. [7323-38]
+    fn is_too_old(&self, now: Instant, segment: &Segment<'_>, stamp: u32) -> bool {
+        self.receiver.is_old_timestamp(now, stamp)
+            && (segment.has(TcpFlags::SYN)
+                || !self.receiver.is_straggler(stamp, segment.header.sequence, segment.end()))
     }
 
     /// First: is it in the window?

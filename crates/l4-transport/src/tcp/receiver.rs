@@ -31,6 +31,8 @@ use super::ack_policy::AckPolicy;
 use super::disorder::Disorder;
 use super::window_tuner::{FIRST_WINDOW, WindowTuner};
 
+mod timestamps;
+
 /// What counts as a full segment until one has come: what every host can send.
 const FIRST_SEGMENT_LEN: u16 = 536;
 
@@ -43,9 +45,6 @@ const DUPLICATE_THRESHOLD: u8 = 3;
 /// Acknowledgments that may wait at once: one for each segment that came out of order, up to what a peer's fast
 /// retransmit can use.
 const MAX_PENDING_ACKS: u8 = 64;
-
-/// After this long without a segment TS.Recent says nothing any more. [7323-44]
-const TS_RECENT_LIFETIME: Duration = Duration::from_secs(24 * 24 * 3600);
 
 /// Whether the peer is owed an acknowledgment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -549,33 +548,6 @@ impl Receiver {
         } else {
             self.ack_policy.on_ack_sent();
         }
-    }
-
-    /// Whether a timestamp is from before what was seen already (RFC 7323 5.3, R1). [7323-38] [7323-44]
-    pub(super) fn is_old_timestamp(&self, now: Instant, value: u32) -> bool {
-        self.ts_recent.is_some_and(|(recent, at)| {
-            SeqNumber(value).before(SeqNumber(recent)) && now.saturating_since(at) < TS_RECENT_LIFETIME
-        })
-    }
-
-    /// Remembers the timestamp of an acceptable segment, if it is the one to echo. [7323-30] [7323-31] [7323-32]
-    /// [7323-33] [7323-34]
-    pub(super) fn note_timestamp(&mut self, now: Instant, sequence: SeqNumber, value: u32) {
-        let is_newer = self.ts_recent.is_none_or(|(recent, _)| !SeqNumber(value).before(SeqNumber(recent)));
-        let is_stale = self.ts_recent.is_some_and(|(_, at)| now.saturating_since(at) >= TS_RECENT_LIFETIME);
-        if (is_newer || is_stale) && sequence.at_or_before(self.last_ack_sent) {
-            self.ts_recent = Some((value, now));
-        }
-    }
-
-    /// TS.Recent, whatever it was before.
-    pub(super) fn set_timestamp(&mut self, now: Instant, value: u32) {
-        self.ts_recent = Some((value, now));
-    }
-
-    /// What TSecr echoes.
-    pub(super) fn ts_recent(&self) -> u32 {
-        self.ts_recent.map_or(0, |(value, _)| value)
     }
 
     /// Stops keeping text: what is there goes, and what comes is acknowledged and forgotten.

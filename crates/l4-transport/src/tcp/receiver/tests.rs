@@ -1,5 +1,6 @@
 //! Windows, acknowledgments and timestamps of the receiving half.
 
+use super::timestamps::TS_RECENT_LIFETIME;
 use super::*;
 
 fn receiver(limit: u32, shift: u8) -> Receiver {

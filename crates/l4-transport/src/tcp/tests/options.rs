@@ -99,6 +99,31 @@ fn an_old_stamp_is_acknowledged_and_dropped() {
 }
 
 #[test]
+fn what_a_repair_has_overtaken_is_late_and_not_old() {
+    // [7323-38]
+    let (mut lab, flow) = stamping();
+    let at = |offset: u32| (flow.theirs.wrapping_add(offset), flow.ours);
+    for (offset, stamp, text) in [(0, 200, b"a"), (2, 201, b"c"), (5, 203, b"f"), (1, 250, b"b")] {
+        lab.inject_stamped(A, at(offset), (stamp, 0), text).unwrap();
+        lab.sent();
+    }
+    let refused = Err(DropReason::TcpPaws);
+    assert_eq!(lab.inject_stamped(A, at(3), (199, 0), b"!"), refused, "from before the hole");
+    assert_eq!(lab.inject_stamped(A, at(1), (201, 0), b"!"), refused, "nothing new");
+    assert_eq!(lab.inject_stamped(A, at(9), (201, 0), b""), refused, "no text");
+    assert_eq!(lab.inject_stamped(A | S, at(3), (201, 0), b"!"), refused, "no text, but a SYN");
+    lab.sent();
+    lab.inject_stamped(A, at(3), (201, 0), b"d").unwrap();
+    lab.sent();
+    lab.inject_stamped(A, at(4), (202, 0), b"e").unwrap();
+    assert_eq!(lab.one().header.options.timestamps.unwrap().echo_reply, 250, "the echo never goes back");
+    assert_eq!(lab.read(flow), b"abcdef");
+    // A segment that finds no hole: what lies behind it left after it.
+    lab.inject_stamped(A, at(6), (260, 0), b"g").unwrap();
+    assert_eq!(lab.inject_stamped(A, at(7), (255, 0), b"!"), refused);
+}
+
+#[test]
 fn stamps_wrap() {
     let (mut lab, flow) = stamping();
     let mut value = 100u32;
