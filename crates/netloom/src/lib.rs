@@ -166,6 +166,7 @@
 //!
 //! [`blocking`] has the shape of `std::net`.
 #![forbid(unsafe_code)]
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 mod accept_any;
 mod any_udp_socket;

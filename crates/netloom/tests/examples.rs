@@ -1,56 +1,22 @@
 //! The examples, as a person runs them: each a process of its own, those with a TAP in a network namespace.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-use std::future::Future;
 use std::io::ErrorKind;
 use std::process::{Output, Stdio};
-use std::time::Duration;
 
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::runtime::Builder;
-use tokio::time::timeout;
 
-/// No test takes longer.
-const LIMIT: Duration = Duration::from_secs(60);
+#[path = "interfaces/namespace.rs"]
+mod namespace;
+
+use namespace::{in_namespace, run};
 
 /// What the kernel's end of every TAP here is.
 const TAP: [&str; 3] = ["tuntap add nl0 mode tap", "addr add 10.0.0.1/24 dev nl0", "link set nl0 up"];
-
-/// Runs `test` in a fresh namespace after these commands of `ip`, or skips it loudly where none can be made.
-fn in_namespace<F: Future<Output = ()>>(commands: &[&str], test: impl FnOnce() -> F + Send) {
-    std::thread::scope(|scope| {
-        // The namespace is the thread's and its children's, and goes with them.
-        let thread = scope.spawn(|| {
-            if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-                eprintln!("SKIPPED: no network namespace: {error}");
-                return;
-            }
-            if !std::path::Path::new("/dev/net/tun").exists() {
-                eprintln!("SKIPPED: no /dev/net/tun");
-                return;
-            }
-            for command in commands {
-                let output = std::process::Command::new("ip").args(command.split(' ')).output().unwrap();
-                let said = String::from_utf8_lossy(&output.stderr);
-                assert!(output.status.success(), "ip {command}: {said}");
-            }
-            run(test());
-        });
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
-}
-
-fn run(test: impl Future<Output = ()>) {
-    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { timeout(LIMIT, test).await }).expect("the test ends");
-}
 
 /// An example. It ends when the test does.
 fn example(name: &str) -> Command {
