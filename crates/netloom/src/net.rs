@@ -2,6 +2,20 @@
 //!
 //! What was written for tokio's sockets runs over a stack when `use tokio::net` becomes `use netloom::net`; which stack,
 //! [`Net::scope`] and [`Net::set_default`] say. Names are looked up as tokio does, by the host's resolver.
+//!
+//! # Examples
+//! ```
+//! use netloom::net::{TcpListener, TcpStream}; // was: tokio::net
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! # let (server, client) = netloom::Net::pair("10.0.0.1/24", "10.0.0.2/24")?;
+//! let listener = server.scope(TcpListener::bind("10.0.0.1:80")).await?;
+//! client.set_default();
+//! let stream = TcpStream::connect("10.0.0.1:80").await?;
+//! # Ok(())
+//! # }
+//! ```
 
 use std::future::{Future, ready};
 use std::io;
@@ -23,6 +37,16 @@ pub use tokio::net::{ToSocketAddrs, lookup_host};
 pub use crate::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 /// The halves of connections, where `tokio::net` has them too.
+///
+/// # Examples
+/// ```
+/// use netloom::net::TcpStream;
+/// use netloom::net::tcp::{OwnedReadHalf, OwnedWriteHalf}; // was: tokio::net::tcp
+///
+/// fn halves(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
+///     stream.into_split()
+/// }
+/// ```
 pub mod tcp {
     pub use crate::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 }
