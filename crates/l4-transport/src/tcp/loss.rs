@@ -296,8 +296,7 @@ impl Connection {
         let mut scan = self.detect_losses(cx.now);
         let mut delivered_len = news.delivery.len;
         if self.recovery.phase == RecoveryPhase::Reduction && scan.lost_len > 0 {
-            // It is the same window: it was reduced already.
-            self.recovery.episode().undo.begin(self.sender.snd_una);
+            // It is the same window: it was reduced already, for the mark, and that is not undone whatever becomes of the loss.
             self.recovery.phase = RecoveryPhase::FastRecovery;
         }
         if self.recovery.phase == RecoveryPhase::FastRecovery && !self.negotiated.sack && news.has_advanced {
@@ -413,7 +412,6 @@ impl Connection {
         match self.recovery.phase {
             RecoveryPhase::Open => self.enter_recovery(cx, &news),
             RecoveryPhase::Reduction => {
-                self.recovery.episode().undo.begin(self.sender.snd_una);
                 self.recovery.phase = RecoveryPhase::FastRecovery;
                 self.account(0, false);
             }

@@ -1,7 +1,7 @@
 //! Explicit congestion notification: who agrees to it, what is marked, what a mark does.
 
 use netloom_base::{DropReason, RxMeta};
-use netloom_wire::{TcpFlags, TcpHeader, TcpOptions};
+use netloom_wire::{SeqNumber, TcpFlags, TcpHeader, TcpOptions};
 
 use super::lab::*;
 use super::pair::{Faults, Pair, Script, pattern, with_segmentation};
@@ -31,9 +31,13 @@ fn inject(lab: &mut Lab, codepoint: u8, header: &TcpHeader, text: &[u8]) -> Resu
 
 /// A connection that a peer with these SYN flags began.
 fn accept(lab: &mut Lab, syn_flags: TcpFlags, codepoint: u8) -> (Sent, Flow) {
+    accept_with(lab, options(), syn_flags, codepoint)
+}
+
+fn accept_with(lab: &mut Lab, options: TcpOptions, syn_flags: TcpFlags, codepoint: u8) -> (Sent, Flow) {
     let known = lab.tcp.listeners().map(|info| info.id).next();
     let listener = known.unwrap_or_else(|| lab.listen());
-    let syn = TcpHeader { options: options(), ..lab.header(syn_flags, IRS, 0) };
+    let syn = TcpHeader { options, ..lab.header(syn_flags, IRS, 0) };
     inject(lab, codepoint, &syn, &[]).unwrap();
     let syn_ack = lab.one();
     let (ours, theirs) = (syn_ack.sequence().wrapping_add(1), IRS.wrapping_add(1));
@@ -266,6 +270,28 @@ fn an_echo_halves_the_window_once_a_round_trip() {
     assert_eq!(lab.tcp.counters().ecn_reductions.get(), 2);
     assert_eq!(lab.tcp.counters().ece_received.get(), 6);
     assert_eq!(lab.info(flow).ece_received, 6);
+}
+
+#[test]
+fn what_a_mark_has_reduced_stays_reduced_when_a_loss_beside_it_was_none() {
+    // [3168-06]
+    let mut lab = Lab::new(TcpConfig { ecn: EcnMode::Accept, sack: true, ..plain_config() });
+    let options = TcpOptions { sack_permitted: true, ..options() };
+    let (_, flow) = accept_with(&mut lab, options, S | E | W, NOT_ECT);
+    lab.send(flow, &[1; 60_000]);
+    assert_eq!(lab.sent().len(), 10);
+    echo(&mut lab, flow, 1460);
+    assert_eq!(lab.info(flow).recovery, RecoveryPhase::Reduction);
+    // The second is overtaken by three, and comes before it is sent again.
+    let mut overtaken = lab.header(A, flow.theirs, flow.ours.wrapping_add(1460));
+    let at = |offset: u32| SeqNumber(flow.ours.wrapping_add(offset));
+    overtaken.options.sack.push((at(2 * 1460), at(5 * 1460)));
+    lab.inject_header(&overtaken, &[]).unwrap();
+    assert_eq!(lab.info(flow).recovery, RecoveryPhase::FastRecovery);
+    lab.inject(A, flow.theirs, flow.ours.wrapping_add(5 * 1460), &[]).unwrap();
+    lab.inject(A, flow.theirs, flow.ours.wrapping_add(14_600), &[]).unwrap();
+    let info = lab.info(flow);
+    assert_eq!((info.recovery, info.cwnd), (RecoveryPhase::Open, 7300));
 }
 
 #[test]
