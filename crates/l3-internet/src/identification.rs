@@ -1,9 +1,10 @@
 //! Identifications of fragmentable packets (RFC 6864) and flow labels (RFC 6437).
 
+use core::hash::{Hash, Hasher};
 use core::net::IpAddr;
 
 use netloom_base::{HashKey, Rng, Sharding};
-use netloom_wire::Protocol;
+use netloom_wire::{Protocol, hash_address};
 
 /// Counters, each shared by the few (source, destination, protocol) triples that hash to it.
 ///
@@ -21,6 +22,22 @@ pub(crate) struct Identifications {
 
 const COUNTERS: usize = 1024;
 
+/// What has numbers of its own.
+struct Triple {
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: Protocol,
+}
+
+impl Hash for Triple {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_address(self.source, state);
+        hash_address(self.destination, state);
+        state.write_u8(self.protocol.0);
+    }
+}
+
 impl Identifications {
     pub(crate) fn new(rng: &mut Rng, sharding: Sharding) -> Self {
         let counters = (0..COUNTERS).map(|_| rng.next_u32()).collect();
@@ -29,7 +46,7 @@ impl Identifications {
 
     /// The next identification for a packet that may be fragmented [791-02] [8200-09].
     pub(crate) fn next(&mut self, source: IpAddr, destination: IpAddr, protocol: Protocol) -> u32 {
-        let hash = self.key.hash(&(source, destination, protocol));
+        let hash = self.key.hash(&Triple { source, destination, protocol });
         let slot = usize::try_from(hash % COUNTERS as u64).unwrap_or_default();
         match self.counters.get_mut(slot) {
             Some(counter) => {

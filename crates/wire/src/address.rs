@@ -1,6 +1,7 @@
 //! Link addresses and address prefixes.
 
 use core::fmt;
+use core::hash::Hasher;
 use core::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
@@ -44,12 +45,24 @@ impl EthernetAddress {
     }
 }
 
-/// An address as a number, for the keys of hash tables. One of IPv4 is below 2^32, as are those of `::/96`.
+/// An address as a number. One of IPv4 is below 2^32, as are those of `::/96`.
 #[inline]
 pub const fn address_number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_bits() as u128,
         IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// Hashes an address as one word, or as two where one does not hold it: derived, it is three pieces, its length among them.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the halves of a number")]
+pub fn hash_address<H: Hasher>(address: IpAddr, state: &mut H) {
+    let number = address_number(address);
+    state.write_u64(number as u64);
+    let high = (number >> 64) as u64;
+    if high != 0 {
+        state.write_u64(high);
     }
 }
 

@@ -33,8 +33,8 @@ mod tcp_options;
 mod udp;
 
 pub use address::{
-    Cidr, CidrError, EthernetAddress, address_number, is_global_unicast_candidate, is_same_family,
-    solicited_node, unspecified_like,
+    Cidr, CidrError, EthernetAddress, address_number, hash_address, is_global_unicast_candidate,
+    is_same_family, solicited_node, unspecified_like,
 };
 pub use arp::{ARP_PACKET_LEN, ArpOperation, ArpPacket};
 pub use checksum::Checksum;

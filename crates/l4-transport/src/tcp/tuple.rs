@@ -4,7 +4,7 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, SocketAddr};
 
-use netloom_wire::address_number;
+use netloom_wire::hash_address;
 
 /// Both ends of a connection, as seen from here (RFC 9293 3.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,18 +31,12 @@ impl FourTuple {
     }
 }
 
-/// Each segment is looked up by it: a word for each address of IPv4, two for others, and one for the ports.
+/// Each segment is looked up by it: in three words over IPv4.
 impl Hash for FourTuple {
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the halves of a number")]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for bits in [self.local_address, self.remote_address].map(address_number) {
-            state.write_u64(bits as u64);
-            let high = (bits >> 64) as u64;
-            if high != 0 {
-                state.write_u64(high);
-            }
-        }
+        hash_address(self.local_address, state);
+        hash_address(self.remote_address, state);
         state.write_u32(u32::from(self.local_port) << 16 | u32::from(self.remote_port));
     }
 }
