@@ -64,6 +64,8 @@ pub(crate) struct NeighborCache {
     rng: Rng,
     entries: Slab<Entry>,
     by_address: KeyedMap<IpAddr, SlabId>,
+    /// The entry that was last asked for: most packets go where the one before went.
+    latest: Option<SlabId>,
     deadlines: DeadlineQueue,
     lists: Lists,
     effects: VecDeque<Effect>,
@@ -90,6 +92,7 @@ impl NeighborCache {
         Self {
             entries: Slab::new(config.max_entries),
             by_address: KeyedMap::with_hasher(rng.hash_key()),
+            latest: None,
             deadlines: DeadlineQueue::new(),
             lists: Lists::new(),
             effects: VecDeque::new(),
@@ -127,7 +130,9 @@ impl NeighborCache {
 
     /// What is known about `address`, which is about to be sent to; `None` if it has no entry.
     pub(crate) fn resolve(&mut self, now: Instant, address: &IpAddr) -> Option<Resolution> {
-        let &id = self.by_address.get(address)?;
+        let is_latest = |id: &SlabId| self.entries.get(*id).is_some_and(|entry| entry.address == *address);
+        let id = self.latest.filter(is_latest).or_else(|| self.by_address.get(address).copied())?;
+        self.latest = Some(id);
         let entry = self.entries.get_mut(id)?;
         entry.used_at = Some(now);
         match entry.state {
