@@ -14,6 +14,7 @@ use super::segment::Segment;
 use super::state::State;
 use super::syn_cache::HalfOpenVerdict;
 use super::time_wait::TimeWaitVerdict;
+use super::tuple::FourTuple;
 
 impl Tcp {
     /// Takes a segment. What it causes leaves by [`poll_transmit`](Self::poll_transmit) and
@@ -58,12 +59,22 @@ impl Tcp {
     }
 
     fn dispatch(&mut self, now: Instant, segment: &Segment<'_>) -> Result<(), DropReason> {
-        match self.slot_of(&segment.tuple) {
-            Some(Slot::Connection(id)) => self.deliver_to_connection(now, id, segment),
+        match self.latest_slot(&segment.tuple).or_else(|| self.slot_of(&segment.tuple)) {
+            Some(Slot::Connection(id)) => {
+                self.latest = Some(id);
+                self.deliver_to_connection(now, id, segment)
+            }
             Some(Slot::HalfOpen(id)) => self.deliver_to_half_open(now, id, segment),
             Some(Slot::TimeWait(id)) => self.deliver_to_time_wait(now, id, segment),
             None => self.deliver_to_listener(now, segment, None),
         }
+    }
+
+    /// The connection that the segment before this one was for, if this one is for it, too: mostly segments come in runs.
+    fn latest_slot(&self, tuple: &FourTuple) -> Option<Slot> {
+        let id = self.latest?;
+        let connection = self.connections.get(id)?;
+        (connection.membership.in_demux && connection.tuple == *tuple).then_some(Slot::Connection(id))
     }
 
     pub(super) fn deliver_to_connection(

@@ -47,6 +47,8 @@ pub struct Tcp {
     pub(super) cookies: SynCookies,
     pub(super) ports: EphemeralPorts,
     pub(super) demux: Demux,
+    /// The connection that the last segment was for.
+    pub(super) latest: Option<SlabId>,
     pub(super) bound: Bound,
     /// What listeners wait on, and what those of them that do not share.
     pub(super) listened_on: LocalEnds,
@@ -85,6 +87,7 @@ impl Tcp {
             offer: FrameOffer::default(),
             isn: IsnGenerator::new(&mut rng),
             demux: Demux::new(demux_key),
+            latest: None,
             bound: Bound::new(rng.hash_key()),
             listened_on: LocalEnds::new(),
             listened_on_alone: LocalEnds::new(),
