@@ -19,6 +19,9 @@ use tokio::time::Instant;
 use crate::shard::{Look, Shared, Turn};
 use crate::spin::Spin;
 
+/// Turns in a row after which the runtime looks for what else is ready, in the operating system.
+const TURNS_WITHOUT_NEWS_MAX: u32 = 8;
+
 /// What wakes the driver.
 enum WakeUp<'a> {
     /// Frames are waiting in this device. The guard remembers when that was learned: readiness that comes later is
@@ -60,6 +63,7 @@ async fn run(shared: Arc<Shared>, descriptors: Vec<AsyncFd<OwnedFd>>, spin: Dura
     // Dropped before it leaves.
     let descriptors = descriptors;
     let mut spin = Spin::new(spin);
+    let mut turns_without_news = 0;
     let mut wake_up = WakeUp::Other;
     loop {
         let mut look = match &wake_up {
@@ -80,7 +84,13 @@ async fn run(shared: Arc<Shared>, descriptors: Vec<AsyncFd<OwnedFd>>, spin: Dura
             }
             look = Look::Everywhere;
             // Others on this runtime get their turn between two batches.
-            tokio::task::yield_now().await;
+            turns_without_news += 1;
+            if turns_without_news < TURNS_WITHOUT_NEWS_MAX {
+                after_the_others().await;
+            } else {
+                turns_without_news = 0;
+                tokio::task::yield_now().await;
+            }
         };
         if let WakeUp::Readable(_, guard) = &mut wake_up {
             // The device was read until it was empty.
@@ -88,6 +98,21 @@ async fn run(shared: Arc<Shared>, descriptors: Vec<AsyncFd<OwnedFd>>, spin: Dura
         }
         wake_up = wait(&shared, &descriptors, &turn).await;
     }
+}
+
+/// Comes back when the tasks that are ready now have run. `yield_now` of tokio also looks for the runtime's timers and
+/// descriptors before it comes back, which takes a system call.
+async fn after_the_others() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if has_waited {
+            return Poll::Ready(());
+        }
+        has_waited = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 async fn wait<'a>(shared: &Shared, descriptors: &'a [AsyncFd<OwnedFd>], turn: &Turn) -> WakeUp<'a> {

@@ -26,8 +26,12 @@ const FRAMES_PER_TURN: usize = 64;
 /// Bytes of frames after which a turn takes no more, so that super-segments are acknowledged, and read, before the
 /// window is full.
 const BYTES_PER_TURN: usize = 1 << 20;
-/// Frames that are sent before somebody looks at what has come: what is acknowledged may change what is sent next.
-const FRAMES_PER_BURST: usize = 4;
+/// Frames that are sent before somebody looks at what has come. Small ones are answered many at a time: each side then finds a
+/// batch, and neither wakes the other for one.
+const FRAMES_PER_BURST: usize = 64;
+/// Bytes of frames after which somebody looks: what is acknowledged may change what is sent next, and its memory is still in
+/// the cache.
+const BYTES_PER_BURST: usize = 256 << 10;
 
 const _: () = assert!(PIECE_LEN >= netloom_device::RECEIVE_BUFFER_LEN, "every frame fits");
 
@@ -55,8 +59,8 @@ pub(crate) struct Shard {
     stalled: Option<StalledFrame>,
     /// A burst ended before everything was sent.
     has_more_to_send: bool,
-    /// Frames that were sent since the devices were read.
-    sent_unseen: usize,
+    /// What was sent since the devices were read.
+    unseen: Burst,
     /// When the driver wakes up by itself.
     armed: Option<Instant>,
     /// Somebody waits for the last connection to end: every change is news.
@@ -135,7 +139,7 @@ impl Shared {
                 receive_buffer: vec![0; PIECE_LEN].into_boxed_slice(),
                 stalled: None,
                 has_more_to_send: false,
-                sent_unseen: 0,
+                unseen: Burst::default(),
                 armed: None,
                 is_draining: false,
                 ended: None,
@@ -172,8 +176,8 @@ impl Shared {
         let now = shard.now();
         let result = work(&mut shard, now);
         let mut news = shard.settle(now);
-        if shard.sent_unseen >= FRAMES_PER_BURST && shard.ended.is_none() {
-            // What is acknowledged makes room for more, and its memory is still in the cache: see before the next call.
+        if shard.unseen.is_over() && shard.ended.is_none() {
+            // What is acknowledged makes room for more: see before the next call.
             shard.receive_from(now, Look::Everywhere);
             news = news.max(shard.settle(now));
         }
@@ -275,6 +279,25 @@ impl Shared {
     }
 }
 
+/// What was sent in a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Burst {
+    frame_count: usize,
+    byte_count: usize,
+}
+
+impl Burst {
+    fn add(&mut self, len: usize) {
+        self.frame_count += 1;
+        self.byte_count += len;
+    }
+
+    /// Whether it is time to look at what has come.
+    fn is_over(self) -> bool {
+        self.frame_count >= FRAMES_PER_BURST || self.byte_count >= BYTES_PER_BURST
+    }
+}
+
 /// What reading devices gave.
 #[derive(Clone, Copy, Debug, Default)]
 struct Received {
@@ -340,7 +363,7 @@ impl Shard {
 
     fn receive_from(&mut self, now: Instant, look: Look) -> Received {
         let mut received = Received::default();
-        self.sent_unseen = 0;
+        self.unseen = Burst::default();
         for (index, _) in (0..).zip(0..self.devices.len()) {
             let interface = InterfaceId::new(index);
             if look == Look::Everywhere || look == Look::At(interface) {
@@ -430,12 +453,14 @@ impl Shard {
             self.stalled = Some(StalledFrame { interface, meta, bytes });
             return;
         }
-        for _ in 0..FRAMES_PER_BURST {
+        let mut burst = Burst::default();
+        while !burst.is_over() {
             if self.ended.is_some() {
                 return;
             }
             let Some(transmit) = self.stack.poll_transmit(now, &mut self.head) else { return };
-            self.sent_unseen += 1;
+            burst.add(transmit.len());
+            self.unseen.add(transmit.len());
             let Some(device) = self.devices.get_mut(transmit.interface.index()) else { continue };
             let Err(error) = device.send(transmit.meta, transmit.head, transmit.payload) else { continue };
             let (interface, meta) = (transmit.interface, transmit.meta);
