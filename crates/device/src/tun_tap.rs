@@ -15,18 +15,17 @@
 //! *Not here.* Addresses, MTU, `txqueuelen` and raising the interface: rtnetlink, in the command.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice};
+use std::io;
 use std::num::NonZeroU16;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use netloom_base::{DeviceCaps, Medium, RxMeta, TxMeta};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::uio::writev;
 use tun_tap::{Iface, Mode};
 
 use crate::link_info::{self, LinkInfo};
-use crate::queue::{check_meta, queue_error, read_described_frame, read_frame, write_frame};
+use crate::queue::{check_meta, read_described_frame, read_frame, write_frame, write_parts};
 use crate::vnet_hdr::{self, VNET_HDR_LEN};
 use crate::{Offload, OpenError, Queue, check_name, sys};
 
@@ -222,8 +221,7 @@ impl Queue for TunTap {
         }
         let [first, second] = payload;
         let header = vnet_hdr::emit(meta, [head, first, second])?;
-        let parts = [&header[..], head, first, second].map(IoSlice::new);
-        writev(&self.fd, &parts).map(drop).map_err(queue_error)
+        write_parts(&self.fd, [&header[..], head, first, second])
     }
 }
 

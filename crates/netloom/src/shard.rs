@@ -172,7 +172,25 @@ impl Shared {
 
     /// Does `work` under the lock, sends what came of it, and wakes whom it concerns.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Shard, Instant) -> R) -> R {
+        self.work_on(self.lock(), work)
+    }
+
+    /// The same, unless `is_idle` says that nothing would come of it.
+    pub(crate) fn with_unless<R>(
+        &self,
+        is_idle: impl FnOnce(&mut Shard) -> bool,
+        work: impl FnOnce(&mut Shard, Instant) -> R,
+    ) -> Option<R> {
         let mut shard = self.lock();
+        if is_idle(&mut shard) { None } else { Some(self.work_on(shard, work)) }
+    }
+
+    /// Takes something that was received, of which nothing else comes.
+    pub(crate) fn take<R>(&self, take: impl FnOnce(&mut Shard) -> R) -> R {
+        take(&mut self.lock())
+    }
+
+    fn work_on<R>(&self, mut shard: MutexGuard<'_, Shard>, work: impl FnOnce(&mut Shard, Instant) -> R) -> R {
         let now = shard.now();
         let result = work(&mut shard, now);
         let mut news = shard.settle(now);

@@ -372,7 +372,10 @@ impl UdpSocket {
     /// # }
     /// ```
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.with_open(|shard| self.take(shard, buf, Take::Yes))
+        self.shared.take(|shard| {
+            shard.check_open()?;
+            self.take(shard, buf, Take::Yes)
+        })
     }
 
     /// The same into the next chunk of a growing buffer.
@@ -744,7 +747,11 @@ impl UdpSocket {
         target: &mut [u8],
         take: Take,
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        self.poll(cx, &[Wait::Read], |shard| self.take(shard, target, take))
+        in_turn(cx, |waker| {
+            self.shared.take(|shard| {
+                self.attempt_on(shard, waker, &[Wait::Read], |shard| self.take(shard, target, take))
+            })
+        })
     }
 
     fn poll_into(
@@ -812,20 +819,28 @@ impl UdpSocket {
         waits: &[Wait],
         work: impl FnOnce(&mut Shard) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.shared.with(|shard, _| {
-            if let Err(error) = shard.check_open() {
-                return Poll::Ready(Err(error));
-            }
-            match work(shard) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    for &wait in waits {
-                        shard.wakers.wait(SocketKey::Udp(self.id), wait, waker);
-                    }
-                    Poll::Pending
+        self.shared.with(|shard, _| self.attempt_on(shard, waker, waits, work))
+    }
+
+    fn attempt_on<R>(
+        &self,
+        shard: &mut Shard,
+        waker: &Waker,
+        waits: &[Wait],
+        work: impl FnOnce(&mut Shard) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        if let Err(error) = shard.check_open() {
+            return Poll::Ready(Err(error));
+        }
+        match work(shard) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                for &wait in waits {
+                    shard.wakers.wait(SocketKey::Udp(self.id), wait, waker);
                 }
-                result => Poll::Ready(result),
+                Poll::Pending
             }
-        })
+            result => Poll::Ready(result),
+        }
     }
 }
 
