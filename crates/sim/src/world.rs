@@ -16,10 +16,10 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use netloom_base::{DropReason, Instant, InterfaceId, ReasonCounters, Rng};
-use netloom_stack::Event;
 use netloom_stack::transport::{
     ListenOptions, TcpBind, TcpCounters, TcpEvent, TcpListenerId, TcpSocketId, UdpEvent,
 };
+use netloom_stack::{Event, Stack};
 
 use crate::capture::Capture;
 use crate::conversation::end::Outcome;
@@ -217,22 +217,27 @@ impl<'a> World<'a> {
     }
 
     /// The stack of a host.
-    pub(crate) fn stack(&mut self, host: usize) -> Option<&mut netloom_stack::Stack> {
+    pub(crate) fn stack(&mut self, host: usize) -> Option<&mut Stack> {
         self.hosts.get_mut(host).map(|host| &mut host.stack)
     }
 
-    /// How much a host has dropped for one of `reasons`, in its stack and at its links.
+    /// How much a host has dropped for one of `reasons`, in its stacks and at their links.
     pub(crate) fn dropped(&self, host: usize, reasons: &[DropReason]) -> u64 {
         let Some(host) = self.hosts.get(host) else { return 0 };
-        let interfaces = (0..host.ports.len()).filter_map(|index| u8::try_from(index).ok());
-        let links = interfaces.filter_map(|index| host.stack.link(InterfaceId::new(index)));
+        let interfaces = || (0..host.ports.len()).filter_map(|index| u8::try_from(index).ok());
         let counts = |drops: &ReasonCounters| reasons.iter().map(|&reason| drops.get(reason)).sum::<u64>();
-        counts(&host.stack.counters().drops) + links.map(|link| counts(&link.counters().drops)).sum::<u64>()
+        let counts_of = |stack: &Stack| {
+            let links = interfaces().filter_map(|index| stack.link(InterfaceId::new(index)));
+            counts(&stack.counters().drops) + links.map(|link| counts(&link.counters().drops)).sum::<u64>()
+        };
+        host.former_stacks.iter().chain([&host.stack]).map(counts_of).sum()
     }
 
-    /// What a host's TCP has counted.
-    pub(crate) fn tcp_counters(&mut self, host: usize) -> Option<TcpCounters> {
-        self.hosts.get_mut(host).map(|host| host.stack.tcp().counters().clone())
+    /// What a host's TCP has counted: once for each time that the host lost its memory, and since.
+    pub(crate) fn tcp_counters(&mut self, host: usize) -> Vec<TcpCounters> {
+        let Some(host) = self.hosts.get_mut(host) else { return Vec::new() };
+        let stacks = host.former_stacks.iter_mut().chain([&mut host.stack]);
+        stacks.map(|stack| stack.tcp().counters().clone()).collect()
     }
 
     /// How many hosts there are.
@@ -355,7 +360,8 @@ impl<'a> World<'a> {
         let again = Host::new(self.now, self.scenario, host, self.rng.fork());
         let again = again.map_err(|error| self.bad_scenario(&error))?;
         if let Some(slot) = self.hosts.get_mut(host) {
-            *slot = again;
+            let former = core::mem::replace(slot, again);
+            slot.remember(former);
         }
         self.sockets.retain(|(owner, _), _| *owner != host);
         for conversation in &mut self.conversations {

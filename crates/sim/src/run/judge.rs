@@ -59,20 +59,14 @@ impl Losses {
                 has_restarted(scenario, host)
                     || world
                         .tcp_counters(host)
-                        .is_some_and(|it| it.half_open_evicted.get() + it.half_open_expired.get() > 0)
+                        .iter()
+                        .any(|it| it.half_open_evicted.get() + it.half_open_expired.get() > 0)
             })
             .collect();
         let full = [DropReason::TcpAcceptQueueFull, DropReason::TcpSynQueueFull, DropReason::TcpTableFull];
-        let overrun = (0..world.host_count())
-            .map(|host| {
-                let drops = world.stack(host).map(|stack| &stack.counters().drops);
-                drops.is_some_and(|drops| full.iter().any(|&reason| drops.get(reason) > 0))
-            })
-            .collect();
+        let overrun = (0..world.host_count()).map(|host| world.dropped(host, &full) > 0).collect();
         let mut for_each = |test: fn(&TcpCounters) -> bool| {
-            (0..world.host_count())
-                .map(|host| world.tcp_counters(host).is_some_and(|counters| test(&counters)))
-                .collect()
+            (0..world.host_count()).map(|host| world.tcp_counters(host).iter().any(test)).collect()
         };
         let has_baked = for_each(|it| it.syn_cookies_sent.get() > 0);
         let has_refused = for_each(|it| it.syn_cookies_refused.get() > 0);
@@ -350,9 +344,7 @@ pub(super) fn check_counters(scenario: &Scenario, world: &mut World<'_>) -> Resu
     let losses = Losses::of(scenario, world);
     let is_undisturbed = is_undisturbed(scenario) && losses.lost == 0;
     for host in 0..world.host_count() {
-        let Some(stack) = world.stack(host) else { continue };
-        let drops = &stack.counters().drops;
-        let nonsense = NONSENSE.iter().copied().find(|&reason| drops.get(reason) > 0);
+        let nonsense = NONSENSE.iter().copied().find(|&reason| world.dropped(host, &[reason]) > 0);
         if let Some(reason) = nonsense.filter(|_| losses.corrupted == 0) {
             return Err(world.failure(FailureKind::Nonsense { host, reason }));
         }
@@ -363,9 +355,9 @@ pub(super) fn check_counters(scenario: &Scenario, world: &mut World<'_>) -> Resu
     }
     check_pause(scenario, world)?;
     for host in 0..world.host_count() {
-        let Some(counters) = world.tcp_counters(host) else { continue };
+        let counters = world.tcp_counters(host);
         for &cause in NEEDS_LOSS {
-            let count = counters.retransmits(cause);
+            let count = counters.iter().map(|it| it.retransmits(cause)).sum();
             if count > 0 {
                 return Err(world.failure(FailureKind::NeedlessRetransmission { host, cause, count }));
             }

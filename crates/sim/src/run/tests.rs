@@ -318,6 +318,24 @@ fn a_cookie_that_is_overtaken_leaves_a_server_waiting_and_is_explained() {
 }
 
 #[test]
+fn a_cookie_that_is_overtaken_resets_a_server_too_and_is_explained_after_it_forgot() {
+    // The acknowledgments of the connection that the late cookie opened meet a client that has been reset.
+    let mut scenario = clear(Plan::bulk(20_000), Plan::bulk(0));
+    for way in &mut scenario.cables[0].ways {
+        (way.reorder, way.reorder_by) = (Share::from_percent(40), millis(4));
+    }
+    assert!(broken_cookies(scenario.clone()) > 0);
+    // The server loses its memory before the run is over, and sends no cookie any more.
+    scenario.restarts.push(Restart { at: millis(5_000), host: 1 });
+    scenario.conversations.push(crate::scenario::ConversationPlan {
+        opening: Opening::Simultaneous,
+        at: millis(6_000),
+        ..scenario.conversations[0].clone()
+    });
+    assert!(broken_cookies(scenario) > 0);
+}
+
+#[test]
 fn a_connection_that_a_forgotten_client_left_behind_is_not_taken_for_the_next_one() {
     // It waits to be accepted while the client, who has lost its memory, connects again from the same port.
     let mut scenario = clear(Plan::bulk(0), Plan::bulk(0));

@@ -15,6 +15,8 @@ use crate::scenario::{CablePlan, Scenario};
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) stack: Stack,
+    /// The stacks whose memory it has lost: what they have counted has happened.
+    pub(super) former_stacks: Vec<Stack>,
     pub(super) head: HeadBuf,
     /// Where its next frame goes.
     pub(super) buffer: Box<[u8]>,
@@ -66,6 +68,7 @@ impl Host {
         config.internet.forwarding = plan.is_router;
         let mut host = Self {
             stack: Stack::new(config, rng.fork()),
+            former_stacks: Vec::new(),
             head: HeadBuf::new(),
             buffer: vec![0; PIECE_LEN].into_boxed_slice(),
             ports: Vec::new(),
@@ -127,6 +130,12 @@ impl Host {
             }
         }
         Ok(())
+    }
+
+    /// What it has for a past once it begins again as `self`.
+    pub(super) fn remember(&mut self, former: Self) {
+        self.former_stacks = former.former_stacks;
+        self.former_stacks.push(former.stack);
     }
 
     /// The interface on this end of a cable.
