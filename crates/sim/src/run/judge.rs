@@ -145,10 +145,14 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
                     || losses.is_rough && matches!(peer.outcome, Some(Outcome::Closed { .. }));
                 let is_peer_unaware = matches!(peer.outcome, Some(Outcome::Absent | Outcome::Forgotten))
                     || peer.outcome.is_some() && has_restarted(scenario, peer.host);
-                // A client was reset by the very server, before what was late opened the connection.
-                let is_late_cookie = side == Side::Server
-                    && matches!(peer.outcome, Some(Outcome::Failed(TcpError::ConnectionReset)))
+                // A client was reset by the very server before what was late opened the connection, or its own reset came
+                // before that, and has nothing to say any more.
+                let was_reset = matches!(peer.outcome, Some(Outcome::Failed(TcpError::ConnectionReset)))
                     && losses.may_have_broken_cookie(peer, end.host);
+                let has_reset = peer.outcome == Some(Outcome::Aborted)
+                    && losses.may_miss_cookie(end.host)
+                    && peer.received == 0;
+                let is_late_cookie = side == Side::Server && (was_reset || has_reset);
                 !has_keepalive && (is_peer_unaware || is_peer_gone && losses.lost > 0 || is_late_cookie)
             };
             if !is_explained {

@@ -230,6 +230,18 @@ fn devices_that_cut_and_join_change_nothing_but_the_count_of_inputs() {
 }
 
 #[test]
+fn a_host_that_fills_no_segment_of_its_own_waits_for_acknowledgments_and_is_explained() {
+    // To itself a segment may be as long as 64 KiB, and the send buffer holds less.
+    let mut scenario = clear(Plan::bulk(4_000_000), Plan::bulk(0));
+    scenario.conversations[0].client = 1;
+    scenario.hosts[1].tcp.send_buffer = 55_551;
+    scenario.hosts[1].tcp.delayed_ack = millis(102);
+    let report = run(&scenario, None, 1).unwrap();
+    assert_eq!(report.delivered_bytes, 4_000_000);
+    assert!(report.duration > Duration::from_secs(5), "{:?}", report.duration);
+}
+
+#[test]
 fn a_marking_queue_slows_down_and_loses_nothing() {
     let mut scenario = queue(3_000_000);
     for host in &mut scenario.hosts {
@@ -314,6 +326,17 @@ fn a_cookie_that_is_overtaken_leaves_a_server_waiting_and_is_explained() {
     for (way, late) in scenario.cables[0].ways.iter_mut().zip([4, 8]) {
         (way.reorder, way.reorder_by) = (Share::from_percent(40), millis(late));
     }
+    assert!(broken_cookies(scenario) > 0);
+}
+
+#[test]
+fn a_cookie_that_is_overtaken_by_a_reset_leaves_a_server_waiting_and_is_explained() {
+    let client = Plan { finish: Finish::AbortAfter { received: 0 }, ..Plan::bulk(0) };
+    let mut scenario = clear(client, Plan::bulk(0));
+    scenario.conversations[0].server_plan.order = Order::Turns { sends: 1, awaits: 1, begins: false };
+    scenario.conversations[0].server_plan.outgoing = 1;
+    let way = &mut scenario.cables[0].ways[0];
+    (way.reorder, way.reorder_by) = (Share::from_percent(40), millis(4));
     assert!(broken_cookies(scenario) > 0);
 }
 
