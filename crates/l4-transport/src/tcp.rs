@@ -79,6 +79,7 @@ mod settings;
 mod sockets;
 mod spurious;
 mod state;
+mod statistics;
 mod stragglers;
 mod syn_cache;
 mod syn_cookie;

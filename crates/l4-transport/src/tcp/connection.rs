@@ -30,6 +30,7 @@ use super::segment::Reply;
 use super::sender::Sender;
 use super::settings::Settings;
 use super::state::{Input, State, next};
+use super::statistics::{Statistics, Totals};
 use super::timers::{Timer, Timers};
 use super::tuple::FourTuple;
 
@@ -127,16 +128,6 @@ pub(super) struct Attempts {
     pub(super) challenge: u8,
 }
 
-/// Numbers of one connection for those who look at it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Totals {
-    pub(super) bytes_sent: u64,
-    pub(super) bytes_acked: u64,
-    pub(super) bytes_received: u64,
-    pub(super) retransmits: u32,
-    pub(super) timeouts: u32,
-}
-
 /// News for the neighbour cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Advice {
@@ -219,6 +210,7 @@ pub(super) struct Connection {
     pub(super) membership: Membership,
     pub(super) attempts: Attempts,
     pub(super) totals: Totals,
+    pub(super) statistics: Option<Box<Statistics>>,
     pub(super) notices: Notices,
     pub(super) blocked_by: SendBlockedBy,
     pub(super) end_reason: Option<EndReason>,
@@ -292,6 +284,7 @@ impl Connection {
             membership: Membership::default(),
             attempts: Attempts::default(),
             totals: Totals::default(),
+            statistics: None,
             notices: Notices::default(),
             blocked_by: SendBlockedBy::Handshake,
             end_reason: None,
@@ -484,4 +477,4 @@ impl Connection {
 }
 
 const _: () =
-    assert!(size_of::<Connection>() <= 832, "an idle connection, all included, costs less than a kilobyte");
+    assert!(size_of::<Connection>() <= 848, "an idle connection, all included, costs less than a kilobyte");

@@ -14,9 +14,11 @@ use super::layer::Tcp;
 use super::path_search::PathMtuSearch;
 use super::reason::{EndReason, SendBlockedBy};
 use super::recovery::RecoveryPhase;
-use super::segment::Reply;
+use super::segment::{Draft, Reply, Segment};
 use super::state::State;
+use super::statistics::{Conditions, Statistics};
 use super::tuple::FourTuple;
+use super::window_tuner::WindowTuner;
 
 /// A connection as it is now. Lengths are in bytes.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct TcpInfo {
     pub opened_at: Instant,
     /// When the peer was last heard.
     pub last_heard: Instant,
+    /// When text, a SYN or a FIN was last sent, be it again; `None`: never.
+    pub last_sent: Option<Instant>,
     /// Smoothed round-trip time (RFC 6298).
     pub srtt: Option<Duration>,
     /// Its variation.
@@ -93,6 +97,8 @@ pub struct TcpInfo {
     pub sacked_len: u32,
     /// Of those, taken for lost and not sent again yet.
     pub lost_len: u32,
+    /// Of those, sent again and in flight.
+    pub retransmitted_len: u32,
     /// Whether the path is known to reorder (RFC 8985 6.2).
     pub has_seen_reordering: bool,
     /// Received in order and not read.
@@ -103,6 +109,8 @@ pub struct TcpInfo {
     pub urgent_remaining: Option<u32>,
     /// Text sent for the first time.
     pub bytes_sent: u64,
+    /// Text sent again.
+    pub bytes_retransmitted: u64,
     /// Text, SYN and FIN acknowledged.
     pub bytes_acked: u64,
     /// Text received in order.
@@ -111,10 +119,43 @@ pub struct TcpInfo {
     pub ack_delay: Duration,
     /// Text in the peer's full segments, as far as they were seen.
     pub receive_mss: u32,
+    /// The MSS that we told the peer.
+    pub advertised_mss: u16,
+    /// The widest window that tuning offers now, while nothing waits for the reader.
+    pub rcv_wnd_limit: u32,
+    /// The round trip as what arrives shows it; `None` unless the window is being tuned.
+    pub receive_rtt: Option<Duration>,
+    /// The most that the reader took in such a round trip.
+    pub receive_space: Option<u32>,
+    /// Segments sent since the connection is one, the parts of super-segments counted; this and the next three begin again
+    /// at 0 after 2^32.
+    pub segments_sent: u32,
+    /// Segments received, whatever became of them.
+    pub segments_received: u32,
+    /// Of those sent, with text.
+    pub text_segments_sent: u32,
+    /// Of those received, with text.
+    pub text_segments_received: u32,
+    /// Segments that came before what goes before them.
+    pub out_of_order_segments: u32,
+    /// Duplicates that the peer has reported (RFC 2883).
+    pub dsacks_received: u32,
     /// Segments sent again.
     pub retransmits: u32,
     /// Timers that ran out.
     pub timeouts: u32,
+    /// Recoveries that a timer began.
+    pub timeout_recoveries: u32,
+    /// How long they took. This and the next three are as of the last time that something happened.
+    pub timeout_recovery_time: Duration,
+    /// How long there was something to send, or to be acknowledged.
+    pub busy_time: Duration,
+    /// How long the peer's window kept it from sending.
+    pub window_limited_time: Duration,
+    /// How long all that was written was sent, and a writer waited for room.
+    pub buffer_limited_time: Duration,
+    /// Probes in a row that the peer has not answered, of its window and of its life.
+    pub unanswered_probes: u8,
     /// What keeps it from sending more.
     pub blocked_by: SendBlockedBy,
     /// Why it ended, if it did.
@@ -244,7 +285,48 @@ impl Tcp {
 }
 
 impl Connection {
+    /// Adds up how long what was true was so.
+    pub(super) fn keep_time(&mut self, now: Instant) {
+        let Some(statistics) = &mut self.statistics else { return };
+        let busy = self.sender.is_outstanding() || self.sender.unsent_len() > 0;
+        if !busy && !statistics.was_busy() {
+            return;
+        }
+        let next = Conditions {
+            busy,
+            window_limited: busy && self.blocked_by == SendBlockedBy::ReceiveWindow,
+            buffer_limited: busy && self.sender.is_full && self.sender.unsent_len() == 0,
+            timeout_recovery: self.recovery.phase == RecoveryPhase::Loss,
+        };
+        statistics.advance(now, next);
+    }
+
+    /// A segment, or what stands for several, is about to leave.
+    pub(super) fn count_sent(&mut self, draft: &Draft) {
+        let parts = draft.part_len.map_or(1, |part_len| draft.text.len.div_ceil(part_len.get().into()));
+        self.totals.segments_sent = self.totals.segments_sent.wrapping_add(parts);
+        if draft.text.len > 0 {
+            let statistics = self.statistics();
+            statistics.text_segments_sent = statistics.text_segments_sent.wrapping_add(parts);
+        }
+    }
+
+    /// A segment, or what stands for several, has come.
+    pub(super) fn count_received(&mut self, segment: &Segment<'_>) {
+        self.totals.segments_received = self.totals.segments_received.wrapping_add(segment.count);
+        if !segment.text.is_empty() {
+            let statistics = self.statistics();
+            statistics.text_segments_received = statistics.text_segments_received.wrapping_add(segment.count);
+        }
+    }
+
+    /// The numbers that only some connections need.
+    pub(super) fn statistics(&mut self) -> &mut Statistics {
+        self.statistics.get_or_insert_default()
+    }
+
     fn info(&self, config: &TcpConfig) -> TcpInfo {
+        let statistics = self.statistics.as_deref().copied().unwrap_or_default();
         TcpInfo {
             state: self.state,
             origin: self.origin,
@@ -253,6 +335,7 @@ impl Connection {
             is_held: self.owner == Owner::User,
             opened_at: self.opened_at,
             last_heard: self.last_heard,
+            last_sent: Some(self.sender.last_sent_at).filter(|&at| at > Instant::ZERO),
             srtt: self.rtt.srtt(),
             rttvar: self.rtt.rttvar(),
             min_rtt: self.rtt.min_rtt(),
@@ -282,17 +365,35 @@ impl Connection {
             flight_len: self.sender.flight_len(),
             sacked_len: self.sender.scoreboard.sacked_len(),
             lost_len: self.sender.scoreboard.lost_len(),
+            retransmitted_len: self.sender.scoreboard.retransmitted_len(),
             has_seen_reordering: self.rack.has_seen_reordering(),
             receive_queue_len: self.receiver.queue.len(),
             out_of_order_ranges: self.receiver.range_count(),
             urgent_remaining: self.receiver.urgent_remaining(),
             bytes_sent: self.totals.bytes_sent,
+            bytes_retransmitted: statistics.bytes_retransmitted,
             bytes_acked: self.totals.bytes_acked,
             bytes_received: self.totals.bytes_received,
             ack_delay: self.receiver.ack_policy.delay(config.delayed_ack, self.rtt.srtt()),
             receive_mss: self.receiver.segment_len(),
+            advertised_mss: self.receiver.advertised_mss,
+            rcv_wnd_limit: self.receiver.offered(),
+            receive_rtt: self.receiver.tuner().and_then(WindowTuner::rtt),
+            receive_space: self.receiver.tuner().map(WindowTuner::most_read),
+            segments_sent: self.totals.segments_sent,
+            segments_received: self.totals.segments_received,
+            text_segments_sent: statistics.text_segments_sent,
+            text_segments_received: statistics.text_segments_received,
+            out_of_order_segments: statistics.out_of_order_segments,
+            dsacks_received: statistics.dsacks_received,
             retransmits: self.totals.retransmits,
             timeouts: self.totals.timeouts,
+            timeout_recoveries: statistics.timeout_recoveries,
+            timeout_recovery_time: statistics.timeout_recovery,
+            busy_time: statistics.busy,
+            window_limited_time: statistics.window_limited,
+            buffer_limited_time: statistics.buffer_limited,
+            unanswered_probes: self.attempts.unanswered_probe.max(self.attempts.keepalive),
             blocked_by: self.blocked_by,
             end_reason: self.end_reason,
             error: self.error(),

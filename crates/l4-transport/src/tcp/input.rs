@@ -22,6 +22,7 @@ impl Connection {
         cx: &mut Context<'_>,
         segment: &Segment<'_>,
     ) -> Result<(), DropReason> {
+        self.count_received(segment);
         // [9293 MUST-58, MUST-59]: what the steps owe is sent only after the caller's whole batch.
         if self.is_old_syn(segment) {
             let segment = self.without_syn(segment);

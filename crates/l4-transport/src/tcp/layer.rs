@@ -244,6 +244,7 @@ impl Tcp {
     pub(super) fn settle(&mut self, now: Instant, id: SlabId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.plan_release(now, self.memory.is_short());
+        connection.keep_time(now);
         let held = connection.allocated();
         if held != connection.accounted {
             if self.memory.account(connection.accounted, held) {

@@ -448,6 +448,9 @@ impl Connection {
         let new_len = old_nxt.later_of(start).distance_to(start + len);
         cx.counters.bytes_sent.add(new_len.into());
         self.totals.bytes_sent += u64::from(new_len);
+        if new_len < len {
+            self.statistics().bytes_retransmitted += u64::from(len - new_len);
+        }
         if !self.sender.is_outstanding() {
             self.restart_user_timeout_at_send(cx.now);
         }

@@ -172,6 +172,16 @@ impl Receiver {
         self.limit
     }
 
+    /// The largest window that is offered now.
+    pub(super) const fn offered(&self) -> u32 {
+        self.offered
+    }
+
+    /// What widens it, if anything does.
+    pub(super) fn tuner(&self) -> Option<&WindowTuner> {
+        self.tuner.as_deref()
+    }
+
     /// The window that is offered while nothing waits for the reader.
     fn widest(&self) -> u32 {
         if self.is_memory_short {

@@ -543,6 +543,12 @@ impl Scoreboard {
             + self.transmissions.capacity() * size_of::<Transmission>()
     }
 
+    /// Bytes that were sent again and may still arrive. Walks the records.
+    pub(super) fn retransmitted_len(&self) -> u32 {
+        let is_meant = |it: &&SentSegment| it.is_retransmitted && it.fate == Fate::InFlight;
+        self.segments.iter().filter(is_meant).map(SentSegment::len).sum()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }

@@ -16,6 +16,7 @@ impl Connection {
         cx: &mut Context<'_>,
         segment: &Segment<'_>,
     ) -> Result<(), DropReason> {
+        self.count_received(segment);
         let acks_syn = self.check_ack_of_syn(cx, segment)?;
         if segment.has(TcpFlags::RST) {
             return self.check_rst_of_syn(cx, segment, acks_syn);

@@ -29,6 +29,7 @@ mod robustness;
 mod sack;
 mod seeded;
 mod states;
+mod statistics;
 mod super_segments;
 mod time_wait;
 mod timers;

@@ -74,6 +74,9 @@ impl Connection {
             TextOutcome::OutOfOrder { is_elsewhere } => {
                 // [9293 MAY-13, SHLD-31] [5681-16]
                 cx.counters.out_of_order_segments.add(segment.count.into());
+                let statistics = self.statistics();
+                statistics.out_of_order_segments =
+                    statistics.out_of_order_segments.wrapping_add(segment.count);
                 self.receiver.ack_policy.on_disorder(cx.now);
                 self.receiver.owe_ack_for_disorder(segment.count, is_elsewhere);
                 self.membership.wants_output = true;

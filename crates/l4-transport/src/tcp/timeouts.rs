@@ -56,6 +56,9 @@ impl Connection {
             return;
         }
         let is_first = self.attempts.timeout == 0;
+        if is_first {
+            self.statistics().timeout_recoveries += 1;
+        }
         self.attempts.timeout += 1;
         self.note_retries(cx.config, self.attempts.timeout);
         // [6298-13] [6298-14] [6298-15] [9293 MUST-19]

@@ -93,7 +93,11 @@ impl Tcp {
         while next.is_none() {
             let id = self.ready.pop_front()?;
             self.with_connection(now, id, |connection, cx| {
-                next = connection.poll_segment(cx).map(|draft| plan(id, connection, draft));
+                let draft = connection.poll_segment(cx);
+                if let Some(draft) = &draft {
+                    connection.count_sent(draft);
+                }
+                next = draft.map(|draft| plan(id, connection, draft));
                 // If it has more, it comes after the others.
                 connection.membership.in_ready = false;
                 connection.membership.wants_output |= next.is_some() && connection.has_output();

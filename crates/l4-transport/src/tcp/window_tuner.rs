@@ -50,6 +50,16 @@ impl WindowTuner {
         Self { rtt, since: now, read_len: 0, most_read: mss.saturating_mul(10), mark: edge, mark_since: now }
     }
 
+    /// The path's round trip as far as it is known.
+    pub(super) const fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// The most that the reader took in one, in bytes.
+    pub(super) const fn most_read(&self) -> u32 {
+        self.most_read
+    }
+
     /// Text has arrived up to `rcv_nxt`; the window ends at `edge` now. `echo`: how long ago what it answers left here.
     pub(super) fn on_text(
         &mut self,
