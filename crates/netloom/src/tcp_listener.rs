@@ -12,11 +12,11 @@ use netloom_stack::transport::{ListenOptions, TcpListenerId};
 use tokio::net::ToSocketAddrs;
 
 use crate::binding::ListenerPart;
+use crate::hop_limit::{DEFAULT_TTL, hop_limit};
 use crate::host::Host;
 use crate::names::first_of;
 use crate::reservations::{ReservationId, Reuse};
 use crate::shard::{Shard, Shared};
-use crate::tcp_stream::{DEFAULT_TTL, hop_limit};
 use crate::wakers::{Interest, SocketKey, in_turn, wait_for};
 use crate::{TcpStream, binding, current, error};
 

@@ -1,6 +1,8 @@
 //! A TCP connection.
 
-use std::future::poll_fn;
+mod connecting;
+mod options;
+
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,44 +11,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
-use netloom_stack::NextHop;
-use netloom_stack::transport::{SocketOptions, TcpBind, TcpInfo, TcpSocketId};
+use netloom_stack::transport::{TcpInfo, TcpSocketId};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
-use tokio::net::ToSocketAddrs;
 
+use crate::fill::fill;
 use crate::handle::{Handle, Take};
-use crate::host::Host;
-use crate::names::first_of;
-use crate::shard::{Shard, Shared, canonical};
+use crate::shard::Shared;
 use crate::wakers::{Claim, wait_for};
-use crate::{current, error};
-
-/// The shard that a connection from `local` to `remote` is to belong to: without a port the nearest, which will find a port
-/// that makes it so.
-fn shard_to_connect(host: &Host, local: TcpBind, remote: SocketAddr) -> &Arc<Shared> {
-    if local.port == 0 {
-        return host.nearest();
-    }
-    let path = |shard: &Shard| shard.stack.internet().path(local.address, remote.ip());
-    match host.first().look(path) {
-        Ok(path) => host.owner_of_flow(SocketAddr::new(path.source, local.port), remote),
-        // Whoever is asked says so.
-        Err(_) => host.first(),
-    }
-}
-
-/// Whether `remote` is no single host: there is no connection to a group or a broadcast address.
-fn is_many(shard: &Shard, local: TcpBind, remote: SocketAddr) -> bool {
-    let internet = shard.stack.internet();
-    let next_hop = internet.path(local.address, remote.ip()).map(|path| path.next_hop);
-    let is_broadcast = match next_hop {
-        Ok(NextHop::Neighbor { interface, address: _ }) if !remote.ip().is_unspecified() => {
-            internet.is_broadcast(interface, remote.ip())
-        }
-        Ok(NextHop::Neighbor { .. } | NextHop::Local) | Err(_) => false,
-    };
-    remote.ip().is_multicast() || is_broadcast
-}
 
 /// A TCP connection, as [`tokio::net::TcpStream`].
 ///
@@ -93,61 +64,6 @@ impl TcpStream {
         linger: Option<Duration>,
     ) -> Self {
         Self { handle: Arc::new(Handle::new(shared, id, local, remote, linger)) }
-    }
-
-    pub(crate) async fn connect_on(
-        host: &Host,
-        local: TcpBind,
-        remote: SocketAddr,
-        options: &SocketOptions,
-        linger: Option<Duration>,
-    ) -> io::Result<Self> {
-        let remote = canonical(remote);
-        if remote.port() == 0 {
-            // Nobody listens there, whoever is asked: as the kernel learns from the answer.
-            return Err(ErrorKind::ConnectionRefused.into());
-        }
-        let shared = Arc::clone(shard_to_connect(host, local, remote));
-        let (id, local) = shared.with(|shard, now| {
-            shard.check_open()?;
-            if is_many(shard, local, remote) {
-                return Err(ErrorKind::NetworkUnreachable.into());
-            }
-            let mut tcp = shard.stack.tcp();
-            let id = tcp.connect(now, local, remote, options).map_err(error::of_connect)?;
-            let local = tcp.local_addr(id).ok_or_else(error::gone)?;
-            Ok::<_, io::Error>((id, local))
-        })?;
-        // Dropped before the handshake ends, the stream closes the connection again: connecting is cancel safe.
-        let stream = Self::new(shared, id, local, remote, linger);
-        poll_fn(|cx| stream.handle.poll_connected(cx)).await?;
-        Ok(stream)
-    }
-
-    /// Connects from any address and port, with the stack's options.
-    pub(crate) async fn connect_plainly(host: &Host, remote: SocketAddr) -> io::Result<Self> {
-        Self::connect_on(host, TcpBind::default(), remote, &SocketOptions::default(), None).await
-    }
-
-    /// Connects over the [`Net`](crate::Net) of this task to the first of the addresses that answers.
-    ///
-    /// # Errors
-    /// The last address's, as [`Net::tcp_connect`](crate::Net::tcp_connect); `NetworkDown` without a [`Net`](crate::Net).
-    ///
-    /// # Examples
-    /// ```
-    #[doc = include_str!("doc/two_hosts.md")]
-    /// use netloom::net::TcpStream;
-    ///
-    /// let listener = server.tcp_listen("10.0.0.1:80").await?;
-    /// let stream = client.scope(TcpStream::connect("10.0.0.1:80")).await?;
-    /// assert_eq!(stream.peer_addr()?, listener.local_addr()?);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
-        let host = current::current()?;
-        first_of(addr, |remote| Self::connect_plainly(&host, remote)).await
     }
 
     /// The connection's own address.
@@ -497,198 +413,6 @@ impl TcpStream {
         self.handle.poll_receive(Claim::Shared, cx, buf, Take::No)
     }
 
-    /// Whether small writes leave at once (`true`) or wait for the acknowledgment of what is in flight (RFC 9293 3.7.4).
-    ///
-    /// # Errors
-    /// `NotConnected` once the connection is gone.
-    ///
-    /// # Examples
-    /// ```
-    #[doc = include_str!("doc/connected.md")]
-    /// outgoing.set_nodelay(true)?;
-    /// assert!(outgoing.nodelay()?);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.handle.with_open(|shard, now, id| {
-            shard.stack.tcp().set_nodelay(now, id, nodelay).map_err(|_| error::gone())
-        })
-    }
-
-    /// What [`set_nodelay`](Self::set_nodelay) set.
-    ///
-    /// # Errors
-    /// `NotConnected` once the connection is gone.
-    ///
-    /// # Examples
-    /// ```
-    #[doc = include_str!("doc/connected.md")]
-    /// assert!(!outgoing.nodelay()?);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn nodelay(&self) -> io::Result<bool> {
-        self.handle.with_open(|shard, _, id| shard.stack.tcp().nodelay(id).ok_or_else(error::gone))
-    }
-
-    /// Sets the cork (TCP_CORK): while it is set only full segments leave, and what is less waits for more, up to 200 ms.
-    /// When it is taken out the rest leaves at once.
-    ///
-    /// # Errors
-    /// If the connection is gone.
-    ///
-    /// # Examples
-    /// ```
-    #[doc = include_str!("doc/connected.md")]
-    /// outgoing.set_cork(true)?;
-    /// outgoing.try_write(b"HTTP/1.1 200 OK\r\n")?;
-    /// outgoing.try_write(b"Content-Length: 0\r\n\r\n")?;
-    /// // Now all of it leaves, in one segment.
-    /// outgoing.set_cork(false)?;
-    /// assert_eq!(incoming.recv_bytes(100).await?.len(), 38);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn set_cork(&self, cork: bool) -> io::Result<()> {
-        self.handle
-            .with_open(|shard, now, id| shard.stack.tcp().set_cork(now, id, cork).map_err(|_| error::gone()))
-    }
-
-    /// The TTL, or hop limit, of what is sent; 64 unless it was set.
-    ///
-    /// # Errors
-    /// `NotConnected` once the connection is gone.
-    ///
-    /// # Examples
-    /// ```
-    #[doc = include_str!("doc/connected.md")]
-    /// assert_eq!(outgoing.ttl()?, 64);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.handle.with_open(|shard, _, id| {
-            let options = shard.stack.tcp().options(id).ok_or_else(error::gone)?;
-            Ok(options.hop_limit.map_or(DEFAULT_TTL, u32::from))
-        })
-    }
-
-    /// Sets the TTL, or hop limit, of what is sent from now on.
-    ///
-    /// # Errors
-    /// `InvalidInput` for 0 and beyond 255, `NotConnected` once the connection is gone.
-    ///
-    /// # Examples
-    /// ```
-    #[doc = include_str!("doc/connected.md")]
-    /// // No further than the neighbours, as BGP may want it.
-    /// outgoing.set_ttl(1)?;
-    /// assert_eq!(outgoing.ttl()?, 1);
-    /// assert!(outgoing.set_ttl(0).is_err());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        let hop_limit = hop_limit(ttl)?;
-        self.handle.with_open(|shard, now, id| {
-            shard.stack.tcp().set_hop_limit(now, id, Some(hop_limit)).map_err(|_| error::gone())
-        })
-    }
-
-    /// Whether the next segment is acknowledged at once.
-    ///
-    /// # Errors
-    /// `NotConnected` once the connection is gone.
-    ///
-    /// # Examples
-    /// ```
-    #[doc = include_str!("doc/connected.md")]
-    /// outgoing.set_quickack(false)?;
-    /// assert!(!outgoing.quickack()?);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn quickack(&self) -> io::Result<bool> {
-        self.handle.with_open(|shard, _, id| shard.stack.tcp().quickack(id).ok_or_else(error::gone))
-    }
-
-    /// Has what comes acknowledged at once for a while, or leaves acknowledgments to the answers. As on Linux it does not
-    /// last.
-    ///
-    /// # Errors
-    /// `NotConnected` once the connection is gone.
-    ///
-    /// # Examples
-    /// ```
-    #[doc = include_str!("doc/connected.md")]
-    /// outgoing.set_quickack(true)?;
-    /// assert!(outgoing.quickack()?);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
-        self.handle.with_open(|shard, now, id| {
-            shard.stack.tcp().set_quickack(now, id, quickack).map_err(|_| error::gone())
-        })
-    }
-
-    /// What happens to unsent data when the stream is dropped: `None` and any time other than zero deliver it in the
-    /// background, zero drops it and resets the connection. Dropping never blocks.
-    ///
-    /// # Errors
-    /// Never; the signature is tokio's.
-    ///
-    /// # Examples
-    /// ```
-    #[doc = include_str!("doc/connected.md")]
-    /// use std::time::Duration;
-    ///
-    /// outgoing.set_linger(Some(Duration::from_secs(5)))?;
-    /// assert_eq!(outgoing.linger()?, Some(Duration::from_secs(5)));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
-        self.handle.set_linger(dur);
-        Ok(())
-    }
-
-    /// Makes dropping the stream reset the connection.
-    ///
-    /// # Errors
-    /// Never; the signature is tokio's.
-    ///
-    /// # Examples
-    /// ```
-    #[doc = include_str!("doc/connected.md")]
-    /// outgoing.set_zero_linger()?;
-    /// drop(outgoing);
-    /// let error = incoming.recv_bytes(1).await.unwrap_err();
-    /// assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn set_zero_linger(&self) -> io::Result<()> {
-        self.set_linger(Some(Duration::ZERO))
-    }
-
-    /// What [`set_linger`](Self::set_linger) set.
-    ///
-    /// # Errors
-    /// Never; the signature is tokio's.
-    ///
-    /// # Examples
-    /// ```
-    #[doc = include_str!("doc/connected.md")]
-    /// assert_eq!(outgoing.linger()?, None);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn linger(&self) -> io::Result<Option<Duration>> {
-        Ok(self.handle.linger())
-    }
-
     /// Receives what is there, at most `limit` bytes, into memory of its own; waits until there is some. Empty at the end of
     /// the stream, or for a `limit` of 0. One copy, out of the connection's queue, as reading makes. Cancel safe. tokio has no
     /// such call.
@@ -770,44 +494,6 @@ impl TcpStream {
     /// ```
     pub fn abort(self) {
         self.handle.shared.with(|shard, now| shard.stack.tcp().abort(now, self.handle.id));
-    }
-}
-
-/// The TTL of what no socket asks another for.
-pub(crate) const DEFAULT_TTL: u32 = 64;
-
-/// A TTL as the kernel takes it.
-pub(crate) fn hop_limit(ttl: u32) -> io::Result<u8> {
-    u8::try_from(ttl).ok().filter(|&hops| hops > 0).ok_or_else(|| ErrorKind::InvalidInput.into())
-}
-
-/// Reads through `read` into the next chunk of `buffer`, up to 64 KiB of it.
-pub(crate) fn fill<R: Count>(
-    buffer: &mut impl BufMut,
-    read: impl FnOnce(&mut [u8]) -> io::Result<R>,
-) -> io::Result<R> {
-    const MOST: usize = 64 * 1024;
-    let mut chunk = vec![0; buffer.chunk_mut().len().min(MOST)];
-    let result = read(&mut chunk)?;
-    buffer.put_slice(chunk.get(..result.count()).unwrap_or(&chunk));
-    Ok(result)
-}
-
-/// What a read returns: how many bytes, and maybe from where.
-pub(crate) trait Count {
-    /// How many bytes.
-    fn count(&self) -> usize;
-}
-
-impl Count for usize {
-    fn count(&self) -> usize {
-        *self
-    }
-}
-
-impl Count for (usize, SocketAddr) {
-    fn count(&self) -> usize {
-        self.0
     }
 }
 

@@ -81,7 +81,7 @@ impl Source {
         self.tokens.iter().filter(|token| !self.is_test_at(token.start))
     }
 
-    /// The number of lines that are no tests: outside inline test modules and the examples of docs.
+    /// The number of lines outside inline test modules.
     pub(crate) fn code_line_count(&self) -> usize {
         let tests: usize = self
             .test_ranges
@@ -89,21 +89,7 @@ impl Source {
             .filter_map(|range| self.text.get(range.clone()))
             .map(|text| text.lines().count())
             .sum();
-        self.text.lines().count().saturating_sub(tests + self.example_line_count())
-    }
-
-    /// The number of lines in blocks of code of docs, with the fences.
-    fn example_line_count(&self) -> usize {
-        let mut is_inside = false;
-        let is_example = |line: &&str| {
-            let line = line.trim_start();
-            let doc = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
-            let is_fence = doc.is_some_and(|doc| doc.trim_start().starts_with("```"));
-            let was_inside = is_inside;
-            is_inside ^= is_fence;
-            was_inside || is_fence
-        };
-        self.text.lines().filter(is_example).count()
+        self.text.lines().count().saturating_sub(tests)
     }
 
     /// Every line that holds a comment, with what is not comment blanked out; doc comments are comments.

@@ -9,8 +9,8 @@ use nix::errno::Errno;
 
 use super::UdpSocket;
 use crate::error;
+use crate::hop_limit::DEFAULT_TTL;
 use crate::shard::{Shard, canonical};
-use crate::tcp_stream::DEFAULT_TTL;
 
 impl UdpSocket {
     fn options<R>(&self, look: impl FnOnce(&UdpOptions) -> R) -> io::Result<R> {
