@@ -129,7 +129,7 @@ impl TcpSocket {
         Ok(self.setup().options.keepalive.is_some())
     }
 
-    /// Whether small writes leave at once, as [`TcpStream::set_nodelay`].
+    /// Whether small writes leave at once, as [`TcpStream::set_nodelay`](crate::TcpStream::set_nodelay).
     ///
     /// # Errors
     /// Never; the signature is tokio's.
@@ -240,7 +240,7 @@ impl TcpSocket {
         Ok(self.setup().options.receive_buffer.unwrap_or(u32::MAX))
     }
 
-    /// As [`TcpStream::set_linger`]; accepted connections inherit it.
+    /// As [`TcpStream::set_linger`](crate::TcpStream::set_linger); accepted connections inherit it.
     ///
     /// # Errors
     /// Never; the signature is tokio's.
@@ -261,7 +261,7 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// As [`TcpStream::set_zero_linger`].
+    /// As [`TcpStream::set_zero_linger`](crate::TcpStream::set_zero_linger).
     ///
     /// # Errors
     /// Never; the signature is tokio's.
