@@ -19,7 +19,7 @@ use crate::internet::Internet;
 impl Internet {
     /// Has an interface take packets for any destination, or for own addresses only, which is how it begins.
     pub fn set_accept_any(&mut self, interface: InterfaceId, accepts: bool) {
-        self.paths.clear();
+        self.paths.forget();
         self.accepting.retain(|&it| it != interface);
         if accepts {
             self.accepting.push(interface);

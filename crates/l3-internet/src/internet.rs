@@ -83,7 +83,7 @@ impl Internet {
         let id = InterfaceId::new(index);
         assert!(id != InterfaceId::LOOPBACK, "at most 255 interfaces");
         self.interfaces.push(config);
-        self.paths.clear();
+        self.paths.forget();
         id
     }
 
@@ -104,7 +104,7 @@ impl Internet {
 
     /// The routing table, to change it.
     pub fn routes_mut(&mut self) -> &mut RoutingTable {
-        self.paths.clear();
+        self.paths.forget();
         &mut self.routes
     }
 

@@ -84,6 +84,7 @@ mod stragglers;
 mod syn_cache;
 mod syn_cookie;
 mod syn_sent;
+mod tally;
 mod text;
 mod time_wait;
 mod timeouts;

@@ -34,8 +34,9 @@ pub struct InterfaceConfig {
     pub detection: AddressDetection,
     /// Whether packets for any address are taken, not only for `addresses`: for a VPN client, a proxy, a sandbox. Sockets
     /// then see which address was asked ([`Net::tcp_listen_any`](crate::Net::tcp_listen_any), or any listener on an
-    /// unspecified address), answer from it, and may be bound to any address. Pings to any address are answered. Without a route, what answers goes out by the
-    /// interface itself if it is a TUN; on a TAP, clients name one of `addresses` as their gateway. Off by default.
+    /// unspecified address), answer from it, and may be bound to any address. Pings to any address are answered. Without a
+    /// route, what answers goes out by the interface itself if it is a TUN; on a TAP, clients name one of `addresses` as
+    /// their gateway. Off by default.
     pub accept_any: bool,
 }
 

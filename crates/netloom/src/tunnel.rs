@@ -67,8 +67,8 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// A device for [`NetBuilder::interface`](crate::NetBuilder::interface), and the other end of it. With [`Medium::Ip`] what crosses are IP packets of up
-    /// to `mtu` bytes; with [`Medium::Ethernet`] frames, whose header counts beyond that.
+    /// A device for [`NetBuilder::interface`](crate::NetBuilder::interface), and the other end of it. With [`Medium::Ip`]
+    /// what crosses are IP packets of up to `mtu` bytes; with [`Medium::Ethernet`] frames, whose header counts beyond that.
     ///
     /// # Errors
     /// The kernel's, when it has no descriptors left.

@@ -14,9 +14,8 @@ use super::layer::Tcp;
 use super::path_search::PathMtuSearch;
 use super::reason::{EndReason, SendBlockedBy};
 use super::recovery::RecoveryPhase;
-use super::segment::{Draft, Reply, Segment};
+use super::segment::Reply;
 use super::state::State;
-use super::statistics::{Conditions, Statistics};
 use super::tuple::FourTuple;
 use super::window_tuner::WindowTuner;
 
@@ -127,7 +126,7 @@ pub struct TcpInfo {
     pub receive_rtt: Option<Duration>,
     /// The most that the reader took in such a round trip.
     pub receive_space: Option<u32>,
-    /// Segments sent since the connection is one, the parts of super-segments counted; this and the next three begin again
+    /// Segments sent since the connection is one, the parts of super-segments counted; this and the next five begin again
     /// at 0 after 2^32.
     pub segments_sent: u32,
     /// Segments received, whatever became of them.
@@ -285,46 +284,6 @@ impl Tcp {
 }
 
 impl Connection {
-    /// Adds up how long what was true was so.
-    pub(super) fn keep_time(&mut self, now: Instant) {
-        let Some(statistics) = &mut self.statistics else { return };
-        let busy = self.sender.is_outstanding() || self.sender.unsent_len() > 0;
-        if !busy && !statistics.was_busy() {
-            return;
-        }
-        let next = Conditions {
-            busy,
-            window_limited: busy && self.blocked_by == SendBlockedBy::ReceiveWindow,
-            buffer_limited: busy && self.sender.is_full && self.sender.unsent_len() == 0,
-            timeout_recovery: self.recovery.phase == RecoveryPhase::Loss,
-        };
-        statistics.advance(now, next);
-    }
-
-    /// A segment, or what stands for several, is about to leave.
-    pub(super) fn count_sent(&mut self, draft: &Draft) {
-        let parts = draft.part_len.map_or(1, |part_len| draft.text.len.div_ceil(part_len.get().into()));
-        self.totals.segments_sent = self.totals.segments_sent.wrapping_add(parts);
-        if draft.text.len > 0 {
-            let statistics = self.statistics();
-            statistics.text_segments_sent = statistics.text_segments_sent.wrapping_add(parts);
-        }
-    }
-
-    /// A segment, or what stands for several, has come.
-    pub(super) fn count_received(&mut self, segment: &Segment<'_>) {
-        self.totals.segments_received = self.totals.segments_received.wrapping_add(segment.count);
-        if !segment.text.is_empty() {
-            let statistics = self.statistics();
-            statistics.text_segments_received = statistics.text_segments_received.wrapping_add(segment.count);
-        }
-    }
-
-    /// The numbers that only some connections need.
-    pub(super) fn statistics(&mut self) -> &mut Statistics {
-        self.statistics.get_or_insert_default()
-    }
-
     fn info(&self, config: &TcpConfig) -> TcpInfo {
         let statistics = self.statistics.as_deref().copied().unwrap_or_default();
         TcpInfo {

@@ -135,7 +135,8 @@ impl Connection {
         }
         let Some((start, end)) = news.dsack else { return };
         cx.counters.dsacks_received.increment();
-        self.statistics().dsacks_received += 1;
+        let statistics = self.statistics();
+        statistics.dsacks_received = statistics.dsacks_received.wrapping_add(1);
         if self.loss_probe.end() != Some(end) {
             self.rack.on_dsack(self.sender.snd_una, self.sender.snd_nxt);
             if self.recovery.undo().is_some() {

@@ -1,8 +1,8 @@
 //! Whether a recovery was for nothing: what seemed lost was only late (RFC 3522, RFC 5682, RFC 2883).
 //!
 //! # Theory of operation
-//! Three things tell what was sent again in vain. The echoed timestamp of the acknowledgment that covers what was sent again is from before it was sent
-//! again: then the original has arrived (Eifel, RFC 3522 3.2). D-SACK reports each segment that was sent again as a
+//! Three things tell what was sent again in vain. The echoed timestamp of the acknowledgment that covers it is from before
+//! that: then the original has arrived (Eifel, RFC 3522 3.2). D-SACK reports each segment that was sent again as a
 //! duplicate. And after a timeout, F-RTO (RFC 5682 2.1, 3.1): two new segments go before anything more goes again, and if
 //! then something is acknowledged that was never sent again, the flight was not lost. The window becomes what it was.
 //!

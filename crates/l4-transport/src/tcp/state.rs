@@ -97,7 +97,8 @@ impl State {
         }
     }
 
-    /// Whether the user's abort tells the peer by a reset (RFC 9293 3.10.5); one whose FIN has not been sent yet does always.
+    /// Whether the user's abort tells the peer by a reset (RFC 9293 3.10.5). `Connection::abort` knows of two more cases, which
+    /// are not to be seen from the state.
     pub const fn abort_sends_reset(self) -> bool {
         match self {
             Self::SynReceived | Self::Established | Self::FinWait1 | Self::FinWait2 | Self::CloseWait => true,

@@ -195,8 +195,8 @@ impl Udp {
         self.send_train(id, Some(remote), source, usize::MAX, data)
     }
 
-    /// The same for several datagrams at once, to the connected peer if there is no `remote`: `data` is sent in datagrams of `segment_size` bytes, of which the last may have
-    /// fewer. A device that cuts such trains is handed one packet. They are queued together or not at all.
+    /// The same for several datagrams at once, to the connected peer if there is no `remote`: `data` is sent in datagrams of
+    /// `segment_size` bytes, of which the last may have fewer. A device that cuts such trains is handed one packet. They are queued together or not at all.
     ///
     /// # Errors
     /// As [`send`](Self::send), all data counting as one datagram; when they would be none of a byte or more, or

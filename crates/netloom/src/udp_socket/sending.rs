@@ -15,8 +15,8 @@ impl UdpSocket {
     /// Sends one datagram to the first of the addresses; waits for room in the socket's queue. Cancel safe.
     ///
     /// # Errors
-    /// `EMSGSIZE` beyond 65,507 bytes, `EAFNOSUPPORT` for an IPv6 address on an IPv4 socket, `NetworkUnreachable` without a route, `PermissionDenied` for a broadcast that
-    /// [`set_broadcast`](Self::set_broadcast) did not allow, and on a connected socket `ConnectionRefused` when the last
+    /// `EMSGSIZE` beyond 65,507 bytes, `EAFNOSUPPORT` for an IPv6 address on an IPv4 socket, `NetworkUnreachable` without a
+    /// route, `PermissionDenied` for a broadcast that [`set_broadcast`](Self::set_broadcast) did not allow, and on a connected socket `ConnectionRefused` when the last
     /// datagram found no listener.
     ///
     /// # Examples
