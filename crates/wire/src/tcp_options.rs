@@ -1,6 +1,6 @@
-//! TCP options: MSS, window scale, SACK, timestamps.
+//! TCP options: MSS, window scale, SACK, timestamps, Fast Open.
 
-use crate::{ParseError, SeqNumber};
+use crate::{FastOpenCookie, ParseError, SeqNumber};
 
 /// Bytes that the options of one segment may take.
 pub const TCP_OPTIONS_MAX_LEN: usize = 40;
@@ -12,6 +12,7 @@ const WINDOW_SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
+const FAST_OPEN: u8 = 34;
 
 /// The timestamps option (RFC 7323 3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,8 @@ pub struct TcpOptions {
     pub sack: SackBlocks,
     /// Timestamps (RFC 7323 3).
     pub timestamps: Option<TcpTimestamps>,
+    /// A Fast Open cookie, or the request of one (RFC 7413). It means something in SYNs only.
+    pub fast_open: Option<FastOpenCookie>,
 }
 
 impl TcpOptions {
@@ -118,6 +121,8 @@ impl TcpOptions {
                     self.sack.push((SeqNumber(start), SeqNumber(end)));
                 }
             }
+            // [7413-02]: one of an impossible length is as good as none.
+            (FAST_OPEN, cookie) => self.fast_open = FastOpenCookie::new(cookie),
             (MSS | WINDOW_SCALE | SACK_PERMITTED | TIMESTAMPS | SACK, _) => {
                 return Err(ParseError::BadOption);
             }
@@ -154,6 +159,9 @@ impl TcpOptions {
         if let Some(shift) = self.window_scale {
             writer.put(&[NO_OPERATION, WINDOW_SCALE, 3, shift]);
         }
+        if let Some(cookie) = &self.fast_open {
+            writer.put_cookie(cookie);
+        }
         let room = (TCP_OPTIONS_MAX_LEN - writer.len).saturating_sub(4) / 8;
         let blocks = self.sack.as_slice();
         let blocks = blocks.get(..room).unwrap_or(blocks);
@@ -185,6 +193,16 @@ impl Writer<'_> {
         self.put(&[TIMESTAMPS, 10]);
         self.put(&timestamps.value.to_be_bytes());
         self.put(&timestamps.echo_reply.to_be_bytes());
+    }
+
+    /// The longest fits beside all that a SYN may have.
+    fn put_cookie(&mut self, cookie: &FastOpenCookie) {
+        let bytes = cookie.as_slice();
+        self.put(&[FAST_OPEN, u8::try_from(2 + bytes.len()).unwrap_or(u8::MAX)]);
+        self.put(bytes);
+        if !self.len.is_multiple_of(4) {
+            self.put(&[NO_OPERATION, NO_OPERATION]);
+        }
     }
 }
 
@@ -256,6 +274,40 @@ mod tests {
                 }
                 options.sack.push((SeqNumber(count), SeqNumber(count + 9)));
             }
+        }
+    }
+
+    #[test]
+    fn a_cookie_of_an_impossible_length_is_ignored() {
+        // [7413-01] [7413-02]
+        for len in 0..=38u8 {
+            let mut bytes = vec![FAST_OPEN, 2 + len];
+            bytes.extend((0..len).map(|index| index + 1));
+            bytes.extend([MSS, 4, 5, 0xb4]);
+            let options = TcpOptions::parse(&bytes).unwrap();
+            assert_eq!(options.mss, Some(1460), "what is behind it is read");
+            let expected =
+                matches!(len, 0 | 4 | 6 | 8 | 10 | 12 | 14 | 16).then_some(&bytes[2..][..len.into()]);
+            assert_eq!(options.fast_open.as_ref().map(FastOpenCookie::as_slice), expected, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn the_longest_cookie_fits_beside_all_that_a_syn_has() {
+        // [7413-15]
+        for len in [0, 4, 6, 8, 10, 12, 14, 16] {
+            let options = TcpOptions {
+                mss: Some(1460),
+                window_scale: Some(7),
+                sack_permitted: true,
+                timestamps: Some(TcpTimestamps { value: 1, echo_reply: 2 }),
+                fast_open: FastOpenCookie::new(&[0x5a; 16][..len]),
+                ..TcpOptions::default()
+            };
+            let mut buffer = [0; TCP_OPTIONS_MAX_LEN];
+            let written = options.emit(&mut buffer);
+            assert_eq!(written, 20 + (2 + len).next_multiple_of(4));
+            assert_eq!(TcpOptions::parse(&buffer[..written]), Ok(options));
         }
     }
 
