@@ -7,12 +7,13 @@ mod udp;
 
 pub use ports::{EphemeralPorts, PortRange, PortsExhausted};
 pub use tcp::{
-    Accepted, ChallengeCause, Congestion, ConnectError, EcnMode, EndReason, FourTuple, InvalidTransition,
-    Keepalive, ListenError, ListenOptions, NoSuchSocket, Origin, PathAdvice, PathMtuSearch, PayloadRef,
-    PendingState, ProbeCause, RecoveryPhase, Recv, RecvError, ResetCause, RetransmitCause, RtoCause,
-    SegmentPlan, SendBlockedBy, SendError, SocketOptions, SynAnswer, SynCookieMode, TakenText, Tcp, TcpBind,
-    TcpConfig, TcpCounters, TcpError, TcpEvent, TcpInfo, TcpInput, TcpListenerId, TcpListenerInfo,
-    TcpPending, TcpPendingId, TcpSocketId, TcpState, TcpUsage, TxSegmentation, UnknownCongestion, next_state,
+    Accepted, ChallengeCause, Congestion, ConnectError, EcnMode, EndReason, FastOpenFallback, FastOpenSecret,
+    FourTuple, InvalidTransition, Keepalive, ListenError, ListenOptions, NoSuchSocket, Origin, PathAdvice,
+    PathMtuSearch, PayloadRef, PendingState, ProbeCause, RecoveryPhase, Recv, RecvError, ResetCause,
+    RetransmitCause, RtoCause, SegmentPlan, SendBlockedBy, SendError, SocketOptions, SynAnswer,
+    SynCookieMode, TakenText, Tcp, TcpBind, TcpConfig, TcpCounters, TcpError, TcpEvent, TcpInfo, TcpInput,
+    TcpListenerId, TcpListenerInfo, TcpPending, TcpPendingId, TcpSocketId, TcpState, TcpUsage,
+    TxSegmentation, UnknownCongestion, next_state,
 };
 pub use udp::{
     MAX_TRAIN_LEN, Udp, UdpBind, UdpBindError, UdpConfig, UdpConnectError, UdpCounters, UdpEvent,

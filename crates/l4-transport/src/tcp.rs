@@ -44,6 +44,11 @@ mod disorder;
 mod ecn;
 mod ecn_echo;
 mod error;
+mod fast_open;
+mod fast_open_cache;
+mod fast_open_client;
+mod fast_open_secret;
+mod fast_open_server;
 mod icmp;
 mod id;
 mod info;
@@ -67,6 +72,7 @@ mod rack;
 mod reason;
 mod reassembly;
 mod receiver;
+mod recent;
 mod recovery;
 mod reporting;
 mod reset;
@@ -104,6 +110,7 @@ pub use congestion::{Congestion, UnknownCongestion};
 pub use connection::Origin;
 pub use counters::TcpCounters;
 pub use error::{ConnectError, ListenError, NoSuchSocket, RecvError, SendError, TcpError};
+pub use fast_open_secret::FastOpenSecret;
 pub use id::{
     Accepted, PathAdvice, PendingState, Recv, TcpEvent, TcpListenerId, TcpPending, TcpPendingId, TcpSocketId,
 };
@@ -112,7 +119,8 @@ pub use layer::Tcp;
 pub use offer::TakenText;
 pub use path_search::PathMtuSearch;
 pub use reason::{
-    ChallengeCause, EndReason, ProbeCause, ResetCause, RetransmitCause, RtoCause, SendBlockedBy,
+    ChallengeCause, EndReason, FastOpenFallback, ProbeCause, ResetCause, RetransmitCause, RtoCause,
+    SendBlockedBy,
 };
 pub use recovery::RecoveryPhase;
 pub use segment::{PayloadRef, SegmentPlan};

@@ -12,6 +12,7 @@ const WINDOW_SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
+/// [7413-25]
 const FAST_OPEN: u8 = 34;
 
 /// The timestamps option (RFC 7323 3.2).

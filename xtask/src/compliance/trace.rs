@@ -6,7 +6,7 @@ use super::exceptions::{Exception, Exceptions, FILE as EXCEPTIONS};
 use super::marks::{Marks, Places};
 
 /// Of these every MUST is met or excepted: the core of TCP.
-pub(crate) const GATED: &[&str] = &["9293", "5961", "6298", "5681", "7323", "2018", "8985"];
+pub(crate) const GATED: &[&str] = &["9293", "5961", "6298", "5681", "7323", "2018", "8985", "7413"];
 
 /// Every requirement with what became of it, in the table's order.
 pub(crate) struct Trace<'a> {

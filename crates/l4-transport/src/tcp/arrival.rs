@@ -83,11 +83,18 @@ impl Tcp {
         id: SlabId,
         segment: &Segment<'_>,
     ) -> Result<(), DropReason> {
+        let mut was_opening = false;
         let result = self.with_connection(now, id, |connection, cx| match connection.state {
-            State::SynSent => connection.on_segment_in_syn_sent(cx, segment),
+            State::SynSent => {
+                was_opening = true;
+                connection.on_segment_in_syn_sent(cx, segment)
+            }
+            State::SynReceived => {
+                was_opening = true;
+                connection.on_segment(cx, segment)
+            }
             State::Closed
             | State::Listen
-            | State::SynReceived
             | State::Established
             | State::FinWait1
             | State::FinWait2
@@ -96,6 +103,9 @@ impl Tcp {
             | State::LastAck
             | State::TimeWait => connection.on_segment(cx, segment),
         });
+        if was_opening {
+            self.conclude_fast_open(now, id);
+        }
         result.unwrap_or(Err(DropReason::TcpNoConnection))
     }
 

@@ -6,6 +6,7 @@ use core::time::Duration;
 use netloom_base::{GsoKind, Sharding};
 
 use super::congestion::Congestion;
+use super::fast_open_secret::FastOpenSecret;
 use crate::ports::PortRange;
 
 /// Bounds and choices of a [`Tcp`](super::Tcp). Every table has a bound; its cost stands beside it.
@@ -24,6 +25,10 @@ pub struct TcpConfig {
     pub max_half_open: usize,
     /// When a handshake takes no memory here (RFC 4987 3.6).
     pub syn_cookies: SynCookieMode,
+    /// What cookies of Fast Open are made of; `None`: of one that this stack draws. Shards of a host need the same.
+    pub fast_open_secret: Option<FastOpenSecret>,
+    /// Servers whose Fast Open cookies are remembered, and paths on which they failed; about 100 bytes each.
+    pub max_fast_open_paths: usize,
     /// Listeners at once; each takes about 200 bytes and its queues.
     pub max_listeners: usize,
     /// Answers without a connection (resets, challenges) that may wait to be sent; about 200 bytes each. Beyond that
@@ -108,6 +113,8 @@ impl Default for TcpConfig {
             max_time_wait: 65_536,
             max_half_open: 4096,
             syn_cookies: SynCookieMode::WhenFull,
+            fast_open_secret: None,
+            max_fast_open_paths: 1024,
             max_listeners: 1024,
             max_replies: 1024,
             max_out_of_order_ranges: 4096,
@@ -244,6 +251,8 @@ pub struct SocketOptions {
     pub hop_limit: Option<u8>,
     /// Which congestion control; `None`: [`TcpConfig::congestion`]. [9293 MAY-18]
     pub congestion: Option<Congestion>,
+    /// Whether data may go with the SYN (RFC 7413, TCP_FASTOPEN_CONNECT): it may come to the server's application twice.
+    pub fast_open: bool,
     /// Bytes held for sending; `None`: as many as the path needs, up to [`TcpConfig::send_buffer`].
     pub send_buffer: Option<u32>,
     /// Bytes held for the reader, and the window offered from the start; `None`: as many as the reader is worth, up to
@@ -257,6 +266,9 @@ pub struct ListenOptions {
     /// Finished handshakes that may wait to be accepted; at least one. As many unfinished ones may wait, and 16 more; and as
     /// many SYNs for a decision.
     pub backlog: usize,
+    /// Connections that a cookie may have opened before their handshake is done (RFC 7413, TCP_FASTOPEN); 0: none ever, and
+    /// no cookie is given. The application may get the data of a SYN twice. [7413-11]
+    pub fast_open: usize,
     /// When a SYN is answered.
     pub answer: SynAnswer,
     /// Whether others that say so too may wait on the same address and port: a hash of its ends says whose a connection is.
@@ -268,6 +280,12 @@ pub struct ListenOptions {
 impl Default for ListenOptions {
     /// A backlog of 1024.
     fn default() -> Self {
-        Self { backlog: 1024, answer: SynAnswer::default(), share: false, socket: SocketOptions::default() }
+        Self {
+            backlog: 1024,
+            fast_open: 0,
+            answer: SynAnswer::default(),
+            share: false,
+            socket: SocketOptions::default(),
+        }
     }
 }

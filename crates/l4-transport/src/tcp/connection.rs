@@ -13,6 +13,7 @@ use super::congestion::{CongestionControl, initial_window};
 use super::counters::TcpCounters;
 use super::ecn::EcnState;
 use super::error::TcpError;
+use super::fast_open::FastOpen;
 use super::id::PathAdvice;
 use super::isn::timestamp;
 use super::loss_probe::LossProbe;
@@ -211,6 +212,8 @@ pub(super) struct Connection {
     pub(super) attempts: Attempts,
     pub(super) totals: Totals,
     pub(super) statistics: Option<Box<Statistics>>,
+    /// Exists if it takes part.
+    pub(super) fast_open: Option<Box<FastOpen>>,
     pub(super) notices: Notices,
     pub(super) blocked_by: SendBlockedBy,
     pub(super) end_reason: Option<EndReason>,
@@ -285,6 +288,7 @@ impl Connection {
             attempts: Attempts::default(),
             totals: Totals::default(),
             statistics: None,
+            fast_open: None,
             notices: Notices::default(),
             blocked_by: SendBlockedBy::Handshake,
             end_reason: None,
@@ -469,6 +473,7 @@ impl Connection {
         debug_assert!(
             waits
                 || !self.sender.is_outstanding()
+                || self.is_syn_held()
                 || self.membership.wants_output
                 || self.membership.in_ready,
             "what is outstanding has a timer: {self:?}"

@@ -3,7 +3,8 @@
 use netloom_base::Counter;
 
 use super::reason::{
-    ChallengeCause, EndReason, ProbeCause, ResetCause, RetransmitCause, RtoCause, SendBlockedBy,
+    ChallengeCause, EndReason, FastOpenFallback, ProbeCause, ResetCause, RetransmitCause, RtoCause,
+    SendBlockedBy,
 };
 
 /// Numbers of one [`Tcp`](super::Tcp). Drops are counted by whoever called `input`, which returns their reason.
@@ -73,6 +74,14 @@ pub struct TcpCounters {
     pub black_holes: Counter,
     /// Times that a probe found that the path takes larger packets than were sent (RFC 4821 7.6.1).
     pub path_mtu_raised: Counter,
+    /// Connections from here whose SYN carried data that the server took (RFC 7413).
+    pub fast_opens_sent: Counter,
+    /// Connections from peers that a cookie opened before their handshake was done (RFC 7413).
+    pub fast_opens_received: Counter,
+    /// SYN-ACKs that carried a cookie for a later connection (RFC 7413).
+    pub fast_open_cookies_sent: Counter,
+    /// Cookies that servers gave us for later connections (RFC 7413).
+    pub fast_open_cookies_received: Counter,
     retransmits: Tally<{ RetransmitCause::ALL.len() }>,
     timeouts: Tally<{ RtoCause::ALL.len() }>,
     probes: Tally<{ ProbeCause::ALL.len() }>,
@@ -80,6 +89,7 @@ pub struct TcpCounters {
     resets: Tally<{ ResetCause::ALL.len() }>,
     challenges: Tally<{ ChallengeCause::ALL.len() }>,
     ends: Tally<{ EndReason::ALL.len() }>,
+    fallbacks: Tally<{ FastOpenFallback::ALL.len() }>,
 }
 
 /// A counter for each of `N` reasons, by their discriminants.
@@ -162,6 +172,15 @@ impl TcpCounters {
     /// Connections that ended for `reason`.
     pub fn ended(&self, reason: EndReason) -> u64 {
         self.ends.get(reason as usize)
+    }
+
+    /// Handshakes that could have carried data and did not because of `fallback`.
+    pub fn fast_open_fallbacks(&self, fallback: FastOpenFallback) -> u64 {
+        self.fallbacks.get(fallback as usize)
+    }
+
+    pub(super) fn count_fallback(&mut self, fallback: FastOpenFallback) {
+        self.fallbacks.add(fallback as usize, 1);
     }
 
     pub(super) fn count_retransmit(&mut self, cause: RetransmitCause, segments: u64) {

@@ -12,7 +12,7 @@ use super::error::TcpError;
 use super::id::{TcpListenerId, TcpSocketId};
 use super::layer::Tcp;
 use super::path_search::PathMtuSearch;
-use super::reason::{EndReason, SendBlockedBy};
+use super::reason::{EndReason, FastOpenFallback, SendBlockedBy};
 use super::recovery::RecoveryPhase;
 use super::segment::Reply;
 use super::state::State;
@@ -80,6 +80,10 @@ pub struct TcpInfo {
     pub sack: bool,
     /// Whether explicit congestion notification is in use (RFC 3168).
     pub ecn: bool,
+    /// Whether data went with the SYN, ours or the peer's, and was acknowledged with it (RFC 7413).
+    pub syn_data: bool,
+    /// Why none did although it was asked for.
+    pub fast_open_fallback: Option<FastOpenFallback>,
     /// Segments that came marked: they met congestion on their way here.
     pub ce_received: u32,
     /// Acknowledgments with ECE: what was sent met congestion.
@@ -180,6 +184,8 @@ pub struct TcpListenerInfo {
     pub half_open: usize,
     /// SYNs that wait for a decision.
     pub pending: usize,
+    /// Connections that a cookie has opened and whose handshake is not done, and those that count as such (RFC 7413 5.1).
+    pub fast_open: usize,
 }
 
 /// What TCP holds: for those who watch for leaks.
@@ -240,6 +246,7 @@ impl Tcp {
             waiting: listener.accept_queue.len(),
             half_open: listener.half_open_count(),
             pending: listener.pending_count(),
+            fast_open: listener.fast_open_count(),
         })
     }
 
@@ -316,6 +323,8 @@ impl Connection {
             timestamps: self.negotiated.timestamps,
             sack: self.negotiated.sack,
             ecn: self.negotiated.ecn,
+            syn_data: self.fast_open.as_ref().is_some_and(|it| it.has_carried_data),
+            fast_open_fallback: self.fast_open.as_ref().and_then(|it| it.fallback),
             ce_received: self.ecn.ce_received,
             ece_received: self.ecn.ece_received,
             send_queue_len: self.sender.queue.len(),

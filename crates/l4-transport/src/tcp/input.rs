@@ -25,6 +25,11 @@ impl Connection {
         self.count_received(segment);
         // [9293 MUST-58, MUST-59]: what the steps owe is sent only after the caller's whole batch.
         if self.is_old_syn(segment) {
+            if self.is_fast_server() && !segment.has(TcpFlags::ACK) {
+                // What it carries was taken, or will be asked for by its acknowledgment.
+                self.without_syn(segment);
+                return Ok(());
+            }
             let segment = self.without_syn(segment);
             return self.check_segment(cx, &segment);
         }
@@ -219,8 +224,11 @@ impl Connection {
             if is_answer_due {
                 self.receiver.owe_ack_now(1);
             }
+            self.process_ack(cx, segment)?;
+            self.follow_fast_open(cx, segment);
+        } else {
+            self.process_ack(cx, segment)?;
         }
-        self.process_ack(cx, segment)?;
         self.follow_fin_ack(cx);
         Ok(())
     }
@@ -243,7 +251,12 @@ impl Connection {
     /// The handshake is done.
     pub(super) fn establish(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>, input: Input) {
         self.transition(input, "handshake done");
-        self.start_congestion_control();
+        let is_fast = self.is_fast_server();
+        if is_fast {
+            self.go_on_from_early();
+        } else {
+            self.start_congestion_control();
+        }
         self.dues.syn = false;
         if self.negotiated.ecn {
             cx.counters.ecn_negotiated.increment();
@@ -254,7 +267,9 @@ impl Connection {
         }
         // The SYN's own window counts until a later segment's does.
         self.set_window(segment);
-        self.notices.add(Notices::CONNECTED);
+        if !is_fast {
+            self.notices.add(Notices::CONNECTED);
+        }
         self.notices.add(Notices::WRITABLE);
         self.restart_keepalive(cx.now);
         self.membership.wants_output = true;

@@ -11,6 +11,8 @@ use super::connection::{Connection, Context, Membership, Notices, Owner};
 use super::counters::TcpCounters;
 use super::demux::{Demux, MOST_ENTRIES, Slot, Tables};
 use super::error::TcpError;
+use super::fast_open_cache::FastOpenCache;
+use super::fast_open_secret::FastOpenSecret;
 use super::id::{Outcome, PathAdvice, TcpEvent, TcpListenerId, TcpPendingId, TcpSocketId};
 use super::isn::IsnGenerator;
 use super::listener::Listener;
@@ -45,6 +47,8 @@ pub struct Tcp {
     pub(super) offer: FrameOffer,
     pub(super) isn: IsnGenerator,
     pub(super) cookies: SynCookies,
+    pub(super) fast_open_secret: FastOpenSecret,
+    pub(super) fast_open_cache: FastOpenCache,
     pub(super) ports: EphemeralPorts,
     pub(super) demux: Demux,
     /// The connection that the last segment was for.
@@ -109,6 +113,8 @@ impl Tcp {
             advice: VecDeque::new(),
             cookies: SynCookies::new(&mut rng),
             outcomes: KeyedMap::with_hasher(rng.hash_key()),
+            fast_open_secret: config.fast_open_secret.unwrap_or_else(|| FastOpenSecret::random(&mut rng)),
+            fast_open_cache: FastOpenCache::new(config.max_fast_open_paths, rng.hash_key()),
             config,
         }
     }
@@ -297,11 +303,15 @@ impl Tcp {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.membership.in_demux = false;
         let tuple = connection.tuple;
+        let has_fast_open = connection.fast_open.is_some();
         let is_time_wait = connection.state == State::TimeWait;
         let entry = TimeWait::of(connection);
         self.demux.remove(&tuple, Slot::Connection(id));
         self.connected_from.remove(Some(tuple.local_address), tuple.local_port);
         self.deadlines.set(id.index(), None);
+        if has_fast_open {
+            self.conclude_fast_open(now, id);
+        }
         if is_time_wait {
             self.add_time_wait(now, entry);
         }
@@ -377,6 +387,7 @@ impl Tcp {
         while let Some(index) = self.deadlines.pop_due(now) {
             if let Some(id) = self.connections.id_at(index) {
                 self.with_connection(now, id, Connection::on_timeout);
+                self.conclude_fast_open(now, id);
             }
         }
         while let Some(index) = self.time_wait_deadlines.pop_due(now) {

@@ -23,6 +23,10 @@ pub(super) struct Listener {
     pub(super) fresh: VecDeque<SlabId>,
     /// Entries that wait for a decision, those included that somebody was told of.
     pending_count: usize,
+    /// Fast connections whose handshake is not done, and those that still count although they were reset.
+    fast_open_count: usize,
+    /// Until when those count that were reset, oldest first.
+    fast_open_resets: VecDeque<Instant>,
     /// When it last answered a SYN with a cookie.
     pub(super) last_cookie_at: Option<Instant>,
     /// Whether an event about it waits.
@@ -39,6 +43,8 @@ impl Listener {
             half_open_count: 0,
             fresh: VecDeque::new(),
             pending_count: 0,
+            fast_open_count: 0,
+            fast_open_resets: VecDeque::new(),
             last_cookie_at: None,
             in_events: false,
         }
@@ -56,8 +62,9 @@ impl Listener {
 
     /// Bytes of memory of its queues.
     pub(super) fn allocated(&self) -> usize {
+        let resets = self.fast_open_resets.capacity() * size_of::<Instant>();
         let waiting = self.half_open.capacity() + self.fresh.capacity() + self.accept_queue.capacity();
-        waiting * size_of::<SlabId>()
+        waiting * size_of::<SlabId>() + resets
     }
 
     pub(super) const fn half_open_count(&self) -> usize {
@@ -100,6 +107,33 @@ impl Listener {
     /// A SYN waits no longer.
     pub(super) const fn remove_pending(&mut self) {
         self.pending_count = self.pending_count.saturating_sub(1);
+    }
+
+    /// Whether a cookie may open another connection before its handshake is done. [7413-12]
+    pub(super) fn has_fast_open_room(&mut self, now: Instant) -> bool {
+        while self.fast_open_resets.pop_front_if(|until| *until <= now).is_some() {
+            self.remove_fast_open();
+        }
+        self.fast_open_count < self.options.fast_open
+    }
+
+    pub(super) const fn fast_open_count(&self) -> usize {
+        self.fast_open_count
+    }
+
+    /// A cookie has opened a connection.
+    pub(super) const fn add_fast_open(&mut self) {
+        self.fast_open_count += 1;
+    }
+
+    /// Its handshake is done, or came to nothing.
+    pub(super) const fn remove_fast_open(&mut self) {
+        self.fast_open_count = self.fast_open_count.saturating_sub(1);
+    }
+
+    /// It was reset, and counts as unfinished until then. [7413-24]
+    pub(super) fn keep_fast_open_until(&mut self, until: Instant) {
+        self.fast_open_resets.push_back(until);
     }
 
     /// The oldest unfinished handshake.

@@ -474,8 +474,9 @@ impl Connection {
             RecoveryPhase::FastRecovery => true,
             RecoveryPhase::Reduction | RecoveryPhase::Loss => false,
         };
-        let is_useful =
-            self.negotiated.sack && may_be_silent && sender.snd_wnd > 0 && self.loss_probe.is_allowed();
+        let is_useful = self.negotiated.sack && may_be_silent && sender.snd_wnd > 0 && self.loss_probe.is_allowed()
+                // What a fast server sends early is the SYN-ACK's timer's.
+                && sender.is_syn_acked();
         if !is_useful {
             self.timers.clear(Timer::LossProbe);
             return;

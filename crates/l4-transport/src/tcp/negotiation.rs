@@ -14,6 +14,8 @@ const FIXED_HEADER_LEN: u16 = 20;
 const MAX_SHIFT: u8 = 14;
 /// Bytes that the timestamps option takes, padding included.
 const TIMESTAMPS_LEN: u32 = 12;
+/// The packet, in bytes, that most paths take.
+const ETHERNET_MTU: u16 = 1500;
 /// The least that a peer can talk us down to: a segment of one byte for 40 of header would be an attack.
 const LEAST_MSS: u16 = 48;
 
@@ -59,6 +61,11 @@ pub(super) fn peer_mss(options: &TcpOptions, remote: IpAddr) -> u16 {
 pub(super) fn effective_mss(peer_mss: u16, mtu: u16, remote: IpAddr, negotiated: Negotiated) -> u32 {
     let mss = u32::from(peer_mss.min(mss_of_mtu(mtu, remote)));
     if negotiated.timestamps { mss - TIMESTAMPS_LEN } else { mss }
+}
+
+/// The most text and options in a SYN to a server that takes `mss` bytes: not more than most paths take. [7413-08] [7413-17]
+pub(super) fn most_in_syn(mss: u16, mtu: u16, remote: IpAddr) -> u16 {
+    mss.min(mss_of_mtu(mtu.min(ETHERNET_MTU), remote))
 }
 
 /// The smallest shift by which the window field covers `limit` bytes. [7323-07]

@@ -30,18 +30,18 @@ const LONGEST_CORK: Duration = Duration::from_millis(200);
 
 /// What to send: numbers `start .. start + len`, and the FIN behind them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Decision {
-    start: SeqNumber,
-    len: u32,
-    fin: bool,
+pub(super) struct Decision {
+    pub(super) start: SeqNumber,
+    pub(super) len: u32,
+    pub(super) fin: bool,
     /// Why, if it was sent before.
-    cause: Option<RetransmitCause>,
-    kind: Kind,
+    pub(super) cause: Option<RetransmitCause>,
+    pub(super) kind: Kind,
 }
 
 /// What a segment is sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// The stream.
     Data,
     /// To make a peer with a shut window speak (RFC 9293 3.8.6.1).
@@ -70,7 +70,9 @@ impl Connection {
         match self.state {
             State::Closed | State::Listen => None,
             State::SynSent => self.poll_syn(cx),
-            State::SynReceived => self.poll_syn(cx).or_else(|| self.poll_ack(cx)),
+            State::SynReceived => {
+                self.poll_syn(cx).or_else(|| self.poll_early(cx)).or_else(|| self.poll_ack(cx))
+            }
             State::TimeWait => self.poll_ack(cx),
             State::Established
             | State::FinWait1
@@ -130,27 +132,34 @@ impl Connection {
 
     /// Our SYN, or SYN-ACK.
     fn poll_syn(&mut self, cx: &mut Context<'_>) -> Option<Draft> {
-        if !self.dues.syn {
+        if !self.dues.syn || self.holds_syn() {
             return None;
         }
         self.dues.syn = false;
         let (now, mss) = (cx.now, self.receiver.advertised_mss);
-        let window = self.receiver.syn_window_field();
+        let window = self.syn_window_field();
+        let mut text = Text { offset: 0, len: 0 };
         let header = if self.state == State::SynSent {
-            let options = syn_options(cx.config, now, mss, self.receiver.limit(), self.ts_offset);
-            TcpHeader {
-                acknowledgment: SeqNumber(0),
-                ..self.header(self.sender.iss, self.syn_flags(cx.config), window, options)
+            let mut options = syn_options(cx.config, now, mss, self.receiver.limit(), self.ts_offset);
+            text = self.open_fast_with(cx, &mut options);
+            let mut flags = self.syn_flags(cx.config);
+            if text.len > 0 && self.sender.unsent_len() == 0 {
+                flags = flags | TcpFlags::PSH;
             }
+            TcpHeader { acknowledgment: SeqNumber(0), ..self.header(self.sender.iss, flags, window, options) }
         } else {
-            let options =
+            let mut options =
                 syn_ack_options(self.negotiated, now, mss, self.ts_offset, self.receiver.ts_recent());
+            options.fast_open = self.offered_cookie();
+            if options.fast_open.is_some() {
+                cx.counters.fast_open_cookies_sent.increment();
+            }
             self.receiver.on_ack_sent(now, false);
             self.header(self.sender.iss, ecn::syn_ack_flags(self.negotiated.ecn), window, options)
         };
         if self.attempts.syn > 0 {
             self.count_retransmit(cx, RetransmitCause::SynTimeout, 1);
-        } else if self.state == State::SynReceived {
+        } else if self.state == State::SynReceived && self.has_sent_syn() {
             self.sender.repeat(now, self.sender.iss, self.sender.iss + 1);
             self.count_retransmit(cx, RetransmitCause::SynRepeated, 1);
         } else {
@@ -159,7 +168,7 @@ impl Connection {
         if !self.timers.is_armed(Timer::Retransmit) {
             self.timers.set(Timer::Retransmit, now + self.rtt.rto());
         }
-        Some(Self::bare(header))
+        Some(Draft { text, ..Self::bare(header) })
     }
 
     /// An acknowledgment alone.
@@ -232,7 +241,7 @@ impl Connection {
     }
 
     #[inline]
-    fn note_blocked(&mut self, cx: &mut Context<'_>, blocked: SendBlockedBy) {
+    pub(super) fn note_blocked(&mut self, cx: &mut Context<'_>, blocked: SendBlockedBy) {
         if self.blocked_by != blocked {
             trace!(tuple = %self.tuple, was = %self.blocked_by, now = %blocked, "blocked by");
             self.blocked_by = blocked;
@@ -419,7 +428,7 @@ impl Connection {
     }
 
     /// What a segment that is not full waits for, if it waits.
-    fn holder(&self) -> Option<SendBlockedBy> {
+    pub(super) fn holder(&self) -> Option<SendBlockedBy> {
         if self.dues.rest || self.sender.has_fin || self.sender.urgent_end.is_some() {
             return None;
         }
@@ -436,7 +445,7 @@ impl Connection {
     }
 
     /// Makes a decision true: numbers move, timers are armed.
-    fn commit(&mut self, cx: &mut Context<'_>, decision: Decision) -> Draft {
+    pub(super) fn commit(&mut self, cx: &mut Context<'_>, decision: Decision) -> Draft {
         let Decision { start, len, fin, cause, kind } = decision;
         let end = start + len + u32::from(fin);
         let mss = self.sender.mss;

@@ -11,7 +11,7 @@ use super::error::TcpError;
 use super::id::Outcome;
 use super::layer::Tcp;
 use super::negotiation::{Negotiated, mss_of_mtu, negotiate, peer_mss};
-use super::reason::ResetCause;
+use super::reason::{FastOpenFallback, ResetCause};
 use super::segment::Segment;
 use super::state::Input;
 use super::syn_cache::{HalfOpening, Stage, SynCacheEntry};
@@ -59,13 +59,23 @@ impl Tcp {
             return Err(DropReason::TcpAcceptQueueFull);
         }
         let is_full = listener.is_half_open_full() || self.half_open.is_full();
-        if self.wants_cookie(is_full, beyond.is_some()) {
+        let fast_open = self.fast_open_option(id, segment);
+        let wants_cookie = self.wants_cookie(is_full, beyond.is_some());
+        if (wants_cookie || is_full) && fast_open.is_some() {
+            self.count_fallback(segment, FastOpenFallback::SynFlood);
+        }
+        if wants_cookie {
             return self.send_cookie(now, id, segment);
         }
         if is_full {
             self.make_room(id)?;
+        } else if let Some(cookie) = &fast_open {
+            match self.check_fast_open(now, id, segment, cookie) {
+                Ok(offer) => return self.open_fast(now, id, segment, beyond, offer),
+                Err(fallback) => self.count_fallback(segment, fallback),
+            }
         }
-        self.open_half(now, id, segment, beyond)
+        self.open_half(now, id, segment, beyond, fast_open.is_some())
     }
 
     /// Makes room for a half-open connection of a listener: the oldest of its own goes.
@@ -86,13 +96,16 @@ impl Tcp {
         listener_id: SlabId,
         segment: &Segment<'_>,
         beyond: Option<SeqNumber>,
+        offers_cookie: bool,
     ) -> Result<(), DropReason> {
         let mut opening = self.half_opening(now, listener_id, segment)?;
         if let Some(beyond) = beyond {
             // [9293 MAY-2]
             opening.iss = opening.iss.later_of(beyond);
         }
-        let id = self.insert_half_open(SynCacheEntry::new(segment, &opening))?;
+        let mut entry = SynCacheEntry::new(segment, &opening);
+        entry.offers_cookie = offers_cookie;
+        let id = self.insert_half_open(entry)?;
         self.queue_syn_ack(id, None);
         Ok(())
     }

@@ -59,6 +59,8 @@ reasons! {
         WindowProbe = "window_probe",
         /// The window opened again, and what was sent into the shut one was not taken.
         WindowReopened = "window_reopened",
+        /// It went with the SYN, and was not acknowledged with it (RFC 7413 4.2.2).
+        FastOpen = "fast_open",
     }
 }
 
@@ -85,6 +87,32 @@ reasons! {
         Coalescing = "coalescing",
         /// All is sent, FIN included.
         Finished = "finished",
+    }
+}
+
+reasons! {
+    /// Why a handshake that could have carried data did not, or is not to again (RFC 7413).
+    FastOpenFallback {
+        /// The client knows no cookie, and asks for one.
+        NoCookie = "no_cookie",
+        /// It failed on this path not long ago.
+        PathFailing = "path_failing",
+        /// The server has not acknowledged the data of our SYN.
+        DataRefused = "data_refused",
+        /// Only a SYN without anything was answered, or none at all.
+        SynLost = "syn_lost",
+        /// Nothing that followed the data of our SYN has arrived.
+        BlackHole = "black_hole",
+        /// The peer's SYN asks for a cookie.
+        CookieAsked = "cookie_asked",
+        /// The cookie of the peer's SYN is none of ours, or too old.
+        BadCookie = "bad_cookie",
+        /// As many fast connections of the listener as it may have are unfinished.
+        QueueFull = "queue_full",
+        /// The listener has no room for another handshake: there may be a flood of SYNs.
+        SynFlood = "syn_flood",
+        /// There is no room for another connection yet.
+        TableFull = "table_full",
     }
 }
 

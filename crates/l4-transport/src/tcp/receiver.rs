@@ -162,6 +162,14 @@ impl Receiver {
         u16::try_from(self.syn_window()).unwrap_or(u16::MAX)
     }
 
+    /// The window field of a SYN-ACK that acknowledges text: not scaled, as in any SYN. [7323-05]
+    pub(super) fn announce_in_syn(&mut self) -> u16 {
+        let possible = self.possible_edge().earlier_of(self.rcv_nxt + u32::from(u16::MAX));
+        self.edge = self.edge.later_of(possible);
+        self.announced = self.announced.later_of(self.edge);
+        u16::try_from(self.rcv_nxt.distance_to(self.edge)).unwrap_or(u16::MAX)
+    }
+
     /// Bytes from RCV.NXT on that the peer may send because it was told so once. [7323-14] [7323-15]
     pub(super) fn window(&self) -> u32 {
         self.rcv_nxt.distance_to(self.announced)

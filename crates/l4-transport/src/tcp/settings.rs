@@ -13,6 +13,7 @@ pub(super) struct Settings {
     pub(super) traffic_class: u8,
     pub(super) hop_limit: Option<u8>,
     pub(super) congestion: Option<Congestion>,
+    fast_open: bool,
     /// Exists once one of them was told.
     rare: Option<Box<Rare>>,
 }
@@ -38,17 +39,19 @@ impl Settings {
             traffic_class,
             hop_limit,
             congestion,
+            fast_open,
             send_buffer,
             receive_buffer,
         } = *options;
-        let mut settings = Self { nodelay, cork, traffic_class, hop_limit, congestion, rare: None };
+        let mut settings =
+            Self { nodelay, cork, traffic_class, hop_limit, congestion, fast_open, rare: None };
         settings.set_rare(Rare { keepalive, user_timeout, send_buffer, receive_buffer });
         settings
     }
 
     /// All that was told.
     pub(super) fn options(&self) -> SocketOptions {
-        let Self { nodelay, cork, traffic_class, hop_limit, congestion, rare: _ } = *self;
+        let Self { nodelay, cork, traffic_class, hop_limit, congestion, fast_open, rare: _ } = *self;
         let Rare { keepalive, user_timeout, send_buffer, receive_buffer } = self.rare();
         SocketOptions {
             nodelay,
@@ -58,6 +61,7 @@ impl Settings {
             traffic_class,
             hop_limit,
             congestion,
+            fast_open,
             send_buffer,
             receive_buffer,
         }

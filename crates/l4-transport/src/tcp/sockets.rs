@@ -83,6 +83,9 @@ impl Tcp {
         connection.dues.syn = true;
         connection.membership.in_demux = true;
         connection.membership.wants_output = true;
+        if options.fast_open {
+            self.prepare_fast_open(now, &mut connection);
+        }
         let id = self.connections.insert(connection).map_err(|_| ConnectError::TableFull)?;
         self.demux.insert(&tuple, Slot::Connection(id));
         self.connected_from.add(Some(source), port);
@@ -107,7 +110,7 @@ impl Tcp {
         self.with_connection(now, id.0, work)
     }
 
-    /// Whether the handshake is done: `false` while it runs.
+    /// Whether the handshake is done, or the user may go on as if it were (RFC 7413): `false` while it runs.
     ///
     /// # Errors
     /// If the connection broke, or does not exist.
@@ -115,7 +118,9 @@ impl Tcp {
         let connection = self.held(id).ok_or(TcpError::ConnectionAborted)?;
         match connection.error() {
             Some(error) => Err(error),
-            None => Ok(!matches!(connection.state, State::SynSent | State::SynReceived)),
+            None => Ok(!matches!(connection.state, State::SynSent | State::SynReceived)
+                || connection.is_fast_client()
+                || connection.is_fast_server()),
         }
     }
 
@@ -517,7 +522,7 @@ impl Connection {
         if is_first && !self.state.is_synchronized() {
             cx.counters.count_blocked(SendBlockedBy::Handshake);
         }
-        self.membership.wants_output |= self.state.is_synchronized();
+        self.membership.wants_output |= self.state.is_synchronized() || self.may_send_early();
         if self.settings.user_timeout().is_some() && !self.timers.is_armed(Timer::UserTimeout) {
             self.restart_user_timeout(cx.now);
         }
@@ -578,7 +583,7 @@ impl Connection {
         if self.is_over() {
             return;
         }
-        if self.state == State::SynSent {
+        if self.ends_by_closing() {
             self.end(cx, Input::Close, EndReason::ClosedInHandshake);
             return;
         }

@@ -72,6 +72,8 @@ pub(super) struct SynCacheEntry {
     pub(super) again: Option<RetransmitCause>,
     /// Whether a SYN-ACK waits to be sent.
     pub(super) is_queued: bool,
+    /// Whether the SYN-ACK has a Fast Open cookie for a later connection.
+    pub(super) offers_cookie: bool,
     pub(super) stage: Stage,
 }
 
@@ -130,6 +132,7 @@ impl SynCacheEntry {
             is_repeated: false,
             again: None,
             is_queued: false,
+            offers_cookie: false,
             stage: Stage::Answered,
         }
     }
@@ -206,8 +209,9 @@ impl SynCacheEntry {
         if segment.has(TcpFlags::SYN) {
             if sequence == self.irs && !segment.has(TcpFlags::ACK) {
                 self.is_repeated = true;
-                // A peer that gives up on ECN asks again without.
+                // A peer that gives up on ECN, or on Fast Open, asks again without.
                 self.negotiated.ecn &= ecn::is_setup_syn(segment.header.flags);
+                self.offers_cookie &= segment.header.options.fast_open.is_some();
                 return HalfOpenVerdict::Repeat;
             }
             // [9293-u07] [5961-07]: a SYN of another connection; its sender resets ours if that is stale.

@@ -31,6 +31,7 @@ impl Connection {
             self.establish(cx, segment, Input::SynAck);
             self.receiver.owe_one_ack();
             self.process_ack(cx, segment)?;
+            self.follow_fast_open(cx, segment);
             let result = self.process_text(cx, segment);
             self.check_fin(cx, segment);
             return result;

@@ -12,6 +12,9 @@ mod cork;
 mod deciding;
 mod documented;
 mod ecn;
+mod fast_open;
+mod fast_open_pair;
+
 mod handshake;
 mod heavy_loss;
 mod hostile;

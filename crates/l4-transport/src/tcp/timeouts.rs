@@ -60,6 +60,7 @@ impl Connection {
             self.statistics().timeout_recoveries += 1;
         }
         self.attempts.timeout += 1;
+        self.suspect_fast_open(cx);
         self.note_retries(cx.config, self.attempts.timeout);
         // [6298-13] [6298-14] [6298-15] [9293 MUST-19]
         self.lose_on_timeout(cx, is_first);
@@ -97,6 +98,7 @@ impl Connection {
             return;
         }
         self.attempts.syn += 1;
+        self.lose_early();
         self.note_retries(cx.config, self.attempts.syn);
         self.rtt.back_off();
         self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());

@@ -76,10 +76,17 @@ impl Tcp {
             if self.half_open_deadlines.get(id.index()).is_none() {
                 self.half_open_deadlines.set(id.index(), Some(deadline));
             }
+            let mut header = entry.syn_ack(now);
+            // [7413-14]
+            if entry.offers_cookie && entry.retries == 0 {
+                let (local, remote) = (entry.tuple.local_address, entry.tuple.remote_address);
+                header.options.fast_open = Some(self.fast_open_secret.make(now, local, remote));
+                self.counters.fast_open_cookies_sent.increment();
+            }
             return Some(SegmentPlan {
                 source: entry.tuple.local_address,
                 destination: entry.tuple.remote_address,
-                header: entry.syn_ack(now),
+                header,
                 traffic_class: ecn::without_codepoint(entry.traffic_class),
                 hop_limit: self.listeners.get(entry.listener).and_then(|it| it.options.socket.hop_limit),
                 gso: None,
@@ -122,7 +129,6 @@ fn plan_of_reply(reply: &Reply) -> SegmentPlan {
 
 fn plan(id: SlabId, connection: &Connection, draft: Draft) -> SegmentPlan {
     let Draft { header, text, part_len, is_ect } = draft;
-    debug_assert!(!header.flags.contains(TcpFlags::SYN) || text.len == 0, "a SYN carries no text");
     let destination = connection.tuple.remote_address;
     // [3168-09]: only the first of the parts has CWR.
     let has_cwr = header.flags.contains(TcpFlags::CWR);

@@ -27,6 +27,7 @@ fn check(cause: &str, names: impl IntoIterator<Item = &'static str>) {
 fn every_cause_is_documented() {
     check("RetransmitCause", RetransmitCause::ALL.iter().map(|cause| cause.name()));
     check("SendBlockedBy", SendBlockedBy::ALL.iter().map(|cause| cause.name()));
+    check("FastOpenFallback", FastOpenFallback::ALL.iter().map(|fallback| fallback.name()));
     check("EndReason", EndReason::ALL.iter().map(|cause| cause.name()));
     check("RtoCause", RtoCause::ALL.iter().map(|cause| cause.name()));
     check("ProbeCause", ProbeCause::ALL.iter().map(|cause| cause.name()));

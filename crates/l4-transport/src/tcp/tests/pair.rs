@@ -95,6 +95,8 @@ pub(super) struct Pair {
     pub(super) merges: bool,
     pub(super) drops: Vec<DropReason>,
     pub(super) mtu: u16,
+    /// Whether data may go with SYNs.
+    pub(super) fast_open: bool,
     seed: u64,
 }
 
@@ -206,6 +208,7 @@ impl Pair {
             merges: false,
             drops: Vec::new(),
             mtu: 1500,
+            fast_open: false,
             seed,
         }
     }
@@ -226,11 +229,26 @@ impl Pair {
 
     pub(super) fn open(&mut self) {
         let bind = TcpBind { address: None, port: 80 };
-        self.sides[1].listener = Some(self.sides[1].tcp.listen(bind, ListenOptions::default()).unwrap());
+        let options =
+            ListenOptions { fast_open: usize::from(self.fast_open) * 16, ..ListenOptions::default() };
+        self.sides[1].listener = Some(self.sides[1].tcp.listen(bind, options).unwrap());
+        self.connect();
+    }
+
+    fn connect(&mut self) {
         let (path, remote) = (self.path(0), SocketAddr::new(self.sides[1].address, 80));
-        let options = SocketOptions::default();
+        let options = SocketOptions { fast_open: self.fast_open, ..SocketOptions::default() };
         let id = self.sides[0].tcp.connect(self.now, TcpBind::default(), &path, remote, &options);
         self.sides[0].id = Some(id.unwrap());
+    }
+
+    /// Opens another connection, with other users.
+    pub(super) fn open_again(&mut self, scripts: [Script; 2]) {
+        for (side, script) in self.sides.iter_mut().zip(scripts) {
+            (side.script, side.id, side.received, side.written) = (script, None, Vec::new(), 0);
+            (side.has_shut, side.has_end, side.is_closed, side.failure) = (false, false, false, None);
+        }
+        self.connect();
     }
 
     fn chance(&mut self, share: u64) -> bool {
