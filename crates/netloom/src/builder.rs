@@ -9,6 +9,7 @@ use std::time::Duration;
 use netloom_base::Medium;
 use netloom_device::{MemoryQueue, Offload, Queue, TunTap, TunTapConfig};
 use netloom_stack::internet::Route;
+use netloom_stack::transport::FastOpenSecret;
 use netloom_stack::{
     Cidr, EthernetAddress, Instant, InterfaceId, InterfaceSetup, Rng, Sharding, Stack, StackConfig,
 };
@@ -280,6 +281,9 @@ impl NetBuilder {
         let mut made_up = rng.fork();
         let count = self.shard_count()?;
         let sharding_key = rng.hash_key();
+        // A client's next connection may belong to another shard: each has to know its cookie.
+        let mut config = self.config;
+        config.tcp.fast_open_secret.get_or_insert_with(|| FastOpenSecret::random(&mut rng));
         let mut setups = Vec::new();
         let mut queues_of_shards: Vec<Vec<Box<dyn Queue>>> = (0..count).map(|_| Vec::new()).collect();
         for Planned { queues, config } in self.interfaces {
@@ -296,7 +300,7 @@ impl NetBuilder {
         let mut starts = Vec::new();
         for (index, devices) in (0..count).zip(queues_of_shards) {
             let sharding = Sharding::new(sharding_key, index, count).unwrap_or_default();
-            let mut stack = Stack::new(StackConfig { sharding, ..self.config.clone() }, rng.fork());
+            let mut stack = Stack::new(StackConfig { sharding, ..config.clone() }, rng.fork());
             for ((link_address, config), device) in setups.iter().zip(&devices) {
                 add_interface(&mut stack, device.as_ref(), *link_address, config)?;
             }

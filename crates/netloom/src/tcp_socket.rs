@@ -56,6 +56,7 @@ pub struct TcpSocket {
 struct Setup {
     options: SocketOptions,
     linger: Option<Duration>,
+    fast_open: u32,
     reuse: Reuse,
     bound: Option<(ReservationId, SocketAddr)>,
 }
@@ -174,7 +175,8 @@ impl TcpSocket {
         Ok(None)
     }
 
-    /// Connects to `addr`. Dropped before it is done, the future leaves nothing behind.
+    /// Connects to `addr`. Dropped before it is done, the future leaves nothing behind. After
+    /// [`set_fastopen_connect`](Self::set_fastopen_connect) it may be done at once, and the peer's refusal be told by a read or write.
     ///
     /// # Errors
     /// As [`Net::tcp_connect`](crate::Net::tcp_connect).
@@ -193,7 +195,7 @@ impl TcpSocket {
     /// ```
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
         self.check_family(addr)?;
-        let Setup { options, linger, reuse: _, bound } = *self.setup();
+        let Setup { options, linger, fast_open: _, reuse: _, bound } = *self.setup();
         let local = bound.map_or(TcpBind::default(), |(_, address)| TcpBind {
             address: Some(address.ip()).filter(|ip| !ip.is_unspecified()),
             port: address.port(),
@@ -218,10 +220,11 @@ impl TcpSocket {
     /// # }
     /// ```
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        let Setup { options, linger, reuse, bound } = *self.setup();
+        let Setup { options, linger, fast_open, reuse, bound } = *self.setup();
         let address = bound.map_or(SocketAddr::new(self.any, 0), |(_, address)| address);
         let backlog = usize::try_from(backlog).unwrap_or(usize::MAX).max(1);
-        let listen = ListenOptions { backlog, socket: options, ..ListenOptions::default() };
+        let fast_open = usize::try_from(fast_open).unwrap_or(usize::MAX);
+        let listen = ListenOptions { backlog, fast_open, socket: options, ..ListenOptions::default() };
         let own = bound.map(|(id, _)| id);
         TcpListener::listen_on(&self.host, address, listen, reuse, own, linger)
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use netloom::net::{TcpListener, TcpSocket, UdpSocket};
+use netloom::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use netloom::stack::Medium;
 use netloom::{AddressDetection, InterfaceConfig, Net, Tunnel};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,6 +14,8 @@ use tokio::time::timeout;
 
 /// No test takes longer.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Offset of the data offset in a TCP header.
+const TCP_OFFSET: usize = 12;
 /// Offset of the flags in a TCP header.
 const TCP_FLAGS: usize = 13;
 /// Beyond the IP headers, which have no options here.
@@ -28,6 +30,8 @@ struct Seen {
     hop_limit: u8,
     /// TCP's flags, or 0.
     flags: u8,
+    /// Bytes of text behind a TCP header.
+    text_len: usize,
 }
 
 impl Seen {
@@ -39,12 +43,15 @@ impl Seen {
         } else {
             (packet[9], packet[8], packet[1], IPV4_LEN)
         };
-        let flags = match protocol {
-            6 => packet[len + TCP_FLAGS],
-            17 => 0,
+        let (flags, text_len) = match protocol {
+            6 => {
+                let header_len = usize::from(packet[len + TCP_OFFSET] >> 4) * 4;
+                (packet[len + TCP_FLAGS], packet.len() - len - header_len)
+            }
+            17 => (0, 0),
             _ => return None,
         };
-        Some(Self { from_server, traffic_class, hop_limit, flags })
+        Some(Self { from_server, traffic_class, hop_limit, flags, text_len })
     }
 }
 
@@ -224,5 +231,98 @@ fn a_listener_s_traffic_class_and_ttl_are_its_answers_and_its_connections() {
         for seen in [answer, data] {
             assert_eq!((seen.traffic_class & !0b11, seen.hop_limit), (0x48, 7), "{seen:?}");
         }
+    });
+}
+
+/// A listener that takes data with SYNs, and a connection to it that sends some as soon as it may.
+async fn fast_pair(watched: &Watched, listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let address = listener.local_addr().unwrap();
+    let client = &watched.client;
+    let socket = if address.is_ipv4() { client.tcp_socket_v4() } else { client.tcp_socket_v6() };
+    socket.set_fastopen_connect(true).unwrap();
+    assert!(socket.fastopen_connect().unwrap());
+    let mut outgoing = socket.connect(address).await.unwrap();
+    outgoing.write_all(b"hello").await.unwrap();
+    let (mut incoming, _) = listener.accept().await.unwrap();
+    let mut buffer = [0; 5];
+    incoming.read_exact(&mut buffer).await.unwrap();
+    assert_eq!(&buffer, b"hello");
+    incoming.write_all(b"world").await.unwrap();
+    outgoing.read_exact(&mut buffer).await.unwrap();
+    assert_eq!(&buffer, b"world");
+    (outgoing, incoming)
+}
+
+fn fast_listener(net: &Net, address: SocketAddr) -> TcpListener {
+    let socket = if address.is_ipv4() { net.tcp_socket_v4() } else { net.tcp_socket_v6() };
+    socket.bind(address).unwrap();
+    socket.set_fastopen(16).unwrap();
+    assert_eq!(socket.fastopen().unwrap(), 16);
+    socket.listen(16).unwrap()
+}
+
+#[test]
+fn the_first_write_to_a_server_that_is_known_goes_with_the_syn() {
+    for address in ["10.0.0.1:80", "[fd00::1]:80"] {
+        run(|mut watched| async move {
+            let listener = fast_listener(&watched.server, address.parse().unwrap());
+            for (round, len) in [0, 5, 5].into_iter().enumerate() {
+                let (outgoing, incoming) = fast_pair(&watched, &listener).await;
+                let syn = watched.next(|seen| seen.flags & SYN != 0 && !seen.from_server).await;
+                assert_eq!(syn.text_len, len, "connection {round}");
+                for stream in [&outgoing, &incoming] {
+                    assert_eq!(stream.info().unwrap().syn_data, len > 0, "connection {round}");
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn a_stream_that_is_dropped_after_its_first_write_has_said_it() {
+    run(|watched| async move {
+        let listener = fast_listener(&watched.server, "10.0.0.1:80".parse().unwrap());
+        fast_pair(&watched, &listener).await;
+        let socket = watched.client.tcp_socket_v4();
+        socket.set_fastopen_connect(true).unwrap();
+        let mut outgoing = socket.connect("10.0.0.1:80".parse().unwrap()).await.unwrap();
+        outgoing.write_all(b"farewell").await.unwrap();
+        drop(outgoing);
+        let (mut incoming, _) = listener.accept().await.unwrap();
+        let mut text = Vec::new();
+        incoming.read_to_end(&mut text).await.unwrap();
+        assert_eq!(text, b"farewell");
+    });
+}
+
+#[test]
+fn a_server_that_speaks_first_is_heard_although_nothing_is_written() {
+    run(|watched| async move {
+        let listener = fast_listener(&watched.server, "10.0.0.1:80".parse().unwrap());
+        fast_pair(&watched, &listener).await;
+        let socket = watched.client.tcp_socket_v4();
+        socket.set_fastopen_connect(true).unwrap();
+        let mut outgoing = socket.connect("10.0.0.1:80".parse().unwrap()).await.unwrap();
+        let greet = async { listener.accept().await.unwrap().0.write_all(b"welcome").await.unwrap() };
+        let mut buffer = [0; 7];
+        let (read, ()) = tokio::join!(outgoing.read_exact(&mut buffer), greet);
+        read.unwrap();
+        assert_eq!(&buffer, b"welcome");
+    });
+}
+
+#[test]
+fn a_refusal_is_told_by_the_first_read_where_connecting_did_not_wait() {
+    run(|watched| async move {
+        let address: SocketAddr = "10.0.0.1:80".parse().unwrap();
+        let listener = fast_listener(&watched.server, address);
+        fast_pair(&watched, &listener).await;
+        drop(listener);
+        let socket = watched.client.tcp_socket_v4();
+        socket.set_fastopen_connect(true).unwrap();
+        let mut outgoing = socket.connect(address).await.unwrap();
+        outgoing.write_all(b"hello").await.unwrap();
+        let error = outgoing.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
     });
 }

@@ -100,6 +100,28 @@ fn each_shard_serves_its_own_on_its_thread() {
 }
 
 #[test]
+fn a_cookie_of_one_shard_is_good_at_every_other() {
+    world::run(|world: Arc<Hosts>| async move {
+        let socket = world.server.tcp_socket_v4();
+        socket.bind("10.0.0.1:0".parse().unwrap()).unwrap();
+        socket.set_fastopen(1024).unwrap();
+        let listener = socket.listen(1024).unwrap();
+        for number in 0..COUNT {
+            let socket = world.client.tcp_socket_v4();
+            socket.set_fastopen_connect(true).unwrap();
+            let mut outgoing = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+            outgoing.write_u64(number as u64).await.unwrap();
+            let (mut incoming, _) = listener.accept().await.unwrap();
+            assert_eq!(incoming.read_u64().await.unwrap(), number as u64);
+            assert_eq!(incoming.info().unwrap().syn_data, number > 0, "connection {number}");
+        }
+        let opened = world.server.inspect(|stack| stack.tcp().counters().fast_opens_received.get());
+        assert_eq!(opened.iter().sum::<u64>(), COUNT as u64 - 1);
+        assert!(opened.iter().all(|&count| count > 0), "{opened:?}");
+    });
+}
+
+#[test]
 fn a_connection_from_a_port_of_ones_choice_finds_its_shard() {
     world::run(|world: Arc<Hosts>| async move {
         let (listener, address) = world::listen(&*world).await;
