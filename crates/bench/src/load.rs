@@ -3,6 +3,7 @@
 pub(crate) mod bulk;
 pub(crate) mod connect;
 pub(crate) mod crowd;
+pub(crate) mod drain;
 pub(crate) mod http;
 pub(crate) mod idle;
 pub(crate) mod ping;

@@ -1,7 +1,8 @@
 //! Load generators, and the servers that they measure: netloom's stack, the kernel's, and smoltcp.
 //!
 //! # Theory of operation
-//! `netloom-bench serve netloom|kernel|smoltcp` runs the same small services on each stack; the other subcommands put a
+//! `netloom-bench serve netloom|kernel|smoltcp` runs the same small services on each stack, `serve mirror` answers without one;
+//! the other subcommands put a
 //! load on one of them over the kernel's own sockets, and print one line `NAME VALUE` a figure. They know nothing of
 //! namespaces: `scripts/bench-lab` arranges these, and `cargo xtask bench` says what is measured, how often and beside
 //! what. Every load ends by itself.
@@ -12,13 +13,14 @@
 
 mod figures;
 mod load;
+mod mirror;
 mod process;
 mod program;
 mod server;
 mod smol;
 mod sockets;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -127,6 +129,14 @@ enum Command {
         #[arg(long)]
         bare: bool,
     },
+    /// Bytes a second from the mirror, which knows no iperf3
+    Drain {
+        #[command(flatten)]
+        target: Target,
+        /// The server's process
+        #[arg(long)]
+        server_pid: u32,
+    },
     /// Round trips of ping
     Ping {
         #[command(flatten)]
@@ -187,6 +197,15 @@ enum Serve {
         #[arg(long, value_enum)]
         service: smol::Service,
     },
+    /// On no stack: every frame is answered from what stands in it
+    Mirror {
+        /// The TAP
+        #[arg(long)]
+        tap: String,
+        /// The address to answer for
+        #[arg(long)]
+        address: Ipv4Addr,
+    },
 }
 
 fn main() -> ExitCode {
@@ -204,6 +223,7 @@ fn run(command: Command) -> Result<()> {
         Command::Serve(Serve::Netloom { tap, address }) => server::on_netloom(&tap, address),
         Command::Serve(Serve::Kernel { address, threads }) => server::on_kernel(address, threads),
         Command::Serve(Serve::Smoltcp { tap, address, service }) => smol::serve(&tap, address, service),
+        Command::Serve(Serve::Mirror { tap, address }) => mirror::serve(&tap, address),
         Command::Rr { target, size } => load::rr::run(target.port(ports::ECHO), size, target.span()),
         Command::Connect { target, parallel } => {
             load::connect::run(target.port(ports::ECHO), parallel, target.span())
@@ -226,6 +246,9 @@ fn run(command: Command) -> Result<()> {
         Command::Http { target, bare } => {
             let port = if bare { ports::BARE_HTTP } else { ports::HTTP };
             load::http::run(target.port(port), target.seconds)
+        }
+        Command::Drain { target, server_pid } => {
+            load::drain::run(target.port(ports::SOURCE), server_pid, target.span())
         }
         Command::Ping { target } => load::ping::run(target.address),
     }

@@ -10,10 +10,12 @@ pub(super) enum Side {
     Netloom,
     Kernel,
     Smoltcp,
+    /// No stack at all: what the device allows.
+    Mirror,
 }
 
 impl Side {
-    pub(super) const ALL: [Self; 3] = [Self::Netloom, Self::Kernel, Self::Smoltcp];
+    pub(super) const ALL: [Self; 4] = [Self::Netloom, Self::Kernel, Self::Smoltcp, Self::Mirror];
 
     /// As the lab knows it.
     pub(super) fn name(self) -> &'static str {
@@ -21,18 +23,25 @@ impl Side {
             Self::Netloom => "netloom",
             Self::Kernel => "kernel",
             Self::Smoltcp => "smoltcp",
+            Self::Mirror => "mirror",
         }
     }
 
-    /// Whether the row can be measured: axum does not run on smoltcp, and a process has too few descriptors for a crowd.
+    /// Whether the row can be measured: axum does not run on smoltcp, a process has too few descriptors for a crowd, and a mirror
+    /// has no memory.
     pub(super) fn has(self, row: &str) -> bool {
         match self {
             Self::Netloom => true,
             Self::Kernel => row != "crowd",
             Self::Smoltcp => !["crowd", "http-axum"].contains(&row),
+            Self::Mirror => MIRRORED.contains(&row),
         }
     }
 }
+
+/// Rows that can be answered without remembering anything.
+const MIRRORED: &[&str] =
+    &["bulk-down-1", "rr-1", "rr-100", "rr-1-one-cpu", "http-bare", "connect", "udp-64", "udp-1400", "ping"];
 
 /// Which way a figure is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,14 +7,14 @@ use super::figures::{Better, FIGURES, Figure, Measured, Side};
 /// The table as Markdown, below what it is of; lines without any figure are left out.
 pub(super) fn render(measured: &Measured, description: &str) -> String {
     let mut text = format!(
-        "{description}\n\n| | netloom | kernel | smoltcp | netloom / kernel | smoltcp / kernel |\n|---|---|---|---|---|---|\n"
+        "{description}\n\n| | netloom | kernel | smoltcp | mirror | netloom / kernel | smoltcp / kernel | mirror / kernel |\n|---|---|---|---|---|---|---|---|\n"
     );
     for figure in FIGURES {
         let medians = Side::ALL.map(|side| measured.median(side, figure));
         if medians.iter().all(Option::is_none) {
             continue;
         }
-        let [netloom, kernel, smoltcp] = medians.map(|value| cell(value, figure.digits));
+        let [netloom, kernel, smoltcp, mirror] = medians.map(|value| cell(value, figure.digits));
         let ratio = |side: Side| match figure.better {
             Better::One => "-".to_owned(),
             Better::More | Better::Less => cell(measured.ratio(side, figure), 2),
@@ -22,10 +22,11 @@ pub(super) fn render(measured: &Measured, description: &str) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "| {} | {netloom} | {kernel} | {smoltcp} | {} | {} |",
+            "| {} | {netloom} | {kernel} | {smoltcp} | {mirror} | {} | {} | {} |",
             name(figure),
             ratio(Side::Netloom),
-            ratio(Side::Smoltcp)
+            ratio(Side::Smoltcp),
+            ratio(Side::Mirror)
         );
     }
     text
@@ -54,10 +55,13 @@ mod tests {
         let text = render(&measured, "measured");
         assert!(text.starts_with("measured\n\n| | netloom |"), "{text}");
         assert!(
-            text.contains("\n| ping, half within, us, less is better | 12 | 4 | - | 3.00 | - |\n"),
+            text.contains("\n| ping, half within, us, less is better | 12 | 4 | - | - | 3.00 | - | - |\n"),
             "{text}"
         );
-        assert!(text.contains("\n| upload, 8 streams, Jain's index | 0.990 | - | - | - | - |\n"), "{text}");
+        assert!(
+            text.contains("\n| upload, 8 streams, Jain's index | 0.990 | - | - | - | - | - | - |\n"),
+            "{text}"
+        );
         assert_eq!(text.lines().count(), 6, "{text}");
     }
 }

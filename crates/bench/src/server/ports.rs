@@ -7,6 +7,8 @@ pub(crate) const HOLD: u16 = 9;
 /// The same, on so many ports from [`HOLD`] on: the kernel searches long for a port of its own to one that it has
 /// thousands of connections to.
 pub(crate) const HOLD_COUNT: u16 = 8;
+/// The mirror sends without end.
+pub(crate) const SOURCE: u16 = 19;
 /// HTTP by axum.
 pub(crate) const HTTP: u16 = 80;
 /// iperf3.
