@@ -64,5 +64,5 @@ pub use neighbor_update::{NeighborUpdate, NeighborUpdateKind};
 pub use protocol::Protocol;
 pub use seq_number::SeqNumber;
 pub use tcp::{TCP_HEADER_LEN, TcpFlags, TcpHeader, TcpSegment};
-pub use tcp_options::{SackBlocks, TCP_OPTIONS_MAX_LEN, TcpOptions, TcpTimestamps};
+pub use tcp_options::{OptionTail, SackBlocks, TCP_OPTIONS_MAX_LEN, TcpOptions, TcpTimestamps};
 pub use udp::{UDP_HEADER_LEN, UdpDatagram, UdpHeader};

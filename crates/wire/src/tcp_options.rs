@@ -74,15 +74,41 @@ pub struct TcpOptions {
     pub window_scale: Option<u8>,
     /// SACK may be used (RFC 2018 2).
     pub sack_permitted: bool,
-    /// What has been received out of order (RFC 2018 3).
-    pub sack: SackBlocks,
     /// Timestamps (RFC 7323 3).
     pub timestamps: Option<TcpTimestamps>,
+    /// What only some segments have.
+    pub tail: OptionTail,
+}
+
+/// The options that never go together: one is for SYNs, the other for everything else, so they share their room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OptionTail {
+    /// None of them.
+    #[default]
+    None,
+    /// What has been received out of order (RFC 2018 3).
+    Sack(SackBlocks),
     /// A Fast Open cookie, or the request of one (RFC 7413). It means something in SYNs only.
-    pub fast_open: Option<FastOpenCookie>,
+    FastOpen(FastOpenCookie),
 }
 
 impl TcpOptions {
+    /// What has been received out of order (RFC 2018 3).
+    pub const fn sack(&self) -> SackBlocks {
+        match self.tail {
+            OptionTail::Sack(blocks) => blocks,
+            OptionTail::None | OptionTail::FastOpen(_) => SackBlocks::new(),
+        }
+    }
+
+    /// A Fast Open cookie, or the request of one (RFC 7413).
+    pub const fn fast_open(&self) -> Option<FastOpenCookie> {
+        match self.tail {
+            OptionTail::FastOpen(cookie) => Some(cookie),
+            OptionTail::None | OptionTail::Sack(_) => None,
+        }
+    }
+
     /// Reads the options of a header. An option with an impossible length is an error [9293 MUST-7]; one that is
     /// unknown is skipped by its length [9293 MUST-6, MUST-68]. Where an option begins does not matter [9293 MUST-64].
     pub fn parse(mut bytes: &[u8]) -> Result<Self, ParseError> {
@@ -117,13 +143,19 @@ impl TcpOptions {
             }
             (SACK, blocks) if !blocks.is_empty() && blocks.len() % 8 == 0 => {
                 let (blocks, _) = blocks.as_chunks::<8>();
+                let mut known = self.sack();
                 for &[a, b, c, d, e, f, g, h] in blocks {
                     let (start, end) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
-                    self.sack.push((SeqNumber(start), SeqNumber(end)));
+                    known.push((SeqNumber(start), SeqNumber(end)));
                 }
+                self.tail = OptionTail::Sack(known);
             }
             // [7413-02]: one of an impossible length is as good as none.
-            (FAST_OPEN, cookie) => self.fast_open = FastOpenCookie::new(cookie),
+            (FAST_OPEN, cookie) => {
+                if let Some(cookie) = FastOpenCookie::new(cookie) {
+                    self.tail = OptionTail::FastOpen(cookie);
+                }
+            }
             (MSS | WINDOW_SCALE | SACK_PERMITTED | TIMESTAMPS | SACK, _) => {
                 return Err(ParseError::BadOption);
             }
@@ -160,19 +192,10 @@ impl TcpOptions {
         if let Some(shift) = self.window_scale {
             writer.put(&[NO_OPERATION, WINDOW_SCALE, 3, shift]);
         }
-        if let Some(cookie) = &self.fast_open {
-            writer.put_cookie(cookie);
-        }
-        let room = (TCP_OPTIONS_MAX_LEN - writer.len).saturating_sub(4) / 8;
-        let blocks = self.sack.as_slice();
-        let blocks = blocks.get(..room).unwrap_or(blocks);
-        if !blocks.is_empty() {
-            let len = u8::try_from(2 + 8 * blocks.len()).unwrap_or(u8::MAX);
-            writer.put(&[NO_OPERATION, NO_OPERATION, SACK, len]);
-            for (start, end) in blocks {
-                writer.put(&start.0.to_be_bytes());
-                writer.put(&end.0.to_be_bytes());
-            }
+        match &self.tail {
+            OptionTail::None => {}
+            OptionTail::Sack(blocks) => writer.put_blocks(blocks.as_slice()),
+            OptionTail::FastOpen(cookie) => writer.put_cookie(cookie),
         }
         writer.len
     }
@@ -194,6 +217,20 @@ impl Writer<'_> {
         self.put(&[TIMESTAMPS, 10]);
         self.put(&timestamps.value.to_be_bytes());
         self.put(&timestamps.echo_reply.to_be_bytes());
+    }
+
+    fn put_blocks(&mut self, blocks: &[(SeqNumber, SeqNumber)]) {
+        let room = (TCP_OPTIONS_MAX_LEN - self.len).saturating_sub(4) / 8;
+        let blocks = blocks.get(..room).unwrap_or(blocks);
+        if blocks.is_empty() {
+            return;
+        }
+        let len = u8::try_from(2 + 8 * blocks.len()).unwrap_or(u8::MAX);
+        self.put(&[NO_OPERATION, NO_OPERATION, SACK, len]);
+        for (start, end) in blocks {
+            self.put(&start.0.to_be_bytes());
+            self.put(&end.0.to_be_bytes());
+        }
     }
 
     /// The longest fits beside all that a SYN may have.
@@ -273,7 +310,9 @@ mod tests {
                     let skipped = if *kind == NO_OPERATION { 1 } else { usize::from(tail[0]) };
                     rest = &rest[skipped..];
                 }
-                options.sack.push((SeqNumber(count), SeqNumber(count + 9)));
+                let mut blocks = options.sack();
+                blocks.push((SeqNumber(count), SeqNumber(count + 9)));
+                options.tail = OptionTail::Sack(blocks);
             }
         }
     }
@@ -289,7 +328,7 @@ mod tests {
             assert_eq!(options.mss, Some(1460), "what is behind it is read");
             let expected =
                 matches!(len, 0 | 4 | 6 | 8 | 10 | 12 | 14 | 16).then_some(&bytes[2..][..len.into()]);
-            assert_eq!(options.fast_open.as_ref().map(FastOpenCookie::as_slice), expected, "{len} bytes");
+            assert_eq!(options.fast_open().as_ref().map(FastOpenCookie::as_slice), expected, "{len} bytes");
         }
     }
 
@@ -302,8 +341,7 @@ mod tests {
                 window_scale: Some(7),
                 sack_permitted: true,
                 timestamps: Some(TcpTimestamps { value: 1, echo_reply: 2 }),
-                fast_open: FastOpenCookie::new(&[0x5a; 16][..len]),
-                ..TcpOptions::default()
+                tail: FastOpenCookie::new(&[0x5a; 16][..len]).map(OptionTail::FastOpen).unwrap(),
             };
             let mut buffer = [0; TCP_OPTIONS_MAX_LEN];
             let written = options.emit(&mut buffer);
@@ -330,12 +368,14 @@ mod tests {
             timestamps: Some(TcpTimestamps { value: 1, echo_reply: 2 }),
             ..TcpOptions::default()
         };
+        let mut blocks = SackBlocks::new();
         for block in 0..4 {
-            options.sack.push((SeqNumber(block * 10), SeqNumber(block * 10 + 5)));
+            blocks.push((SeqNumber(block * 10), SeqNumber(block * 10 + 5)));
         }
+        options.tail = OptionTail::Sack(blocks);
         assert_eq!(options.emitted_len(), 40);
         let mut buffer = [0; TCP_OPTIONS_MAX_LEN];
         options.emit(&mut buffer);
-        assert_eq!(TcpOptions::parse(&buffer).unwrap().sack.as_slice().len(), 3);
+        assert_eq!(TcpOptions::parse(&buffer).unwrap().sack().as_slice().len(), 3);
     }
 }

@@ -83,18 +83,12 @@ impl Tcp {
         id: SlabId,
         segment: &Segment<'_>,
     ) -> Result<(), DropReason> {
-        let mut was_opening = false;
+        let was_opening = self.connections.get(id).is_some_and(|it| !it.state.is_synchronized());
         let result = self.with_connection(now, id, |connection, cx| match connection.state {
-            State::SynSent => {
-                was_opening = true;
-                connection.on_segment_in_syn_sent(cx, segment)
-            }
-            State::SynReceived => {
-                was_opening = true;
-                connection.on_segment(cx, segment)
-            }
+            State::SynSent => connection.on_segment_in_syn_sent(cx, segment),
             State::Closed
             | State::Listen
+            | State::SynReceived
             | State::Established
             | State::FinWait1
             | State::FinWait2

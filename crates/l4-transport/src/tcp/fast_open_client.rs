@@ -9,7 +9,7 @@
 use core::time::Duration;
 
 use netloom_base::{Instant, SlabId};
-use netloom_wire::{FastOpenCookie, TCP_OPTIONS_MAX_LEN, TcpOptions};
+use netloom_wire::{FastOpenCookie, OptionTail, TCP_OPTIONS_MAX_LEN, TcpOptions};
 use tracing::{debug, trace};
 
 use super::connection::{Connection, Context};
@@ -156,7 +156,7 @@ impl Connection {
         let (mtu, remote, iss) = (self.mtu, self.tuple.remote_address, self.sender.iss);
         let unsent_len = self.sender.unsent_len();
         let Some(attempt) = self.attempt().filter(|_| !is_again) else { return nothing };
-        options.fast_open = Some(attempt.cookie);
+        options.tail = OptionTail::FastOpen(attempt.cookie);
         if attempt.cookie.is_request() {
             return nothing;
         }
@@ -177,12 +177,13 @@ impl Connection {
     }
 
     /// The handshake is done: what of the SYN's data did not arrive goes again now. [7413-22]
+    #[cold]
     pub(super) fn follow_fast_open(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) {
         let (snd_una, was_repeated, tuple) = (self.sender.snd_una, self.attempts.syn > 0, self.tuple);
         let iss = self.sender.iss;
         let Some(fast_open) = &mut self.fast_open else { return };
         let Role::Client(attempt) = &mut fast_open.role else { return };
-        attempt.learned = segment.header.options.fast_open.filter(|cookie| !cookie.is_request());
+        attempt.learned = segment.header.options.fast_open().filter(|cookie| !cookie.is_request());
         let is_unacked = attempt.data_end.is_some_and(|end| snd_una.before(end));
         fast_open.has_carried_data = attempt.data_end.is_some() && snd_una.after(iss + 1);
         // Only SYNs without anything seem to have arrived.
@@ -206,6 +207,7 @@ impl Connection {
     }
 
     /// The timer ran out once more: if nothing at all has arrived since the SYN's data, the path swallows what follows it.
+    #[cold]
     pub(super) fn suspect_fast_open(&mut self, cx: &mut Context<'_>) {
         let (timeouts, snd_una, state, tuple) =
             (self.attempts.timeout, self.sender.snd_una, self.state, self.tuple);

@@ -38,7 +38,7 @@ const RESET_PENALTY: Duration = Duration::from_secs(60);
 impl Tcp {
     /// The option of a SYN, if its listener takes part. [7413-11]
     pub(super) fn fast_open_option(&self, listener: SlabId, segment: &Segment<'_>) -> Option<FastOpenCookie> {
-        let cookie = segment.header.options.fast_open?;
+        let cookie = segment.header.options.fast_open()?;
         self.listeners.get(listener).filter(|it| it.options.fast_open > 0).map(|_| cookie)
     }
 
@@ -175,6 +175,7 @@ impl Connection {
 
     /// The next segment with text before the handshake is done: what is new, up to the initial window. The SYN takes nothing of
     /// either window.
+    #[cold]
     pub(super) fn poll_early(&mut self, cx: &mut Context<'_>) -> Option<Draft> {
         if !self.is_fast_server() || self.attempts.syn > 0 || self.sender.unsent_len() == 0 {
             return None;

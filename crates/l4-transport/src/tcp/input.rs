@@ -210,7 +210,8 @@ impl Connection {
         if !segment.has(TcpFlags::ACK) {
             return Err(DropReason::TcpNoAck);
         }
-        if self.state == State::SynReceived {
+        let was_opening = self.state == State::SynReceived;
+        if was_opening {
             let acknowledgment = segment.header.acknowledgment;
             let is_acceptable =
                 acknowledgment.after(self.sender.snd_una) && acknowledgment.at_or_before(self.sender.snd_nxt);
@@ -224,10 +225,10 @@ impl Connection {
             if is_answer_due {
                 self.receiver.owe_ack_now(1);
             }
-            self.process_ack(cx, segment)?;
+        }
+        self.process_ack(cx, segment)?;
+        if was_opening {
             self.follow_fast_open(cx, segment);
-        } else {
-            self.process_ack(cx, segment)?;
         }
         self.follow_fin_ack(cx);
         Ok(())

@@ -85,7 +85,7 @@ impl Connection {
         echo: Option<Echo>,
         delivery: &mut Delivery,
     ) -> Option<(SeqNumber, SeqNumber)> {
-        let blocks = segment.header.options.sack;
+        let blocks = segment.header.options.sack();
         if !self.negotiated.sack || blocks.is_empty() {
             return None;
         }

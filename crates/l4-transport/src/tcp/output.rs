@@ -7,7 +7,7 @@ use core::num::NonZeroU16;
 use core::time::Duration;
 
 use netloom_base::Instant;
-use netloom_wire::{SeqNumber, TcpFlags, TcpHeader, TcpOptions, ip_header_len};
+use netloom_wire::{OptionTail, SeqNumber, TcpFlags, TcpHeader, TcpOptions, ip_header_len};
 use tracing::trace;
 
 use super::config::TcpConfig;
@@ -150,8 +150,8 @@ impl Connection {
         } else {
             let mut options =
                 syn_ack_options(self.negotiated, now, mss, self.ts_offset, self.receiver.ts_recent());
-            options.fast_open = self.offered_cookie();
-            if options.fast_open.is_some() {
+            if let Some(cookie) = self.offered_cookie() {
+                options.tail = OptionTail::FastOpen(cookie);
                 cx.counters.fast_open_cookies_sent.increment();
             }
             self.receiver.on_ack_sent(now, false);

@@ -7,7 +7,7 @@
 //! # Not here
 //! The blocks and their order: `sack.rs`.
 
-use netloom_wire::{SackBlocks, TcpFlags, TcpOptions};
+use netloom_wire::{OptionTail, SackBlocks, TcpFlags, TcpOptions};
 
 use super::connection::{Connection, Context};
 use super::receiver::AckDue;
@@ -33,7 +33,8 @@ impl Connection {
         if has_duplicate {
             cx.counters.duplicates_reported.increment();
         }
-        TcpOptions { sack, ..options }
+        let tail = if sack.is_empty() { OptionTail::None } else { OptionTail::Sack(sack) };
+        TcpOptions { tail, ..options }
     }
 
     /// Whether an acknowledgment is due at once that tells of more than RCV.NXT: it goes before text, which has no room.

@@ -211,7 +211,7 @@ impl SynCacheEntry {
                 self.is_repeated = true;
                 // A peer that gives up on ECN, or on Fast Open, asks again without.
                 self.negotiated.ecn &= ecn::is_setup_syn(segment.header.flags);
-                self.offers_cookie &= segment.header.options.fast_open.is_some();
+                self.offers_cookie &= segment.header.options.fast_open().is_some();
                 return HalfOpenVerdict::Repeat;
             }
             // [9293-u07] [5961-07]: a SYN of another connection; its sender resets ours if that is stale.

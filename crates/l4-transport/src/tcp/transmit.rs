@@ -1,7 +1,7 @@
 //! Segments on their way out: whose turn it is, and where the text lies.
 
 use netloom_base::{Gso, GsoKind, Instant, SlabId};
-use netloom_wire::TcpFlags;
+use netloom_wire::{OptionTail, TcpFlags};
 use tracing::trace;
 
 use super::connection::Connection;
@@ -80,7 +80,7 @@ impl Tcp {
             // [7413-14]
             if entry.offers_cookie && entry.retries == 0 {
                 let (local, remote) = (entry.tuple.local_address, entry.tuple.remote_address);
-                header.options.fast_open = Some(self.fast_open_secret.make(now, local, remote));
+                header.options.tail = OptionTail::FastOpen(self.fast_open_secret.make(now, local, remote));
                 self.counters.fast_open_cookies_sent.increment();
             }
             return Some(SegmentPlan {

@@ -4,7 +4,7 @@ use etherparse::TcpOptionReadError;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{FastOpenCookie, SackBlocks, TcpTimestamps};
+use crate::{FastOpenCookie, OptionTail, SackBlocks, TcpTimestamps};
 
 prop_compose! {
     fn options()(
@@ -18,14 +18,16 @@ prop_compose! {
     ) -> TcpOptions {
         let timestamps = timestamps.map(|(value, echo_reply)| TcpTimestamps { value, echo_reply });
         if is_syn {
-            let fast_open = cookie.and_then(|bytes| FastOpenCookie::new(&bytes));
-            TcpOptions { mss, window_scale, sack_permitted, timestamps, fast_open, ..TcpOptions::default() }
+            let cookie = cookie.and_then(|bytes| FastOpenCookie::new(&bytes));
+            let tail = cookie.map_or(OptionTail::None, OptionTail::FastOpen);
+            TcpOptions { mss, window_scale, sack_permitted, timestamps, tail }
         } else {
             let mut sack = SackBlocks::default();
             for (start, end) in blocks {
                 sack.push((SeqNumber(start), SeqNumber(end)));
             }
-            TcpOptions { sack, timestamps, ..TcpOptions::default() }
+            let tail = if sack.is_empty() { OptionTail::None } else { OptionTail::Sack(sack) };
+            TcpOptions { timestamps, tail, ..TcpOptions::default() }
         }
     }
 }

@@ -285,7 +285,7 @@ fn what_a_mark_has_reduced_stays_reduced_when_a_loss_beside_it_was_none() {
     // The second is overtaken by three, and comes before it is sent again.
     let mut overtaken = lab.header(A, flow.theirs, flow.ours.wrapping_add(1460));
     let at = |offset: u32| SeqNumber(flow.ours.wrapping_add(offset));
-    overtaken.options.sack.push((at(2 * 1460), at(5 * 1460)));
+    overtaken.options.tail = one_block(at(2 * 1460), at(5 * 1460));
     lab.inject_header(&overtaken, &[]).unwrap();
     assert_eq!(lab.info(flow).recovery, RecoveryPhase::FastRecovery);
     lab.inject(A, flow.theirs, flow.ours.wrapping_add(5 * 1460), &[]).unwrap();

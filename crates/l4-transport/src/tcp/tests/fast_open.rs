@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use netloom_wire::{FastOpenCookie, IcmpError, IcmpErrorKind, Protocol, SeqNumber, TcpOptions};
+use netloom_wire::{FastOpenCookie, IcmpError, IcmpErrorKind, OptionTail, Protocol, SeqNumber, TcpOptions};
 
 use super::lab::*;
 use crate::tcp::*;
@@ -15,7 +15,8 @@ fn fast_listener() -> ListenOptions {
 }
 
 fn syn_options(cookie: Option<FastOpenCookie>) -> TcpOptions {
-    TcpOptions { mss: Some(1460), fast_open: cookie, ..TcpOptions::default() }
+    let tail = cookie.map_or(OptionTail::None, OptionTail::FastOpen);
+    TcpOptions { mss: Some(1460), tail, ..TcpOptions::default() }
 }
 
 /// The peer's SYN with this cookie and text.
@@ -31,7 +32,7 @@ fn fetch_cookie(lab: &mut Lab) -> FastOpenCookie {
     let syn_ack = lab.one();
     lab.inject(R, IRS.wrapping_add(1), 0, &[]).unwrap();
     lab.remote_port = port;
-    syn_ack.header.options.fast_open.expect("a cookie")
+    syn_ack.header.options.fast_open().expect("a cookie")
 }
 
 /// A stack that listens, and the peer's cookie.
@@ -64,7 +65,7 @@ fn the_data_of_a_syn_with_a_cookie_is_read_before_the_handshake_is_done() {
     let accepted = lab.tcp.accept(listener).expect("it is accepted at once");
     let syn_ack = lab.one();
     assert_eq!((syn_ack.flags(), syn_ack.acknowledgment()), (S | A, after_irs(5)));
-    assert_eq!(syn_ack.header.options.fast_open, None, "the cookie is as new as any");
+    assert_eq!(syn_ack.header.options.fast_open(), None, "the cookie is as new as any");
     assert_eq!(syn_ack.header.window, 65_530, "the data takes its part of the window");
     let flow = Flow { id: accepted.id, ours: syn_ack.sequence().wrapping_add(1), theirs: after_irs(5) };
     assert_eq!(lab.read(flow), b"hello");
@@ -102,7 +103,7 @@ fn without_the_applications_word_the_option_is_ignored() {
     for cookie in [cookie, FastOpenCookie::REQUEST] {
         inject_syn(&mut lab, Some(cookie), b"hello");
         let syn_ack = lab.one();
-        assert_eq!((syn_ack.acknowledgment(), syn_ack.header.options.fast_open), (after_irs(0), None));
+        assert_eq!((syn_ack.acknowledgment(), syn_ack.header.options.fast_open()), (after_irs(0), None));
         assert!(lab.tcp.accept(listener).is_none());
         lab.remote_port += 1;
     }
@@ -120,7 +121,7 @@ fn a_bad_cookie_makes_a_plain_handshake_that_brings_a_new_one() {
     inject_syn(&mut lab, Some(bad), b"hello");
     let sent = lab.one();
     assert_eq!((sent.flags(), sent.acknowledgment()), (S | A, after_irs(0)));
-    assert_eq!(sent.header.options.fast_open, Some(cookie));
+    assert_eq!(sent.header.options.fast_open(), Some(cookie));
     assert!(lab.tcp.accept(listener).is_none());
     assert_eq!(lab.tcp.counters().fast_open_fallbacks(FastOpenFallback::BadCookie), 1);
     // The data comes again, as any.
@@ -138,7 +139,7 @@ fn a_cookie_of_the_last_period_is_good_and_replaced() {
     lab.advance(Duration::from_secs(12 * 3600));
     inject_syn(&mut lab, Some(old), b"hello");
     let syn_ack = lab.one();
-    let new = syn_ack.header.options.fast_open.expect("a new one");
+    let new = syn_ack.header.options.fast_open().expect("a new one");
     assert_ne!(new, old);
     assert_eq!(syn_ack.acknowledgment(), after_irs(5));
     assert!(lab.tcp.accept(listener).is_some());
@@ -246,14 +247,14 @@ fn a_syn_ack_that_goes_again_goes_alone_and_data_follows_the_handshake() {
     inject_syn(&mut lab, Some(old), b"hello");
     let id = lab.tcp.accept(listener).unwrap().id;
     let syn_ack = lab.one();
-    assert!(syn_ack.header.options.fast_open.is_some());
+    assert!(syn_ack.header.options.fast_open().is_some());
     let flow = Flow { id, ours: syn_ack.sequence().wrapping_add(1), theirs: after_irs(5) };
     lab.send(flow, b"world");
     assert_eq!(lab.one().text, b"world");
     let again = lab.advance(ms(1000));
     assert_eq!(again.len(), 1, "{again:?}");
     assert_eq!((again[0].flags(), again[0].acknowledgment(), again[0].len()), (S | A, after_irs(5), 0));
-    assert_eq!(again[0].header.options.fast_open, None);
+    assert_eq!(again[0].header.options.fast_open(), None);
     lab.send(flow, b"more");
     lab.none();
     lab.ack(flow, 0);
@@ -295,15 +296,15 @@ fn a_plain_handshake_offers_its_cookie_once() {
     let mut lab = Lab::plain();
     lab.listen_with(fast_listener());
     inject_syn(&mut lab, Some(FastOpenCookie::REQUEST), &[]);
-    assert!(lab.one().header.options.fast_open.is_some());
+    assert!(lab.one().header.options.fast_open().is_some());
     let again = lab.advance(ms(1000));
     assert_eq!(again.len(), 1);
-    assert_eq!(again[0].header.options.fast_open, None, "somebody on the way may not like it");
+    assert_eq!(again[0].header.options.fast_open(), None, "somebody on the way may not like it");
     lab.remote_port += 1;
     inject_syn(&mut lab, Some(FastOpenCookie::REQUEST), &[]);
-    assert!(lab.one().header.options.fast_open.is_some());
+    assert!(lab.one().header.options.fast_open().is_some());
     inject_syn(&mut lab, None, &[]);
-    assert_eq!(lab.one().header.options.fast_open, None, "the peer has given up on it");
+    assert_eq!(lab.one().header.options.fast_open(), None, "the peer has given up on it");
 }
 
 #[test]
@@ -423,7 +424,7 @@ fn client() -> Lab {
     assert_eq!(lab.tcp.connected(id), Ok(false), "without a cookie the handshake comes first");
     // [7413-13]
     let syn = lab.one();
-    assert_eq!(syn.header.options.fast_open, Some(FastOpenCookie::REQUEST));
+    assert_eq!(syn.header.options.fast_open(), Some(FastOpenCookie::REQUEST));
     assert_eq!(syn.text, b"");
     answer(&mut lab, &syn, 0, Some(cookie()));
     lab.tcp.abort(lab.now, id);
@@ -447,7 +448,7 @@ fn the_first_write_goes_with_the_syn_once_a_cookie_is_known() {
     lab.tcp.send(lab.now, id, b"hello").unwrap();
     let syn = lab.one();
     assert_eq!((syn.flags(), &syn.text[..]), (S | P, &b"hello"[..]));
-    assert_eq!(syn.header.options.fast_open, Some(cookie()));
+    assert_eq!(syn.header.options.fast_open(), Some(cookie()));
     answer(&mut lab, &syn, 5, None);
     let ack = lab.one();
     assert_eq!((ack.flags(), ack.sequence(), ack.len()), (A, syn.sequence().wrapping_add(6), 0));
@@ -511,7 +512,7 @@ fn what_the_syn_ack_leaves_goes_with_the_first_acknowledgment() {
         // The newer cookie is used from now on.
         let id = connect(&mut lab);
         lab.tcp.send(lab.now, id, b"again").unwrap();
-        assert_eq!(lab.one().header.options.fast_open, Some(newer));
+        assert_eq!(lab.one().header.options.fast_open(), Some(newer));
     }
 }
 
@@ -525,7 +526,7 @@ fn a_syn_that_goes_again_goes_alone_and_the_path_rests() {
     let again = lab.advance(ms(1000));
     assert_eq!(again.len(), 1);
     assert_eq!((again[0].flags(), again[0].len(), again[0].sequence()), (S, 0, first.sequence()));
-    assert_eq!(again[0].header.options.fast_open, None);
+    assert_eq!(again[0].header.options.fast_open(), None);
     answer(&mut lab, &first, 0, None);
     let rest = lab.one();
     assert_eq!((rest.flags(), &rest.text[..]), (P | A, &b"hello"[..]));
@@ -533,7 +534,7 @@ fn a_syn_that_goes_again_goes_alone_and_the_path_rests() {
 
     // For an hour nobody tries on this path; another port of the same server is another matter.
     let plain = connect(&mut lab);
-    assert_eq!(lab.one().header.options.fast_open, None);
+    assert_eq!(lab.one().header.options.fast_open(), None);
     assert_eq!(lab.tcp.connected(plain), Ok(false));
     assert_eq!(lab.tcp.counters().fast_open_fallbacks(FastOpenFallback::PathFailing), 1);
     lab.remote_port = 80;
@@ -571,7 +572,7 @@ fn a_server_that_gives_no_cookie_is_not_asked_again_for_a_minute() {
         lab.advance(Duration::from_secs(pause));
         let id = connect(&mut lab);
         let syn = lab.one();
-        assert_eq!(syn.header.options.fast_open.is_some(), expected, "after {pause} s");
+        assert_eq!(syn.header.options.fast_open().is_some(), expected, "after {pause} s");
         answer(&mut lab, &syn, 0, None);
         lab.tcp.abort(lab.now, id);
         lab.sent();
@@ -604,7 +605,7 @@ fn no_answer_and_icmp_errors_let_the_path_rest() {
         assert_eq!(lab.tcp.counters().fast_open_fallbacks(FastOpenFallback::SynLost), 1);
         let next = connect(&mut lab);
         assert_eq!(lab.tcp.connected(next), Ok(false));
-        assert_eq!(lab.one().header.options.fast_open, None);
+        assert_eq!(lab.one().header.options.fast_open(), None);
     }
 }
 
@@ -631,7 +632,7 @@ fn a_syn_does_not_wait_for_ever_for_its_data() {
     lab.none();
     let sent = lab.advance(ms(40));
     assert_eq!(sent.len(), 1);
-    assert_eq!((sent[0].flags(), sent[0].header.options.fast_open), (S, Some(cookie())));
+    assert_eq!((sent[0].flags(), sent[0].header.options.fast_open()), (S, Some(cookie())));
     answer(&mut lab, &sent[0], 0, None);
     assert_eq!(lab.one().flags(), A);
     let flow = ours(id, &sent[0]);
@@ -695,7 +696,7 @@ fn who_does_not_ask_for_it_neither_sends_nor_learns_anything_of_it() {
         lab.remote_port = 443;
         let id = lab.begin_connect();
         let syn = lab.one();
-        assert_eq!(syn.header.options.fast_open, None);
+        assert_eq!(syn.header.options.fast_open(), None);
         answer(&mut lab, &syn, 0, FastOpenCookie::new(&[1; 4]));
         ours(id, &syn)
     };
@@ -703,5 +704,5 @@ fn who_does_not_ask_for_it_neither_sends_nor_learns_anything_of_it() {
     assert_eq!(lab.state(flow), TcpState::Established);
     let id = connect(&mut lab);
     lab.tcp.send(lab.now, id, b"hello").unwrap();
-    assert_eq!(lab.one().header.options.fast_open, Some(cookie()), "what nobody asked for is ignored");
+    assert_eq!(lab.one().header.options.fast_open(), Some(cookie()), "what nobody asked for is ignored");
 }

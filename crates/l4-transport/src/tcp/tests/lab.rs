@@ -8,8 +8,8 @@ use netloom_base::{
     DropReason, Gso, GsoKind, Instant, InterfaceId, NextHop, PathInfo, Rng, RxChecksum, RxMeta,
 };
 use netloom_wire::{
-    CastKind, Datagram, HeadBuf, Protocol, SeqNumber, TcpFlags, TcpHeader, TcpOptions, TcpSegment,
-    TcpTimestamps,
+    CastKind, Datagram, HeadBuf, OptionTail, Protocol, SackBlocks, SeqNumber, TcpFlags, TcpHeader,
+    TcpOptions, TcpSegment, TcpTimestamps,
 };
 
 use crate::tcp::*;
@@ -30,6 +30,13 @@ pub(super) const MSS: usize = 1460;
 
 pub(super) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// A report of one range.
+pub(super) fn one_block(start: SeqNumber, end: SeqNumber) -> OptionTail {
+    let mut blocks = SackBlocks::new();
+    blocks.push((start, end));
+    OptionTail::Sack(blocks)
 }
 
 /// A segment that was sent.

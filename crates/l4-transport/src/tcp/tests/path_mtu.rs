@@ -329,7 +329,7 @@ fn a_lost_probe_is_no_congestion_and_the_next_one_waits() {
     for followers in 2..=4 {
         let mut header = lab.header(A, flow.theirs, flow.ours.wrapping_add(acked));
         let start = sent[1].header.sequence;
-        header.options.sack.push((start, start + (followers - 1) * 1260));
+        header.options.tail = one_block(start, start + (followers - 1) * 1260);
         lab.inject_header(&header, &[]).unwrap();
     }
     let again = lab.sent();
@@ -348,7 +348,7 @@ fn a_lost_probe_is_no_congestion_and_the_next_one_waits() {
     acked += 1460 + 3 * 1260;
     lab.now += ms(20);
     let mut header = lab.header(A, flow.theirs, flow.ours.wrapping_add(acked));
-    header.options.sack.push((sent[5].header.sequence, sent[7].header.sequence + 1260));
+    header.options.tail = one_block(sent[5].header.sequence, sent[7].header.sequence + 1260);
     lab.inject_header(&header, &[]).unwrap();
     lab.advance(ms(20));
     assert_eq!(lab.tcp.counters().fast_recoveries.get(), 1);

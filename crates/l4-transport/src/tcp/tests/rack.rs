@@ -1,7 +1,7 @@
 //! Loss recovery with SACK: RACK, the tail loss probe, proportional rate reduction, and what undoes a recovery that was
 //! for nothing.
 
-use netloom_wire::{SackBlocks, SeqNumber, TcpHeader, TcpOptions, TcpTimestamps};
+use netloom_wire::{OptionTail, SackBlocks, SeqNumber, TcpHeader, TcpOptions, TcpTimestamps};
 
 use super::lab::*;
 use crate::tcp::*;
@@ -52,7 +52,7 @@ impl Lab {
             let at = |index: u32| SeqNumber(flow.ours.wrapping_add(index.wrapping_mul(smss)));
             sack.push((at(start), at(end)));
         }
-        header.options.sack = sack;
+        header.options.tail = OptionTail::Sack(sack);
         header
     }
 

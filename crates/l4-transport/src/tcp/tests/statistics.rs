@@ -80,7 +80,7 @@ fn reported_duplicates_and_unanswered_probes_are_counted() {
     lab.sent();
     lab.ack(flow, MSS as u32);
     let mut header = lab.header(A, flow.theirs, flow.ours + MSS as u32);
-    header.options.sack.push((SeqNumber(flow.ours), SeqNumber(flow.ours + MSS as u32)));
+    header.options.tail = one_block(SeqNumber(flow.ours), SeqNumber(flow.ours + MSS as u32));
     lab.inject_header(&header, &[]).unwrap();
     assert_eq!(lab.info(flow).dsacks_received, 1);
 
