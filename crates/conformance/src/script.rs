@@ -6,10 +6,10 @@
 //! | | |
 //! |---|---|
 //! | times | `0.1`, `+0.1`, `0.1~0.2`, `+0.1~+0.2`, `*`; the last three for `>` only |
-//! | packets | `< S 0:0(0) win 1000 <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7>`, `>`, flags `FSRPUEW.` or `-`, `urg N`, `<...>` |
+//! | packets | `< S 0:0(0) win 1000 <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7,FO 0123456789abcdef,nop,nop>`, `>`, flags `FSRPUEW.` or `-`, `urg N`, `<...>` |
 //! | ECN bits | `[noecn]`, `[ect0]`, `[ect1]`, `[ce]` in front of the flags |
 //! | ICMP | `< icmp unreachable frag_needed mtu 1200 [1:1461(1460)]` |
-//! | system calls | socket, bind, listen, accept, connect, fcntl, setsockopt (also `TCP_CONGESTION`), getsockopt, read, recv, write, send (also `MSG_OOB`), shutdown, close |
+//! | system calls | socket, bind, listen, accept, connect, fcntl, setsockopt (also `TCP_CONGESTION`, `TCP_FASTOPEN` and `TCP_FASTOPEN_CONNECT`), getsockopt, read, recv, write, send (also `MSG_OOB`), shutdown, close |
 //! | blocking calls | `+0...0.2 accept(3, ..., ...) = 4` |
 //! | assertions | `%{ assert tcpi_state == TCP_ESTABLISHED }%`; also `tcpi_snd_cwnd`, `tcpi_snd_ssthresh`, `tcpi_unacked`, `tcpi_rto`, `tcpi_rtt`, `tcpi_snd_mss` |
 //! | before the first step | `--ip_version`, `--mtu`, `--tolerance_usecs`, `--strict_segments`, `--tcp_ts_ecr_scaled`; `sysctl` commands in backquotes |

@@ -203,6 +203,10 @@ pub(super) enum SocketOption {
     ReceiveBuffer(u32),
     /// `{onoff=1, linger=0}`: close resets.
     LingerZero,
+    /// Connections that a cookie may open, unfinished.
+    FastOpen(u32),
+    /// Whether data may go with the SYN.
+    FastOpenConnect(bool),
 }
 
 /// What a system call returns.

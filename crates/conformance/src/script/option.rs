@@ -15,6 +15,8 @@ pub(super) enum TcpOption {
         value: u32,
         echo: u32,
     },
+    /// A cookie, or the request of one.
+    FastOpen(Vec<u8>),
     /// One that a script cannot write; only read.
     Unknown {
         kind: u8,
@@ -64,6 +66,7 @@ impl TcpOption {
                 value: u32::from_be_bytes([a, b, c, d]),
                 echo: u32::from_be_bytes([e, f, g, h]),
             },
+            (34, cookie) => Self::FastOpen(cookie.to_vec()),
             _ => Self::Unknown { kind, len },
         }
     }
@@ -90,6 +93,10 @@ impl TcpOption {
                 bytes.extend([8, 10]);
                 bytes.extend(value.to_be_bytes());
                 bytes.extend(echo.to_be_bytes());
+            }
+            Self::FastOpen(cookie) => {
+                bytes.extend([34, u8::try_from(2 + cookie.len()).unwrap_or(u8::MAX)]);
+                bytes.extend(cookie);
             }
             Self::Unknown { kind, len } => {
                 bytes.extend([*kind, *len]);
@@ -122,6 +129,12 @@ impl fmt::Display for TcpOption {
                 blocks.iter().try_for_each(|(start, end)| write!(f, " {start}:{end}"))
             }
             Self::Timestamps { value, echo } => write!(f, "TS val {value} ecr {echo}"),
+            Self::FastOpen(cookie) => {
+                f.write_str("FO")?;
+                cookie.iter().enumerate().try_for_each(|(index, byte)| {
+                    write!(f, "{}{byte:02x}", if index == 0 { " " } else { "" })
+                })
+            }
             Self::Unknown { kind, .. } => write!(f, "unknown {kind}"),
         }
     }

@@ -41,6 +41,7 @@ impl Segment {
             | TcpOption::WindowScale(_)
             | TcpOption::SackPermitted
             | TcpOption::Sack(_)
+            | TcpOption::FastOpen(_)
             | TcpOption::Unknown { .. } => None,
         })
     }

@@ -132,6 +132,8 @@ impl Settings {
                     _ => return Err(bad()),
                 };
             }
+            // The applications alone say whether it is used: as if both bits were set.
+            "net.ipv4.tcp_fastopen" if value == "3" => {}
             _ if ABSENT.contains(&name) => {
                 if value != "0" {
                     return Err(bad());

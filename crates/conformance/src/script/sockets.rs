@@ -47,6 +47,7 @@ struct Socket {
     is_bound: bool,
     is_nonblocking: bool,
     resets_on_close: bool,
+    fast_open: u32,
     has_reported_connect: bool,
     has_reported_error: bool,
     options: SocketOptions,
@@ -64,6 +65,7 @@ impl Socket {
             is_bound: false,
             is_nonblocking: false,
             resets_on_close: false,
+            fast_open: 0,
             has_reported_connect: false,
             has_reported_error: false,
             options,
@@ -197,7 +199,9 @@ impl Sockets {
     fn listen(&mut self, stack: &mut Stack, fd: Fd, backlog: usize) -> Called {
         self.with(fd, |socket| {
             let port = if socket.is_bound { BIND_PORT } else { 0 };
-            let options = ListenOptions { backlog, socket: socket.options, ..ListenOptions::default() };
+            let Socket { fast_open, options, .. } = *socket;
+            let fast_open = usize::try_from(fast_open).unwrap_or(usize::MAX);
+            let options = ListenOptions { backlog, fast_open, socket: options, ..ListenOptions::default() };
             let id = stack.tcp().listen(TcpBind { address: None, port }, options).map_err(
                 |error| match error {
                     ListenError::AddressInUse | ListenError::PortsExhausted => Errno::AddressInUse,
@@ -235,6 +239,11 @@ impl Sockets {
                 })?;
                 socket.role = Role::Stream(id);
                 self.current = Some(fd);
+                if stack.tcp().connected(id) == Ok(true) {
+                    // With a cookie nobody waits for the handshake.
+                    socket.has_reported_connect = true;
+                    return done(0);
+                }
                 if socket.is_nonblocking { Err(Errno::InProgress) } else { Ok(Progress::Blocked) }
             }
             Role::Stream(id) => match stack.tcp().connected(id) {
@@ -264,7 +273,7 @@ impl Sockets {
 }
 
 fn set_option(stack: &mut Stack, now: Instant, socket: &mut Socket, option: SocketOption) -> Called {
-    let Socket { options, keepalive, resets_on_close, .. } = socket;
+    let Socket { options, keepalive, fast_open, resets_on_close, .. } = socket;
     match option {
         SocketOption::ReuseAddress | SocketOption::UrgentInline => {}
         SocketOption::NoDelay(nodelay) => options.nodelay = nodelay,
@@ -278,6 +287,8 @@ fn set_option(stack: &mut Stack, now: Instant, socket: &mut Socket, option: Sock
         SocketOption::Congestion(congestion) => options.congestion = Some(congestion),
         SocketOption::SendBuffer(len) => options.send_buffer = Some(len),
         SocketOption::ReceiveBuffer(len) => options.receive_buffer = Some(len),
+        SocketOption::FastOpen(queue) => *fast_open = queue,
+        SocketOption::FastOpenConnect(is_on) => options.fast_open = is_on,
         SocketOption::LingerZero => *resets_on_close = true,
     }
     options.keepalive = options.keepalive.map(|_| *keepalive);
@@ -292,7 +303,11 @@ fn set_option(stack: &mut Stack, now: Instant, socket: &mut Socket, option: Sock
         | SocketOption::KeepaliveProbes(_) => tcp.set_keepalive(now, id, options.keepalive),
         SocketOption::UserTimeout(_) => tcp.set_user_timeout(now, id, options.user_timeout),
         SocketOption::Congestion(congestion) => tcp.set_congestion(now, id, congestion),
-        SocketOption::ReuseAddress | SocketOption::UrgentInline | SocketOption::LingerZero => Ok(()),
+        SocketOption::ReuseAddress
+        | SocketOption::UrgentInline
+        | SocketOption::LingerZero
+        | SocketOption::FastOpen(_)
+        | SocketOption::FastOpenConnect(_) => Ok(()),
         // netloom's buffers are as large as they were when the connection began.
         SocketOption::SendBuffer(_) | SocketOption::ReceiveBuffer(_) => return Err(Errno::Invalid),
     };

@@ -222,6 +222,8 @@ fn socket_option(level: &[String], option: &[String], value: &Argument) -> Under
         (false, "SO_KEEPALIVE") => SocketOption::Keepalive(value != 0),
         (false, "SO_SNDBUF") => SocketOption::SendBuffer(value),
         (false, "SO_RCVBUF") => SocketOption::ReceiveBuffer(value),
+        (true, "TCP_FASTOPEN") => SocketOption::FastOpen(value),
+        (true, "TCP_FASTOPEN_CONNECT") => SocketOption::FastOpenConnect(value != 0),
         (true, "TCP_NODELAY") => SocketOption::NoDelay(value != 0),
         (true, "TCP_KEEPIDLE") => SocketOption::KeepaliveIdle(Duration::from_secs(value.into())),
         (true, "TCP_KEEPINTVL") => SocketOption::KeepaliveInterval(Duration::from_secs(value.into())),

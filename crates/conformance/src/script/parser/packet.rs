@@ -157,8 +157,22 @@ fn parse_option(cursor: &mut Cursor<'_>) -> Result<TcpOption, ScriptError> {
             };
             TcpOption::Timestamps { value: field("val")?, echo: field("ecr")? }
         }
+        "FO" => TcpOption::FastOpen(parse_cookie(cursor)?),
         other => return Err(cursor.error(format!("the option `{other}` is not in the subset"))),
     })
+}
+
+/// The digits of a cookie, with a letter among them; none ask for one.
+fn parse_cookie(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, ScriptError> {
+    let Some(Token::Word(digits)) = cursor.peek().cloned() else { return Ok(Vec::new()) };
+    cursor.next();
+    let pairs = digits.as_bytes().chunks(2).map(|pair| {
+        let pair = core::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2);
+        pair.and_then(|pair| u8::from_str_radix(pair, 16).ok())
+    });
+    pairs
+        .collect::<Option<_>>()
+        .ok_or_else(|| cursor.error(format!("`{digits}` is no cookie: hexadecimal digits")))
 }
 
 /// `unreachable frag_needed mtu 1200 [1:1461(1460)]`.
