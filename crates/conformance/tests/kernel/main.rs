@@ -8,6 +8,7 @@ mod anybody;
 mod closing;
 mod connections;
 mod datagrams;
+mod fast_open;
 mod faults;
 mod handshakes;
 pub(crate) mod lab;

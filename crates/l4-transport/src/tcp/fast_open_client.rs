@@ -22,8 +22,8 @@ use super::segment::{Segment, Text};
 use super::state::State;
 use super::timers::Timer;
 
-/// How long a SYN waits for its data.
-const LONGEST_WAIT: Duration = Duration::from_millis(40);
+/// How long a SYN waits for its data: as long as a cork holds, so that a writer that was not scheduled at once is in time.
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
 
 /// Timeouts in a row, right after the handshake, that say that the path swallows what follows a SYN with data: as many as Linux
 /// waits for.

@@ -453,7 +453,7 @@ impl TcpSocket {
     /// no harm when it does.
     ///
     /// The first connection to a server asks it for a cookie and is as slow as any. Later ones are connected at once, and
-    /// the SYN leaves with what is written first, or alone when nothing is written for 40 ms. If the server, or the path, has
+    /// the SYN leaves with what is written first, or alone when nothing is written for 200 ms. If the server, or the path, has
     /// become another, what was written follows the handshake: nothing is lost. tokio has no such call.
     ///
     /// # Errors

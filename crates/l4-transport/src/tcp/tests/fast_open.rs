@@ -630,7 +630,7 @@ fn a_syn_does_not_wait_for_ever_for_its_data() {
     let mut lab = client();
     let id = connect(&mut lab);
     lab.none();
-    let sent = lab.advance(ms(40));
+    let sent = lab.advance(ms(200));
     assert_eq!(sent.len(), 1);
     assert_eq!((sent[0].flags(), sent[0].header.options.fast_open()), (S, Some(cookie())));
     answer(&mut lab, &sent[0], 0, None);
@@ -639,7 +639,7 @@ fn a_syn_does_not_wait_for_ever_for_its_data() {
     assert_eq!((lab.state(flow), lab.info(flow).fast_open_fallback), (TcpState::Established, None));
     // What is written meanwhile waits for the answer.
     let id = connect(&mut lab);
-    let syn = lab.advance(ms(40)).remove(0);
+    let syn = lab.advance(ms(200)).remove(0);
     lab.tcp.send(lab.now, id, b"late").unwrap();
     lab.none();
     answer(&mut lab, &syn, 0, None);
