@@ -175,6 +175,9 @@ enum Serve {
         /// The stack's address and network, such as 10.0.0.2/24
         #[arg(long)]
         address: netloom::Cidr,
+        /// Microseconds that it looks for the next frame before it sleeps, if not what it does by itself
+        #[arg(long)]
+        spin_us: Option<u64>,
     },
     /// On the kernel's sockets
     Kernel {
@@ -205,6 +208,9 @@ enum Serve {
         /// The address to answer for
         #[arg(long)]
         address: Ipv4Addr,
+        /// Microseconds that it looks for the next frame before it sleeps, if not as many as netloom
+        #[arg(long)]
+        spin_us: Option<u64>,
     },
 }
 
@@ -220,10 +226,14 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Serve(Serve::Netloom { tap, address }) => server::on_netloom(&tap, address),
+        Command::Serve(Serve::Netloom { tap, address, spin_us }) => {
+            server::on_netloom(&tap, address, spin_us.map(Duration::from_micros))
+        }
         Command::Serve(Serve::Kernel { address, threads }) => server::on_kernel(address, threads),
         Command::Serve(Serve::Smoltcp { tap, address, service }) => smol::serve(&tap, address, service),
-        Command::Serve(Serve::Mirror { tap, address }) => mirror::serve(&tap, address),
+        Command::Serve(Serve::Mirror { tap, address, spin_us }) => {
+            mirror::serve(&tap, address, spin_us.map(Duration::from_micros))
+        }
         Command::Rr { target, size } => load::rr::run(target.port(ports::ECHO), size, target.span()),
         Command::Connect { target, parallel } => {
             load::connect::run(target.port(ports::ECHO), parallel, target.span())

@@ -33,11 +33,13 @@ const SPIN: Duration = Duration::from_micros(50);
 /// Frames that are answered before a connection is filled.
 const FRAMES_PER_TURN: usize = 64;
 
-/// Serves behind `tap` as `address` until the process is killed.
-pub(crate) fn serve(tap: &str, address: Ipv4Addr) -> Result<()> {
+/// Serves behind `tap` as `address` until the process is killed; `spin` is how long it looks for the next frame before it sleeps, if
+/// not as long as netloom.
+pub(crate) fn serve(tap: &str, address: Ipv4Addr, spin: Option<Duration>) -> Result<()> {
     let config = TunTapConfig { kind: Medium::Ethernet, name: tap.to_owned(), mtu: 1500 };
     let tap = TunTap::open_offloading(&config, Offload::Full).context("the TAP cannot be opened")?;
-    let spin = if std::thread::available_parallelism()?.get() == 1 { Duration::ZERO } else { SPIN };
+    let is_alone = std::thread::available_parallelism()?.get() == 1;
+    let spin = spin.unwrap_or(if is_alone { Duration::ZERO } else { SPIN });
     let mut mirror = Mirror { tap, address, head: HeadBuf::new(), source: None };
     let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
     println!("ready");

@@ -5,6 +5,7 @@ pub(crate) mod ports;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use netloom::{AddressDetection, Cidr, InterfaceConfig, Net, StackConfig};
@@ -46,8 +47,9 @@ impl Stream for tokio::net::TcpStream {
     }
 }
 
-/// Serves on netloom's stack until the process is killed.
-pub(crate) fn on_netloom(tap: &str, address: Cidr) -> Result<()> {
+/// Serves on netloom's stack until the process is killed; `spin` is how long it looks for the next frame before it sleeps, if it is
+/// not to be what it is by itself.
+pub(crate) fn on_netloom(tap: &str, address: Cidr, spin: Option<Duration>) -> Result<()> {
     let config = TunTapConfig { kind: Medium::Ethernet, name: tap.to_owned(), mtu: MTU };
     let device = TunTap::open_offloading(&config, Offload::Full).context("the TAP cannot be opened")?;
     runtime(1)?.block_on(async {
@@ -59,7 +61,11 @@ pub(crate) fn on_netloom(tap: &str, address: Cidr) -> Result<()> {
         };
         let mut stack = StackConfig::default();
         stack.tcp.max_connections = MAX_CONNECTIONS;
-        let net = Net::builder().config(stack).interface(Box::new(device), config).start()?;
+        let mut builder = Net::builder().config(stack).interface(Box::new(device), config);
+        if let Some(spin) = spin {
+            builder = builder.spin(spin);
+        }
+        let net = builder.start()?;
         let at = |port: u16| SocketAddr::from((address.address(), port));
         tokio::spawn(echo(net.tcp_listen(at(ports::ECHO)).await?));
         for port in ports::HOLD..ports::HOLD + ports::HOLD_COUNT {

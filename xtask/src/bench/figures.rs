@@ -27,13 +27,13 @@ impl Side {
         }
     }
 
-    /// Whether the row can be measured: axum does not run on smoltcp, a process has too few descriptors for a crowd, and a mirror
+    /// Whether the row can be measured: axum does not run on smoltcp, whose loop does not spin, a process has too few descriptors for a crowd, and a mirror
     /// has no memory.
     pub(super) fn has(self, row: &str) -> bool {
         match self {
             Self::Netloom => true,
             Self::Kernel => row != "crowd",
-            Self::Smoltcp => !["crowd", "http-axum"].contains(&row),
+            Self::Smoltcp => !["crowd", "http-axum", "ping-awake"].contains(&row),
             Self::Mirror => MIRRORED.contains(&row),
         }
     }
@@ -101,6 +101,8 @@ pub(super) const FIGURES: &[Figure] = &[
     figure(["udp-1400", "rate"], "UDP echo, 1400 bytes", "1/s", Better::More, 0),
     figure(["ping", "p50_us"], "ping, half within", "us", Better::Less, 0),
     figure(["ping", "p99_us"], "ping, 99% within", "us", Better::Less, 0),
+    figure(["ping-awake", "p50_us"], "ping of a driver that is awake, half within", "us", Better::Less, 0),
+    figure(["ping-awake", "p99_us"], "the same, 99% within", "us", Better::Less, 0),
     figure(["idle", "bytes_each"], "memory of one of 10,000 idle connections", "bytes", Better::Less, 0),
     figure(["idle", "rate"], "round trips of 1 byte beside them", "1/s", Better::More, 0),
     figure(["crowd", "rate_alone"], "HTTP, bare responder, 64 connections alone", "1/s", Better::More, 0),
