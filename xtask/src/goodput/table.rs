@@ -66,7 +66,8 @@ pub(super) fn render(rows: &[Row], fair: &[FairRow], description: &str) -> Strin
     }
     if !fair.is_empty() {
         text.push_str(
-            "\nTwo flows for 30 seconds over a bottleneck of 100 Mb/s, 20 ms there and back, a queue of 170 packets:\n\n\
+            "\nTwo flows for 30 seconds over a bottleneck of 100 Mb/s, 20 ms there and back that swing by 60 us each way, a \
+             queue of 170 packets:\n\n\
              | flows | Mb/s of each | Jain's index |\n|---|---|---|\n",
         );
     }

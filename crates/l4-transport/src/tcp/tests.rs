@@ -31,6 +31,7 @@ mod reductions;
 mod robustness;
 mod sack;
 mod seeded;
+mod sharing;
 mod states;
 mod statistics;
 mod super_segments;
