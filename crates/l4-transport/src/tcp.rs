@@ -30,6 +30,7 @@
 
 mod ack;
 mod ack_policy;
+mod answers;
 mod arrival;
 mod bound;
 mod buffering;
@@ -76,6 +77,7 @@ mod recent;
 mod recovery;
 mod reporting;
 mod reset;
+mod rounds;
 mod rtt;
 mod sack;
 mod scoreboard;

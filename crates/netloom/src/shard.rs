@@ -107,7 +107,7 @@ pub(crate) enum Look {
 /// What the driver has to do after a turn.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// There is more to read or to send: come back at once.
+    /// There is more to read or to send, or somebody may answer: come back when the others have run.
     pub(crate) is_unfinished: bool,
     /// Frames that were read.
     pub(crate) frame_count: usize,
@@ -236,8 +236,11 @@ impl Shared {
         if shard.stack.poll_timeout().is_some_and(|deadline| deadline <= now) {
             shard.stack.handle_timeout(now);
         }
+        shard.stack.end_round(now);
         let mailed = shard.read_mail(now);
+        shard.stack.await_answers(true);
         let Received { frame_count, has_more } = shard.receive_from(now, look);
+        shard.stack.await_answers(false);
         let news = mailed.news.max(shard.settle(now));
         let is_unfinished = has_more || shard.has_more_to_send;
         if !is_unfinished {
@@ -245,7 +248,7 @@ impl Shared {
         }
         shard.armed = shard.stack.poll_timeout();
         let turn = Turn {
-            is_unfinished,
+            is_unfinished: is_unfinished || shard.stack.awaits_answers(),
             frame_count: frame_count + mailed.frame_count,
             deadline: shard.armed.map(|deadline| shard.to_tokio(deadline)),
             stalled: shard.stalled.as_ref().map(|frame| frame.interface),

@@ -1,4 +1,4 @@
-//! What sockets' options make of the packets that leave: two stacks, and a middle that reads along.
+//! What sockets make of the packets that leave: two stacks, and a middle that reads along.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::future::Future;
@@ -113,7 +113,9 @@ fn run<F: Future<Output = ()>>(test: impl FnOnce(Watched) -> F) {
     runtime.block_on(async { timeout(LIMIT, test(Watched::start())).await.expect("it ends in time") });
 }
 
+const FIN: u8 = 1;
 const SYN: u8 = 2;
+const PSH: u8 = 8;
 const ACK: u8 = 16;
 
 #[test]
@@ -324,5 +326,34 @@ fn a_refusal_is_told_by_the_first_read_where_connecting_did_not_wait() {
         outgoing.write_all(b"hello").await.unwrap();
         let error = outgoing.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn the_first_answer_carries_the_acknowledgment_of_what_it_answers() {
+    run(|mut watched| async move {
+        let listener = watched.server.tcp_listen("10.0.0.1:80").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let byte = stream.read_u8().await?;
+                    stream.write_u8(byte).await
+                });
+            }
+        });
+        for _ in 0..10 {
+            let mut outgoing = watched.client.tcp_connect(address).await.unwrap();
+            outgoing.write_u8(b'x').await.unwrap();
+            assert_eq!(outgoing.read_u8().await.unwrap(), b'x');
+            let syn_ack = watched.next(|seen| seen.from_server).await;
+            let answer = watched.next(|seen| seen.from_server).await;
+            assert_eq!((syn_ack.flags, answer.flags), (SYN | ACK, PSH | ACK));
+            // Its FIN, and what follows from ours.
+            outgoing.shutdown().await.unwrap();
+            assert_eq!(outgoing.read(&mut [0]).await.unwrap(), 0);
+            watched.next(|seen| seen.from_server && seen.flags & FIN != 0).await;
+            watched.next(|seen| seen.from_server && seen.flags & FIN == 0).await;
+        }
     });
 }

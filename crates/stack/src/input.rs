@@ -58,6 +58,23 @@ impl Stack {
         self.exchange(now);
     }
 
+    /// Says whether small text in the next frames may be acknowledged with the answer of whoever reads it. If so,
+    /// [`end_round`](Self::end_round) must follow. See [`Tcp::await_answers`](netloom_l4_transport::Tcp::await_answers).
+    pub fn await_answers(&mut self, are_awaited: bool) {
+        self.tcp.await_answers(are_awaited);
+    }
+
+    /// Whether [`end_round`](Self::end_round) is to be called.
+    pub fn awaits_answers(&self) -> bool {
+        self.tcp.awaits_answers()
+    }
+
+    /// Whoever had news could run once; what still waits for an answer may be acknowledged now. Drain
+    /// [`poll_transmit`](Self::poll_transmit) next.
+    pub fn end_round(&mut self, now: Instant) {
+        self.tcp.end_round(now);
+    }
+
     pub(crate) fn receive(
         &mut self,
         now: Instant,

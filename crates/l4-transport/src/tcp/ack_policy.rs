@@ -3,7 +3,8 @@
 //! # Theory of operation
 //! - *At first*, and after a silence longer than the retransmission timeout, everything is acknowledged at once: the peer
 //!   is in slow start and lives on acknowledgments, or holds a small segment back until the one before it is
-//!   acknowledged. So is what comes while, and for a while after, segments are missing.
+//!   acknowledged. So is what comes while, and for a while after, segments are missing. For one small segment "at once" is
+//!   when those have run who may answer it, if the caller says so (`answers.rs`).
 //! - *In a conversation* acknowledgments ride on the answers. It is one from the first answer on that left within the
 //!   delay that an acknowledgment would have had; until an acknowledgment had to leave without an answer after all.
 //! - Otherwise an acknowledgment waits for a second full segment, or for the delay to pass. The delay follows the time

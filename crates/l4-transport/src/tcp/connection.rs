@@ -110,6 +110,8 @@ pub(super) struct Membership {
     pub(super) in_events: bool,
     /// Something happened after which it may have something to send.
     pub(super) wants_output: bool,
+    /// An acknowledgment is due that may ride on an answer.
+    pub(super) wants_answer: bool,
 }
 
 /// How often something happened in a row, for limits.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use netloom_base::{BufferPool, DeadlineQueue, Instant, KeyedMap, LocalEnds, Rng, Slab, SlabId};
 use tracing::trace;
 
+use super::answers::Answers;
 use super::bound::Bound;
 use super::config::{TcpConfig, TxSegmentation};
 use super::connection::{Connection, Context, Membership, Notices, Owner};
@@ -66,6 +67,8 @@ pub struct Tcp {
     pub(super) half_open: Slab<SynCacheEntry>,
     pub(super) half_open_deadlines: DeadlineQueue,
     pub(super) listeners: Slab<Listener>,
+    /// Whose acknowledgments wait for answers.
+    pub(super) answers: Answers,
     /// Connections that may have something to send, each at most once.
     pub(super) ready: VecDeque<SlabId>,
     /// Half-open connections that have a SYN-ACK to send, each at most once.
@@ -104,6 +107,7 @@ impl Tcp {
             half_open: Slab::new(config.max_half_open.clamp(1, MOST_ENTRIES)),
             half_open_deadlines: DeadlineQueue::new(),
             listeners: Slab::new(config.max_listeners),
+            answers: Answers::default(),
             ready: VecDeque::new(),
             ready_half_open: VecDeque::new(),
             replies: VecDeque::new(),
@@ -259,7 +263,14 @@ impl Tcp {
             connection.accounted = held;
         }
         connection.assert_invariants();
-        let Membership { in_ready, wants_output, .. } = &mut connection.membership;
+        let Membership { in_ready, wants_output, wants_answer, .. } = &mut connection.membership;
+        if core::mem::take(wants_answer) {
+            if self.answers.hold(id) {
+                connection.receiver.await_answer();
+            } else {
+                *wants_output = true;
+            }
+        }
         if core::mem::take(wants_output) && !core::mem::replace(in_ready, true) {
             self.ready.push_back(id);
         }

@@ -53,6 +53,8 @@ pub(super) enum AckDue {
     None,
     /// Within the delayed-ACK time, or with the next data.
     Delayed,
+    /// With the next data, or when whoever reads has had the time to send some.
+    WithAnswer,
     /// At once, this many.
     Now(u8),
 }
@@ -448,7 +450,7 @@ impl Receiver {
     /// The SACK blocks of a segment that is about to be sent, at most `capacity`, and whether a duplicate is the first.
     pub(super) fn take_blocks(&mut self, capacity: usize) -> (SackBlocks, bool) {
         let pending = match self.ack_due {
-            AckDue::None | AckDue::Delayed => 1,
+            AckDue::None | AckDue::Delayed | AckDue::WithAnswer => 1,
             AckDue::Now(pending) => pending,
         };
         let Some(disorder) = &mut self.disorder else { return (SackBlocks::default(), false) };
@@ -489,7 +491,7 @@ impl Receiver {
     /// Owes `count` acknowledgments more, at once. [5681-16]
     pub(super) fn owe_ack_now(&mut self, count: u8) {
         let pending = match self.ack_due {
-            AckDue::None | AckDue::Delayed => 0,
+            AckDue::None | AckDue::Delayed | AckDue::WithAnswer => 0,
             AckDue::Now(pending) => pending,
         };
         self.ack_due = AckDue::Now(pending.saturating_add(count).min(MAX_PENDING_ACKS));
@@ -513,7 +515,7 @@ impl Receiver {
     /// Owes one acknowledgment at once, or what is owed already.
     pub(super) fn owe_one_ack(&mut self) {
         match self.ack_due {
-            AckDue::None | AckDue::Delayed => self.ack_due = AckDue::Now(1),
+            AckDue::None | AckDue::Delayed | AckDue::WithAnswer => self.ack_due = AckDue::Now(1),
             AckDue::Now(_) => {}
         }
     }
@@ -527,15 +529,19 @@ impl Receiver {
     /// super-segment.
     pub(super) fn owe_ack_for_text(&mut self, segment_len: u32, filled_gap: bool) {
         self.segment_len = self.segment_len.max(segment_len.min(self.advertised_mss.into()));
-        let unacked_len = self.last_ack_sent.distance_to(self.rcv_nxt);
         // [5681-17] [9293 SHLD-19] [5681-31]: on a gap, with what comes after a full segment, and where the policy says so.
         // The second need not be full: a peer that waits for a flight of two takes its tail for lost.
-        if filled_gap || unacked_len > self.segment_len || self.ack_policy.is_quick() {
+        if filled_gap || !self.owes_one_segment() || self.ack_policy.is_quick() {
             self.owe_one_ack();
         } else if self.ack_due == AckDue::None {
             // [9293 SHLD-18] [5681-29]
             self.ack_due = AckDue::Delayed;
         }
+    }
+
+    /// Whether what waits for an acknowledgment is no longer than a full segment.
+    pub(super) fn owes_one_segment(&self) -> bool {
+        self.last_ack_sent.distance_to(self.rcv_nxt) <= self.segment_len
     }
 
     pub(super) const fn ack_due(&self) -> AckDue {
@@ -554,12 +560,28 @@ impl Receiver {
         }
     }
 
+    /// The one acknowledgment that is owed may wait for an answer.
+    pub(super) fn await_answer(&mut self) {
+        if self.ack_due == AckDue::Now(1) {
+            self.ack_due = AckDue::WithAnswer;
+        }
+    }
+
+    /// Whether an acknowledgment still waited for an answer; it is owed at once now.
+    pub(super) fn stop_awaiting_answer(&mut self) -> bool {
+        let has_waited = self.ack_due == AckDue::WithAnswer;
+        if has_waited {
+            self.ack_due = AckDue::Now(1);
+        }
+        has_waited
+    }
+
     /// A segment with RCV.NXT in it is on its way. [5681-32]
     pub(super) fn on_ack_sent(&mut self, now: Instant, carries_text: bool) {
         self.last_ack_sent = self.rcv_nxt;
         self.ack_due = match self.ack_due {
             AckDue::Now(count) if count > 1 => AckDue::Now(count - 1),
-            AckDue::None | AckDue::Delayed | AckDue::Now(_) => AckDue::None,
+            AckDue::None | AckDue::Delayed | AckDue::WithAnswer | AckDue::Now(_) => AckDue::None,
         };
         if carries_text {
             self.ack_policy.on_text_sent(now);

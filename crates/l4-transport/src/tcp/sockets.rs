@@ -14,6 +14,7 @@ use super::id::{Recv, TcpSocketId};
 use super::layer::Tcp;
 use super::negotiation::mss_of_mtu;
 use super::reason::{EndReason, SendBlockedBy};
+use super::receiver::AckDue;
 use super::state::{Input, State};
 use super::timers::Timer;
 use super::tuple::FourTuple;
@@ -547,6 +548,8 @@ impl Connection {
     fn open_window(&mut self) {
         if self.state.accepts_text()
             && self.state != State::SynReceived
+            // An answer that is awaited tells of the window as well.
+            && self.receiver.ack_due() != AckDue::WithAnswer
             && self.receiver.window_update_is_due()
         {
             self.receiver.owe_one_ack();

@@ -3,6 +3,7 @@
 //! `lab` holds one stack against hand-made segments, `pair` two stacks on a link with faults.
 #![expect(clippy::cast_possible_truncation, reason = "tests know their numbers")]
 
+mod answers;
 mod buffers;
 mod causes;
 mod closing;

@@ -101,7 +101,14 @@ impl Connection {
         if had_gap {
             self.receiver.ack_policy.on_disorder(cx.now);
         }
+        let owed = self.receiver.ack_due();
         self.receiver.owe_ack_for_text(segment.part_len, had_gap);
+        // The one segment, with the end of what the peer had to say, may be answered at once.
+        let may_be_answered = owed == AckDue::None
+            && segment.has(TcpFlags::PSH)
+            && !segment.header.flags.intersects(TcpFlags::SYN | TcpFlags::FIN)
+            && !had_gap
+            && self.receiver.owes_one_segment();
         match self.receiver.ack_due() {
             // [9293 MUST-40] [5681-30]
             AckDue::Delayed => {
@@ -110,8 +117,9 @@ impl Connection {
                     self.timers.set(Timer::DelayedAck, cx.now + delay);
                 }
             }
+            AckDue::Now(_) if may_be_answered => self.membership.wants_answer = true,
             AckDue::Now(_) => self.membership.wants_output = true,
-            AckDue::None => {}
+            AckDue::None | AckDue::WithAnswer => {}
         }
     }
 
