@@ -163,8 +163,12 @@ impl<'a> World<'a> {
         for (plan, listener) in scenario.listeners.iter().zip(listeners) {
             if plan.host == number {
                 let bind = TcpBind { address: None, port: plan.port };
-                let options =
-                    ListenOptions { backlog: plan.backlog, socket: plan.options, ..ListenOptions::default() };
+                let options = ListenOptions {
+                    backlog: plan.backlog,
+                    fast_open: plan.fast_open,
+                    socket: plan.options,
+                    ..ListenOptions::default()
+                };
                 let opened = host.stack.tcp().listen(bind, options);
                 *listener = Some(opened.map_err(|error| failure(*now, FailureKind::NoListener(error)))?);
             }

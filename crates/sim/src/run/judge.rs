@@ -41,6 +41,10 @@ struct Losses {
     has_refused: Vec<bool>,
     /// For each host whether a peer has reset a connection of its.
     was_reset: Vec<bool>,
+    /// Whether users may take clients for connected whose SYNs are not answered.
+    opens_fast: bool,
+    /// For each host whether a user has closed a connection before its SYN was answered.
+    has_given_up: Vec<bool>,
 }
 
 impl Losses {
@@ -71,6 +75,7 @@ impl Losses {
         let has_baked = for_each(|it| it.syn_cookies_sent.get() > 0);
         let has_refused = for_each(|it| it.syn_cookies_refused.get() > 0);
         let was_reset = for_each(|it| it.ended(EndReason::ResetByPeer) > 0);
+        let has_given_up = for_each(|it| it.ended(EndReason::ClosedInHandshake) > 0);
         let is_disordered = world.link_counters().any(|it| it.reordered.get() + it.duplicated.get() > 0);
         Self {
             lost,
@@ -83,6 +88,8 @@ impl Losses {
             has_baked,
             has_refused,
             was_reset,
+            opens_fast: scenario.conversations.iter().any(|plan| plan.options.fast_open),
+            has_given_up,
         }
     }
 
@@ -105,6 +112,13 @@ impl Losses {
             && client.received == 0
             && has_happened(&self.has_refused, server)
             && has_happened(&self.was_reset, client.host)
+    }
+
+    /// Whether nobody has heard of a connection: to its user it was connected, as there was a cookie to show, and it was closed
+    /// before the user had written anything for its SYN to carry.
+    fn may_have_kept_silent(&self, end: &End) -> bool {
+        let has_given_up = self.has_given_up.get(end.host).copied().unwrap_or(false);
+        has_given_up && end.sent == 0 && matches!(end.outcome, Some(Outcome::Closed { .. }))
     }
 
     fn has_evicted(&self, host: usize) -> bool {
@@ -136,7 +150,7 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
                 continue;
             }
             let is_explained = if end.socket.is_none() {
-                may_be_absent(scenario, peer, end.host, &losses)
+                !conversation.is_awaited || may_be_absent(scenario, peer, end.host, &losses)
             } else {
                 // The word that the peer was gone must have been lost, and nobody asked after it.
                 let has_keepalive = has_keepalive(scenario, number, side);
@@ -179,6 +193,9 @@ fn may_be_absent(scenario: &Scenario, client: &End, server: usize, losses: &Loss
                 || losses.has_evicted(server)
                 || has_restarted(scenario, client.host)
                 || losses.may_have_broken_cookie(client, server)
+                || losses.may_have_kept_silent(client)
+                // Its user took it for connected, and does not hear that its SYNs met a full queue every time.
+                || losses.opens_fast && losses.was_overrun(server)
         }
         Some(
             Outcome::Closed { has_read_all: false }
@@ -227,7 +244,11 @@ pub(super) fn check_outcomes(scenario: &Scenario, world: &mut World<'_>) -> Resu
                 conversation.client.outcome,
                 Some(Outcome::Failed(TcpError::ConnectionRefused) | Outcome::Forgotten)
             );
-            if !is_refused && !losses.is_harsh && losses.corrupted == 0 {
+            // To its user a client with a cookie was connected at once, and may have been closed before the refusal came.
+            let opens_fast = scenario.conversations.get(number).is_some_and(|plan| plan.options.fast_open);
+            let has_left = opens_fast
+                && matches!(conversation.client.outcome, Some(Outcome::Closed { .. } | Outcome::Aborted));
+            if !is_refused && !has_left && !losses.is_harsh && losses.corrupted == 0 {
                 let outcome = conversation.client.outcome;
                 return Err(world.failure(FailureKind::NotRefused { conversation: number, outcome }));
             }
@@ -283,7 +304,10 @@ fn explains(error: TcpError, peer: &End, breaks_cookie: bool, losses: &Losses) -
         TcpError::HostUnreachable | TcpError::NetworkUnreachable => losses.is_harsh || losses.corrupted > 0,
         // Who gave up, or forgot, before the other's SYN came refuses it.
         TcpError::ConnectionRefused => {
-            losses.corrupted > 0 || peer.has_left_rudely() || losses.has_evicted(peer.host)
+            losses.corrupted > 0
+                || peer.has_left_rudely()
+                || losses.has_evicted(peer.host)
+                || losses.may_have_kept_silent(peer)
         }
         TcpError::ConnectionAborted | _ => false,
     }
@@ -370,7 +394,7 @@ pub(super) fn check_counters(scenario: &Scenario, world: &mut World<'_>) -> Resu
     Ok(())
 }
 
-/// Checks that nothing waited for a timer, other than that which holds acknowledgments back.
+/// Checks that nothing waited for a timer, other than those which hold acknowledgments and fast SYNs back.
 fn check_pause(scenario: &Scenario, world: &World<'_>) -> Result<(), Failure> {
     let plans = scenario.conversations.iter().flat_map(|it| [&it.client_plan, &it.server_plan]);
     // How long a reader lets data lie; `None`: so long that a timer would not be noticed.
@@ -389,7 +413,14 @@ fn check_pause(scenario: &Scenario, world: &World<'_>) -> Result<(), Failure> {
     let longest_delay = |delayed_ack: Duration| delayed_ack.max(Duration::from_millis(200));
     let held_back = scenario.hosts.iter().map(|host| longest_delay(host.tcp.delayed_ack)).sum::<Duration>();
     let longest_rest = rests.into_iter().max().unwrap_or_default();
-    let explained = trips + held_back + longest_rest + Duration::from_millis(10);
+    // A SYN that may carry data waits for a client that has nothing to say.
+    let opens_fast = scenario.conversations.iter().any(|plan| plan.options.fast_open);
+    let held_syn = if opens_fast { Duration::from_millis(200) } else { Duration::ZERO };
+    let explained = trips + held_back + held_syn + longest_rest + Duration::from_millis(10);
+    if world.conversations.iter().any(|it| it.is_awaited && it.server.outcome == Some(Outcome::Absent)) {
+        // It was waited for a server that never heard of its client.
+        return Ok(());
+    }
     let pause = world.longest_pause();
     if pause > explained {
         return Err(world.failure(FailureKind::Stall { pause, explained }));

@@ -42,20 +42,25 @@ fn draw(seed: u64) -> Scenario {
     let has_ipv6 = cables.iter().all(|cable| cable.mtu >= 1280);
     let server = leaves.last().copied().unwrap_or(0);
     let accept_every = if dice.chance(10) { dice.micros(1_000, 500_000) } else { Duration::ZERO };
-    let listeners = leaves
+    let mut listeners: Vec<ListenerPlan> = leaves
         .iter()
         .map(|&host| ListenerPlan {
             host,
             port: PORT,
             backlog: dice.size(1, 128),
+            fast_open: 0,
             options: options(&mut dice),
             accept_every,
         })
         .collect();
-    let conversations = conversations(&mut dice, weather, &leaves, server, has_ipv6);
+    let mut conversations = conversations(&mut dice, weather, &leaves, server, has_ipv6);
     let changes = changes(&mut dice, weather, &cables);
     let restarts = restarts(&mut dice, weather, &leaves);
     let datagrams = datagrams(&mut dice, &leaves, &cables, has_ipv6);
+    // Drawn last, so that what other runs are does not depend on it.
+    if dice.chance(30) {
+        open_fast(&mut dice, &mut listeners, &mut conversations);
+    }
     Scenario {
         seed,
         weather,
@@ -67,6 +72,16 @@ fn draw(seed: u64) -> Scenario {
         changes,
         datagrams,
         restarts,
+    }
+}
+
+/// Has most conversations send data with their SYNs, once their client knows a cookie.
+fn open_fast(dice: &mut Dice, listeners: &mut [ListenerPlan], conversations: &mut [ConversationPlan]) {
+    for listener in listeners {
+        listener.fast_open = if dice.chance(80) { dice.size(1, 32) } else { 0 };
+    }
+    for conversation in conversations {
+        conversation.options.fast_open = dice.chance(80);
     }
 }
 

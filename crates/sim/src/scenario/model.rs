@@ -108,6 +108,8 @@ pub struct ListenerPlan {
     pub port: u16,
     /// Connections that may wait.
     pub backlog: usize,
+    /// Connections that a cookie may open before their handshake is done; 0: none.
+    pub fast_open: usize,
     /// What its connections begin with.
     pub options: SocketOptions,
     /// Time between two calls of accept; zero: as soon as there is a connection.
@@ -187,6 +189,7 @@ impl Scenario {
                 host: 1,
                 port,
                 backlog: 16,
+                fast_open: 0,
                 options,
                 accept_every: Duration::ZERO,
             }],

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use netloom_base::Instant;
-use netloom_stack::transport::{Accepted, TcpBind};
+use netloom_stack::transport::{Accepted, TcpBind, TcpCounters};
 
 use super::{Due, World, failure, own_port};
 use crate::conversation::end::End;
@@ -107,11 +107,15 @@ impl World<'_> {
             let begun = (remote, local, Instant::ZERO)..=(remote, local, opened_at);
             let known =
                 self.expected.range(begun).next_back().map(|(key, &conversation)| (*key, conversation));
-            let may_be_ghost = host.stack.tcp().counters().syn_cookies_sent.get() > 0;
             let Some((key, conversation)) = known else {
-                // A late copy of a segment that brings a cookie back opens the connection again: that is what they cost.
-                if may_be_ghost {
-                    host.stack.tcp().abort(self.now, id);
+                // A late copy of a segment that brings a cookie back opens the connection again, and so does one of a SYN with
+                // a Fast Open cookie: that is what they cost.
+                let opens_late =
+                    |it: &TcpCounters| it.syn_cookies_sent.get() + it.fast_opens_received.get() > 0;
+                if self.tcp_counters(plan.host).iter().any(opens_late) {
+                    if let Some(host) = self.hosts.get_mut(plan.host) {
+                        host.stack.tcp().abort(self.now, id);
+                    }
                     continue;
                 }
                 return Err(self.failure(FailureKind::UnknownPeer { host: plan.host, remote }));
