@@ -390,10 +390,7 @@ impl<'a> World<'a> {
             host.is_touched = true;
             let result = end.run(&mut host.stack.tcp(), self.now, peer, &mut self.buffer);
             let wakes_at = end.wakes_after(self.now);
-            if let Some(Outcome::Failed(_)) = end.outcome
-                && side == Side::Client
-                && !conversation.is_awaited
-            {
+            if end.outcome.is_some() && side == Side::Client && !conversation.is_awaited {
                 conversation.server.outcome = Some(Outcome::Absent);
             }
             match result {
