@@ -83,24 +83,28 @@ impl Tcp {
         id: SlabId,
         segment: &Segment<'_>,
     ) -> Result<(), DropReason> {
-        let was_opening = self.connections.get(id).is_some_and(|it| !it.state.is_synchronized());
-        let result = self.with_connection(now, id, |connection, cx| match connection.state {
-            State::SynSent => connection.on_segment_in_syn_sent(cx, segment),
-            State::Closed
-            | State::Listen
-            | State::SynReceived
-            | State::Established
-            | State::FinWait1
-            | State::FinWait2
-            | State::CloseWait
-            | State::Closing
-            | State::LastAck
-            | State::TimeWait => connection.on_segment(cx, segment),
+        let delivered = self.with_connection(now, id, |connection, cx| {
+            let was_opening = !connection.state.is_synchronized();
+            let result = match connection.state {
+                State::SynSent => connection.on_segment_in_syn_sent(cx, segment),
+                State::Closed
+                | State::Listen
+                | State::SynReceived
+                | State::Established
+                | State::FinWait1
+                | State::FinWait2
+                | State::CloseWait
+                | State::Closing
+                | State::LastAck
+                | State::TimeWait => connection.on_segment(cx, segment),
+            };
+            (was_opening, result)
         });
+        let Some((was_opening, result)) = delivered else { return Err(DropReason::TcpNoConnection) };
         if was_opening {
             self.conclude_fast_open(now, id);
         }
-        result.unwrap_or(Err(DropReason::TcpNoConnection))
+        result
     }
 
     fn deliver_to_half_open(

@@ -88,7 +88,7 @@ impl Losses {
             has_baked,
             has_refused,
             was_reset,
-            opens_fast: scenario.conversations.iter().any(|plan| plan.options.fast_open),
+            opens_fast: opens_fast(scenario),
             has_given_up,
         }
     }
@@ -118,7 +118,10 @@ impl Losses {
     /// before the user had written anything for its SYN to carry.
     fn may_have_kept_silent(&self, end: &End) -> bool {
         let has_given_up = self.has_given_up.get(end.host).copied().unwrap_or(false);
-        has_given_up && end.sent == 0 && matches!(end.outcome, Some(Outcome::Closed { .. }))
+        self.opens_fast
+            && has_given_up
+            && end.sent == 0
+            && matches!(end.outcome, Some(Outcome::Closed { .. }))
     }
 
     fn has_evicted(&self, host: usize) -> bool {
@@ -128,6 +131,11 @@ impl Losses {
     fn was_overrun(&self, host: usize) -> bool {
         self.overrun.get(host).copied().unwrap_or(false)
     }
+}
+
+/// Whether users may take clients for connected whose SYNs are not answered.
+fn opens_fast(scenario: &Scenario) -> bool {
+    scenario.conversations.iter().any(|plan| plan.options.fast_open)
 }
 
 /// Whether a host loses its memory in the run.
@@ -414,10 +422,10 @@ fn check_pause(scenario: &Scenario, world: &World<'_>) -> Result<(), Failure> {
     let held_back = scenario.hosts.iter().map(|host| longest_delay(host.tcp.delayed_ack)).sum::<Duration>();
     let longest_rest = rests.into_iter().max().unwrap_or_default();
     // A SYN that may carry data waits for a client that has nothing to say.
-    let opens_fast = scenario.conversations.iter().any(|plan| plan.options.fast_open);
-    let held_syn = if opens_fast { Duration::from_millis(200) } else { Duration::ZERO };
+    let held_syn = if opens_fast(scenario) { Duration::from_millis(200) } else { Duration::ZERO };
     let explained = trips + held_back + held_syn + longest_rest + Duration::from_millis(10);
-    if world.conversations.iter().any(|it| it.is_awaited && it.server.outcome == Some(Outcome::Absent)) {
+    let is_absent = |it: &Conversation| it.is_awaited && it.server.outcome == Some(Outcome::Absent);
+    if opens_fast(scenario) && world.conversations.iter().any(is_absent) {
         // It was waited for a server that never heard of its client.
         return Ok(());
     }
