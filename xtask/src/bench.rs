@@ -15,8 +15,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use cargo_metadata::MetadataCommand;
 
-use crate::report;
 use crate::steps::cargo;
+use crate::{report, tools};
 use figures::{FIGURES, Measured, Side};
 
 /// What a measurement may take beyond its time.
@@ -41,6 +41,7 @@ pub(crate) struct Options {
 
 /// Measures and prints; false if a load failed on netloom or on the kernel.
 pub(crate) fn run(options: &Options) -> Result<bool> {
+    tools::ensure_measuring()?;
     let metadata =
         MetadataCommand::new().no_deps().exec().context("cargo metadata does not read the workspace")?;
     let root = metadata.workspace_root.into_std_path_buf();

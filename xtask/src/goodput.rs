@@ -18,8 +18,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail};
 use cargo_metadata::MetadataCommand;
 
-use crate::report;
 use crate::steps::cargo;
+use crate::{report, tools};
 use table::{FairRow, Row, jain};
 
 /// The link of every row, before its faults.
@@ -81,6 +81,7 @@ pub(crate) struct Options {
 
 /// Measures and prints; true, as there is nothing that fails but the measuring itself.
 pub(crate) fn run(options: &Options) -> Result<bool> {
+    tools::ensure_measuring()?;
     let metadata =
         MetadataCommand::new().no_deps().exec().context("cargo metadata does not read the workspace")?;
     let root = metadata.workspace_root.into_std_path_buf();

@@ -1,15 +1,15 @@
-//! The programs that the tests drive, and how to get them.
+//! The programs that the tests and the measurements drive, and how to get them.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::steps;
 
-/// A program that tests start.
+/// A program that others start.
 struct Tool {
     program: &'static str,
     /// The Debian packages that bring it.
@@ -18,6 +18,7 @@ struct Tool {
     told_by: Option<(&'static str, &'static str)>,
 }
 
+/// What the tests start.
 const TOOLS: &[Tool] = &[
     tool("arping", &["iputils-arping"], Some(("-V", "iputils"))),
     tool("cc", &["gcc", "libc6-dev"], None),
@@ -35,6 +36,16 @@ const TOOLS: &[Tool] = &[
     tool("unshare", &["util-linux"], None),
 ];
 
+/// What the scripts of the measurements start.
+const MEASURING_TOOLS: &[Tool] = &[
+    tool("ip", &["iproute2"], None),
+    tool("iperf3", &["iperf3"], None),
+    tool("ping", &["iputils-ping"], Some(("-V", "iputils"))),
+    tool("sysctl", &["procps"], None),
+    tool("unshare", &["util-linux"], None),
+    tool("wrk", &["wrk"], None),
+];
+
 const fn tool(
     program: &'static str,
     packages: &'static [&'static str],
@@ -46,7 +57,7 @@ const fn tool(
 /// Directories that are not always in a user's PATH.
 const SYSTEM_DIRECTORIES: &[&str] = &["/usr/sbin", "/sbin"];
 
-/// Looks for every tool, and installs what is missing where that can be done; false if something stays missing.
+/// Looks for every tool of the tests, and installs what is missing where that can be done; false if something stays missing.
 pub(crate) fn ensure() -> Result<bool> {
     let mut complete = true;
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
@@ -55,23 +66,39 @@ pub(crate) fn ensure() -> Result<bool> {
             complete = false;
         }
     }
-    let mut missing = missing();
+    let lines = find_or_install(TOOLS)?;
+    complete &= lines.is_empty();
+    if complete {
+        eprintln!("every tool is here");
+    }
+    for line in lines {
+        eprintln!("{line}");
+    }
+    Ok(complete)
+}
+
+/// Looks for every tool of the measurements, and installs what is missing where that can be done.
+pub(crate) fn ensure_measuring() -> Result<()> {
+    if !is_root() {
+        bail!("only root may measure, as that takes network namespaces");
+    }
+    let lines = find_or_install(MEASURING_TOOLS)?;
+    if !lines.is_empty() {
+        bail!("{}", lines.join("; "));
+    }
+    Ok(())
+}
+
+/// What to type to get those of `tools` that are not here, and cannot be installed from here.
+fn find_or_install(tools: &'static [Tool]) -> Result<Vec<String>> {
+    let mut missing = missing(tools);
     let is_debian = is_debian_here();
     if !missing.is_empty() && is_debian && is_root() {
         eprintln!("installing {}", packages(&missing).join(" "));
         install(&packages(&missing))?;
-        missing = self::missing();
+        missing = self::missing(tools);
     }
-    if missing.is_empty() {
-        if complete {
-            eprintln!("every tool is here");
-        }
-        return Ok(complete);
-    }
-    for line in instructions(&missing, is_debian) {
-        eprintln!("{line}");
-    }
-    Ok(false)
+    Ok(if missing.is_empty() { Vec::new() } else { instructions(&missing, is_debian) })
 }
 
 /// Whether a program is there that no test needs, or is now, from the Debian package of its name.
@@ -91,9 +118,9 @@ pub(crate) fn directories() -> Vec<PathBuf> {
     std::env::split_paths(&path).chain(SYSTEM_DIRECTORIES.iter().map(PathBuf::from)).collect()
 }
 
-fn missing() -> Vec<&'static Tool> {
+fn missing(tools: &'static [Tool]) -> Vec<&'static Tool> {
     let directories = directories();
-    TOOLS.iter().filter(|tool| !is_here(tool, &directories)).collect()
+    tools.iter().filter(|tool| !is_here(tool, &directories)).collect()
 }
 
 fn is_here(tool: &Tool, directories: &[PathBuf]) -> bool {
@@ -122,7 +149,7 @@ fn packages(tools: &[&Tool]) -> Vec<&'static str> {
 fn instructions(missing: &[&Tool], is_debian: bool) -> Vec<String> {
     let programs: Vec<&str> = missing.iter().map(|tool| tool.program).collect();
     let packages = packages(missing).join(" ");
-    let mut lines = vec![format!("the tests need programs that are not here: {}", programs.join(", "))];
+    let mut lines = vec![format!("this needs programs that are not here: {}", programs.join(", "))];
     lines.push(if is_debian {
         format!("type: sudo apt-get install {packages}")
     } else {
@@ -167,9 +194,18 @@ mod tests {
         let missing: Vec<&Tool> =
             TOOLS.iter().filter(|tool| ["nc", "unshare", "setpriv"].contains(&tool.program)).collect();
         let lines = instructions(&missing, true);
-        assert_eq!(lines[0], "the tests need programs that are not here: nc, setpriv, unshare");
+        assert_eq!(lines[0], "this needs programs that are not here: nc, setpriv, unshare");
         assert_eq!(lines[1], "type: sudo apt-get install netcat-openbsd util-linux");
         assert!(instructions(&missing, false)[1].ends_with("netcat-openbsd util-linux"));
+    }
+
+    #[test]
+    fn the_scripts_start_what_is_looked_for() {
+        let bench = include_str!("../../scripts/bench-lab");
+        let all = [bench, include_str!("../../scripts/goodput-lab")].concat();
+        for tool in MEASURING_TOOLS {
+            assert!(all.contains(tool.program), "{}", tool.program);
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod figures;
+mod interfaces;
 mod load;
 mod mirror;
 mod process;

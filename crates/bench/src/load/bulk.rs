@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::figures::{jain, print};
+use crate::interfaces::traffic;
 use crate::process;
 use crate::program::output_of;
 
@@ -33,10 +34,15 @@ pub(crate) fn run(
     if direction == Direction::Down {
         arguments.push("-R");
     }
+    let carried = traffic()?;
     let before = process::cpu_seconds(server_pid)?;
     let text = output_of("iperf3", &arguments)?;
     let server_cpu = process::cpu_seconds(server_pid)? - before;
     let client_cpu = process::children_cpu_seconds()?;
+    let frames = match direction {
+        Direction::Up => traffic()?.sent.since(carried.sent),
+        Direction::Down => traffic()?.received.since(carried.received),
+    };
     let received = received(&text)?;
     let bytes: f64 = received.iter().map(|stream| stream.bytes).sum();
     let bits_per_second: f64 = received.iter().map(|stream| stream.bits_per_second).sum();
@@ -46,6 +52,8 @@ pub(crate) fn run(
     print("jain", jain(&rates));
     print("server_cpu_s_per_gb", server_cpu / (bytes / 1e9));
     print("cpu_s_per_gb", (server_cpu + client_cpu) / (bytes / 1e9));
+    print("frame_bytes", frames.bytes / frames.count);
+    print("dropped_frames", frames.dropped);
     Ok(())
 }
 
