@@ -169,7 +169,7 @@ impl Connection {
         attempt.data_end = Some(end);
         self.sender.advance(cx.now, start);
         self.sender.advance(cx.now, end);
-        self.sender.scoreboard.on_sent(cx.now, start, end);
+        self.sender.scoreboard.on_sent(cx.now, start, end, self.sender.mss);
         cx.counters.bytes_sent.add(len.into());
         self.totals.bytes_sent += u64::from(len);
         trace!(tuple = %self.tuple, len, "data in the SYN");

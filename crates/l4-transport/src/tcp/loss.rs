@@ -93,7 +93,7 @@ impl Connection {
         let (plain, dsack) = split_blocks(blocks, self.sender.snd_una, self.sender.snd_nxt, oldest);
         let Self { sender, rack, rtt, .. } = self;
         let before = sender.scoreboard.sacked_len();
-        sender.scoreboard.sack(plain, sender.mss, |segment| {
+        sender.scoreboard.sack(plain, |segment| {
             rack.on_delivered(now, segment, echo, rtt, delivery);
         });
         delivery.sacked_len = sender.scoreboard.sacked_len().saturating_sub(before);

@@ -518,19 +518,20 @@ impl Connection {
         let Decision { start, len, fin, cause, kind } = decision;
         let end = start + len + u32::from(fin);
         let old_end = end.earlier_of(old_nxt);
+        let part_len = if kind == Kind::MtuProbe { len } else { self.sender.mss };
         let scoreboard = &mut self.sender.scoreboard;
         let is_disordered = scoreboard.sacked_len() > 0 || self.recovery.duplicate_acks > 0;
         if start.before(old_end) {
             match kind {
                 Kind::WindowProbe => scoreboard.on_probed(start, old_end),
                 Kind::Data | Kind::LossProbe | Kind::MtuProbe => {
-                    scoreboard.on_sent_again(now, start, old_end);
+                    scoreboard.on_sent_again(now, start, old_end, part_len);
                 }
             }
             self.note_sent_again(start, old_end);
         }
         if old_nxt.before(end) {
-            self.sender.scoreboard.on_sent(now, old_nxt, end);
+            self.sender.scoreboard.on_sent(now, old_nxt, end, part_len);
         }
         match kind {
             Kind::Data | Kind::MtuProbe => {

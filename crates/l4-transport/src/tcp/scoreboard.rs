@@ -3,8 +3,8 @@
 //!
 //! # Theory of operation
 //! Each transmission of text leaves a record [`SentSegment`]: its numbers, when it was last sent, and its [`Fate`]. A
-//! super-segment is one record; where an acknowledgment or a SACK block ends inside of it, it is split, at a segment's
-//! boundary for SACK. Records stand in the order of their numbers, without gaps, from SND.UNA to SND.NXT.
+//! super-segment is one record that knows how long its segments are, and counts as so many; where an acknowledgment or a
+//! SACK block ends inside of it, it is split, at a segment's boundary for SACK. Records stand in the order of their numbers, without gaps, from SND.UNA to SND.NXT.
 //!
 //! Beside them stands a queue of transmissions in the order of time. RACK's question, what was sent long enough ago, is
 //! answered from its front, so that an acknowledgment costs what it changes and not what is in flight.
@@ -14,7 +14,7 @@
 //! |---|---|
 //! | Segment.xmit_ts, .retransmitted, .lost (RFC 8985 5.2) | `SentSegment` |
 //! | pipe (RFC 6675 2) as bytes | `SND.NXT - SND.UNA - sacked_len - lost_len - assumed_len` |
-//! | RACK.segs_sacked | `sacked_count` |
+//! | RACK.segs_sacked, in segments as they went over the path | `sacked_count` |
 //!
 //! # Limits
 //! A record takes 24 bytes and a transmission 16; there are as many as segments fit the send window, plus four for each
@@ -54,6 +54,8 @@ pub(super) struct SentSegment {
     pub(super) fate: Fate,
     /// Why it has to be sent again, if it is lost.
     cause: RetransmitCause,
+    /// Bytes of each segment of it as it was last sent, but for a shorter one at the end.
+    part_len: u16,
     /// Whether it was ever sent again.
     pub(super) is_retransmitted: bool,
     /// Whether it was SACKed before a timeout made us forget that. [2018-10]
@@ -64,6 +66,16 @@ impl SentSegment {
     pub(super) fn len(&self) -> u32 {
         self.start.distance_to(self.end)
     }
+
+    /// As how many segments it went over the path. A single number behind whole segments is the FIN of the last of them; a
+    /// byte there is too rare to be told from it.
+    fn segment_count(&self) -> u32 {
+        1 + self.len().saturating_sub(2) / u32::from(self.part_len)
+    }
+}
+
+fn part(len: u32) -> u16 {
+    u16::try_from(len).unwrap_or(u16::MAX).max(1)
 }
 
 /// One transmission, for the order of time.
@@ -136,6 +148,7 @@ pub(super) struct Scoreboard {
     segments: VecDeque<SentSegment>,
     transmissions: VecDeque<Transmission>,
     sacked_len: u32,
+    /// Segments, not records.
     sacked_count: u32,
     lost_len: u32,
     /// Bytes that have left the network as duplicate acknowledgments without SACK tell: which ones is not known.
@@ -179,7 +192,7 @@ impl Scoreboard {
         self.sacked_len
     }
 
-    /// RACK.segs_sacked.
+    /// RACK.segs_sacked. [8985-01]
     pub(super) const fn sacked_count(&self) -> u32 {
         self.sacked_count
     }
@@ -194,22 +207,23 @@ impl Scoreboard {
         self.segments.iter()
     }
 
-    /// `start .. end` is sent for the first time.
-    pub(super) fn on_sent(&mut self, now: Instant, start: SeqNumber, end: SeqNumber) {
+    /// `start .. end` is sent for the first time, in segments of `part_len` bytes.
+    pub(super) fn on_sent(&mut self, now: Instant, start: SeqNumber, end: SeqNumber, part_len: u32) {
         self.segments.push_back(SentSegment {
             start,
             end,
             sent_at: now,
             fate: Fate::InFlight,
             cause: RetransmitCause::Timeout,
+            part_len: part(part_len),
             is_retransmitted: false,
             was_sacked: false,
         });
         self.note_transmission(Transmission { sent_at: now, start, end });
     }
 
-    /// `start .. end` is sent again: it is in flight once more. [8985-09] [8985-25]
-    pub(super) fn on_sent_again(&mut self, now: Instant, start: SeqNumber, end: SeqNumber) {
+    /// `start .. end` is sent again, in segments of `part_len` bytes: it is in flight once more. [8985-09] [8985-25]
+    pub(super) fn on_sent_again(&mut self, now: Instant, start: SeqNumber, end: SeqNumber, part_len: u32) {
         self.split_at(start);
         self.split_at(end);
         let first = self.index_of(start);
@@ -224,6 +238,7 @@ impl Scoreboard {
             }
             segment.fate = Fate::InFlight;
             segment.sent_at = now;
+            segment.part_len = part(part_len);
         }
         self.lost_len -= recovered_len;
         if self.lost_from.at_or_after(start) {
@@ -274,9 +289,11 @@ impl Scoreboard {
             return;
         }
         let rest = SentSegment { start: sequence, ..*segment };
+        let whole_count = segment.segment_count();
         segment.end = sequence;
         if segment.fate == Fate::Sacked {
-            self.sacked_count += 1;
+            let count = self.sacked_count + segment.segment_count() + rest.segment_count();
+            self.sacked_count = count - whole_count;
         }
         self.segments.insert(index + 1, rest);
     }
@@ -289,14 +306,16 @@ impl Scoreboard {
                 break;
             }
             let mut acked = *first;
+            let mut sacked_count = acked.segment_count();
             if acked.end.after(acknowledgment) {
                 acked.end = acknowledgment;
                 first.start = acknowledgment;
+                sacked_count -= first.segment_count();
             } else {
                 self.segments.pop_front();
-                if acked.fate == Fate::Sacked {
-                    self.sacked_count -= 1;
-                }
+            }
+            if acked.fate == Fate::Sacked {
+                self.sacked_count -= sacked_count;
             }
             acked_len += acked.len();
             self.forget(acked, &mut each);
@@ -329,7 +348,7 @@ impl Scoreboard {
 
     /// Takes the blocks of one acknowledgment, which lie between SND.UNA and SND.NXT and are sorted; `each` is told of
     /// what they report for the first time. [2018-09] [6675-06]
-    pub(super) fn sack(&mut self, blocks: SackBlocks, smss: u32, mut each: impl FnMut(&SentSegment)) {
+    pub(super) fn sack(&mut self, blocks: SackBlocks, mut each: impl FnMut(&SentSegment)) {
         for &(start, end) in blocks.as_slice() {
             // A block grows by a segment an acknowledgment: only what is new in it is looked at.
             let mut start = start;
@@ -339,19 +358,13 @@ impl Scoreboard {
                 }
             }
             if start.before(end) {
-                self.sack_range(start, end, smss, &mut each);
+                self.sack_range(start, end, &mut each);
             }
         }
         self.known = blocks;
     }
 
-    fn sack_range(
-        &mut self,
-        start: SeqNumber,
-        end: SeqNumber,
-        smss: u32,
-        each: &mut impl FnMut(&SentSegment),
-    ) {
+    fn sack_range(&mut self, start: SeqNumber, end: SeqNumber, each: &mut impl FnMut(&SentSegment)) {
         let mut index = self.index_of(start);
         while let Some(&segment) = self.segments.get(index) {
             if !segment.start.before(end) {
@@ -362,11 +375,12 @@ impl Scoreboard {
                 continue;
             }
             // Only whole segments of a super-segment count: nobody can split it into bytes.
-            let from = segment.start + segment.start.distance_to(start).div_ceil(smss) * smss;
+            let part_len = u32::from(segment.part_len);
+            let from = segment.start + segment.start.distance_to(start).div_ceil(part_len) * part_len;
             let until = if end.at_or_after(segment.end) {
                 segment.end
             } else {
-                segment.start + segment.start.distance_to(end) / smss * smss
+                segment.start + segment.start.distance_to(end) / part_len * part_len
             };
             if !from.before(until) {
                 continue;
@@ -387,7 +401,7 @@ impl Scoreboard {
         }
         segment.fate = Fate::Sacked;
         self.sacked_len += segment.len();
-        self.sacked_count += 1;
+        self.sacked_count += segment.segment_count();
         if !segment.was_sacked {
             each(segment);
         }
@@ -575,7 +589,7 @@ impl Scoreboard {
                 Fate::InFlight => {}
                 Fate::Sacked => {
                     sacked += segment.len();
-                    count += 1;
+                    count += segment.segment_count();
                 }
                 Fate::Lost => {
                     lost += segment.len();

@@ -24,7 +24,7 @@ fn blocks(ranges: &[(u32, u32)]) -> SackBlocks {
 fn flight(count: u32) -> Scoreboard {
     let mut board = Scoreboard::default();
     for index in 0..count {
-        board.on_sent(at(index.into()), SeqNumber(index * SMSS), SeqNumber((index + 1) * SMSS));
+        board.on_sent(at(index.into()), SeqNumber(index * SMSS), SeqNumber((index + 1) * SMSS), SMSS);
     }
     board
 }
@@ -40,7 +40,7 @@ fn fates(board: &Scoreboard) -> String {
 
 fn delivered(board: &mut Scoreboard, ranges: &[(u32, u32)]) -> u32 {
     let mut len = 0;
-    board.sack(blocks(ranges), SMSS, |segment| len += segment.len());
+    board.sack(blocks(ranges), |segment| len += segment.len());
     board.assert_invariants(SeqNumber(0), board.segments.back().unwrap().end);
     len
 }
@@ -62,7 +62,7 @@ fn each_byte_is_delivered_once() {
 #[test]
 fn a_super_segment_is_split_at_its_segments() {
     let mut board = Scoreboard::default();
-    board.on_sent(at(0), SeqNumber(0), SeqNumber(95));
+    board.on_sent(at(0), SeqNumber(0), SeqNumber(95), SMSS);
     assert_eq!(delivered(&mut board, &[(25, 58)]), 20, "only whole segments: 30 to 50");
     assert_eq!(fates(&board), ".s.");
     assert_eq!(delivered(&mut board, &[(90, 95)]), 5, "the last one is shorter");
@@ -70,6 +70,31 @@ fn a_super_segment_is_split_at_its_segments() {
     let scan = board.lose_older((at(0), SeqNumber(50)), |_| true);
     assert_eq!(scan.lost_len, 30, "what left before, at the same moment");
     assert_eq!(fates(&board), "Ls.s");
+}
+
+#[test]
+fn what_was_sacked_counts_in_segments_however_it_was_sent() {
+    // [8985-01]
+    let mut board = Scoreboard::default();
+    board.on_sent(at(0), SeqNumber(0), SeqNumber(95), SMSS);
+    // A probe of the path is one large segment; and a FIN goes with the last one.
+    board.on_sent(at(1), SeqNumber(95), SeqNumber(110), 15);
+    board.on_sent(at(2), SeqNumber(110), SeqNumber(131), SMSS);
+    let mut counts = Vec::new();
+    for ranges in [&[(20, 40)][..], &[(20, 70)], &[(20, 95)], &[(20, 110)], &[(20, 131)]] {
+        delivered(&mut board, ranges);
+        counts.push(board.sacked_count());
+    }
+    assert_eq!(counts, [2, 5, 8, 9, 11]);
+    // What lies before an acknowledgment, or goes again, is split, and is as much as before.
+    board.acknowledge(SeqNumber(30), |_| {});
+    assert_eq!(board.sacked_count(), 10);
+    board.split_at(SeqNumber(50));
+    assert_eq!(board.sacked_count(), 10);
+    board.acknowledge(SeqNumber(60), |_| {});
+    assert_eq!(board.sacked_count(), 7);
+    board.acknowledge(SeqNumber(131), |_| {});
+    assert_eq!(board.sacked_count(), 0);
 }
 
 #[test]
@@ -84,11 +109,11 @@ fn what_was_sent_long_enough_ago_is_lost_in_order_of_time() {
         board.next_lost(100),
         Some(LostRun { start: SeqNumber(0), end: SeqNumber(20), cause: RetransmitCause::Rack })
     );
-    board.on_sent_again(at(10), SeqNumber(0), SeqNumber(10));
+    board.on_sent_again(at(10), SeqNumber(0), SeqNumber(10), SMSS);
     assert_eq!(fates(&board), ".L..s");
     let scan = board.lose_older(newest, |_| true);
     assert_eq!(scan.lost_len, 20, "what went again is newer");
-    board.on_sent_again(at(11), SeqNumber(10), SeqNumber(40));
+    board.on_sent_again(at(11), SeqNumber(10), SeqNumber(40), SMSS);
     delivered(&mut board, &[(10, 50)]);
     let scan = board.lose_older((at(11), SeqNumber(40)), |_| true);
     assert_eq!(scan.lost_len, 10, "lost once more");
@@ -114,7 +139,7 @@ fn after_a_timeout_sacks_count_anew_but_deliver_nothing() {
 fn the_order_of_time_does_not_grow_with_retransmissions() {
     let mut board = flight(4);
     for round in 0..10_000u64 {
-        board.on_sent_again(at(10 + round), SeqNumber(0), SeqNumber(10));
+        board.on_sent_again(at(10 + round), SeqNumber(0), SeqNumber(10), SMSS);
     }
     assert!(board.transmissions.len() < 100, "{}", board.transmissions.len());
 }
@@ -157,14 +182,14 @@ proptest! {
             let now = at(time);
             match step {
                 Step::Send(len) => {
-                    board.on_sent(now, nxt, nxt + len);
+                    board.on_sent(now, nxt, nxt + len, SMSS);
                     nxt += len;
                     sent += len;
                 }
                 Step::Sack(offset, len) => {
                     let (start, end) = (una + 1 + offset, (una + 1 + offset + len).earlier_of(nxt));
                     if start.before(end) {
-                        board.sack(blocks(&[(start.0, end.0)]), SMSS, |segment| delivered += segment.len());
+                        board.sack(blocks(&[(start.0, end.0)]), |segment| delivered += segment.len());
                     }
                 }
                 Step::Acknowledge(len) => {
@@ -184,7 +209,7 @@ proptest! {
                 Step::Retransmit(limit) => {
                     if let Some(run) = board.next_lost(limit) {
                         let end = run.end.earlier_of(run.start + limit);
-                        board.on_sent_again(now, run.start, end);
+                        board.on_sent_again(now, run.start, end, SMSS);
                     }
                 }
                 Step::Restore => board.restore(),

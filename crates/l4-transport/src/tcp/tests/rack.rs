@@ -4,13 +4,18 @@
 use netloom_wire::{OptionTail, SackBlocks, SeqNumber, TcpHeader, TcpOptions, TcpTimestamps};
 
 use super::lab::*;
+use super::pair::with_segmentation;
 use crate::tcp::*;
 
 const SMSS: u32 = 1460;
 
 /// A peer that SACKs, with a round trip of `rtt` milliseconds known, and no timestamps.
 fn measured(rtt: u64) -> (Lab, Flow) {
-    let mut lab = Lab::new(TcpConfig { sack: true, congestion: Congestion::NewReno, ..plain_config() });
+    measured_with(rtt, TcpConfig { sack: true, congestion: Congestion::NewReno, ..plain_config() })
+}
+
+fn measured_with(rtt: u64, config: TcpConfig) -> (Lab, Flow) {
+    let mut lab = Lab::new(config);
     let options = TcpOptions { mss: Some(1460), sack_permitted: true, ..TcpOptions::default() };
     let flow = accept_after(&mut lab, rtt, options);
     (lab, flow)
@@ -83,6 +88,20 @@ fn what_three_have_overtaken_is_lost_and_sent_again_once() {
     lab.sack(flow, 10, &[]);
     let info = lab.info(flow);
     assert_eq!((info.recovery, info.cwnd), (RecoveryPhase::Open, 5 * SMSS));
+}
+
+#[test]
+fn parts_of_a_super_segment_that_overtake_count_each() {
+    // [8985-01]
+    let config = TcpConfig { sack: true, congestion: Congestion::NewReno, ..plain_config() };
+    for (blocks, repaired) in [((1, 3), 0), ((1, 4), 1), ((1, 10), 1)] {
+        let (mut lab, flow) = measured_with(100, with_segmentation(config.clone()));
+        lab.send(flow, &[1; 10 * MSS]);
+        assert_eq!(lab.one().len(), 10 * MSS);
+        lab.now += ms(100);
+        let sent = lab.sack(flow, 0, &[blocks]);
+        assert_eq!(sent.iter().filter(|&&index| index == 0).count(), repaired, "{blocks:?}: {sent:?}");
+    }
 }
 
 #[test]
