@@ -8,9 +8,9 @@ mod udp;
 pub use ports::{EphemeralPorts, PortRange, PortsExhausted};
 pub use tcp::{
     Accepted, ChallengeCause, Congestion, ConnectError, EcnMode, EndReason, FastOpenFallback, FastOpenSecret,
-    FourTuple, InvalidTransition, Keepalive, ListenError, ListenOptions, NoSuchSocket, Origin, PathAdvice,
-    PathMtuSearch, PayloadRef, PendingState, ProbeCause, RecoveryPhase, Recv, RecvError, ResetCause,
-    RetransmitCause, RtoCause, SegmentPlan, SendBlockedBy, SendError, SocketOptions, SynAnswer,
+    FourTuple, IcmpIgnored, InvalidTransition, Keepalive, ListenError, ListenOptions, NoSuchSocket, Origin,
+    PathAdvice, PathMtuSearch, PayloadRef, PendingState, ProbeCause, RecoveryPhase, Recv, RecvError,
+    ResetCause, RetransmitCause, RtoCause, SegmentPlan, SendBlockedBy, SendError, SocketOptions, SynAnswer,
     SynCookieMode, TakenText, Tcp, TcpBind, TcpConfig, TcpCounters, TcpError, TcpEvent, TcpInfo, TcpInput,
     TcpListenerId, TcpListenerInfo, TcpPending, TcpPendingId, TcpSocketId, TcpState, TcpUsage,
     TxSegmentation, UnknownCongestion, next_state,

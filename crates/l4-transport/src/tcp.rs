@@ -121,8 +121,8 @@ pub use layer::Tcp;
 pub use offer::TakenText;
 pub use path_search::PathMtuSearch;
 pub use reason::{
-    ChallengeCause, EndReason, FastOpenFallback, ProbeCause, ResetCause, RetransmitCause, RtoCause,
-    SendBlockedBy,
+    ChallengeCause, EndReason, FastOpenFallback, IcmpIgnored, ProbeCause, ResetCause, RetransmitCause,
+    RtoCause, SendBlockedBy,
 };
 pub use recovery::RecoveryPhase;
 pub use segment::{PayloadRef, SegmentPlan};

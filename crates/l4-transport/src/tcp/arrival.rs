@@ -6,9 +6,8 @@ use tracing::trace;
 
 use super::connection::Context;
 use super::demux::Slot;
-use super::error::TcpError;
 use super::layer::Tcp;
-use super::reason::{ResetCause, RetransmitCause};
+use super::reason::{EndReason, ResetCause, RetransmitCause};
 use super::reset::reset_for;
 use super::segment::Segment;
 use super::state::State;
@@ -121,11 +120,11 @@ impl Tcp {
                 Ok(())
             }
             Some(HalfOpenVerdict::Remove) => {
-                self.fail_half_open(id, TcpError::ConnectionReset);
+                self.fail_half_open(id, EndReason::HandshakeReset);
                 Ok(())
             }
             Some(HalfOpenVerdict::BeginAnew) => {
-                self.fail_half_open(id, TcpError::ConnectionReset);
+                self.fail_half_open(id, EndReason::Replaced);
                 self.deliver_to_listener(now, segment, None)
             }
             Some(HalfOpenVerdict::Refuse) => {

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use netloom_base::Instant;
 use netloom_wire::SeqNumber;
+use tracing::trace;
 
 use super::connection::{Connection, Context};
 use super::isn::timestamp;
@@ -51,6 +52,7 @@ impl Connection {
         };
         let allowed = queue.fitting(most, cx.memory.growth_of(queue.allocated()));
         if allowed < most {
+            trace!(tuple = %self.tuple, len, allowed, "no memory");
             cx.counters.memory_refusals.increment();
         }
         allowed

@@ -161,6 +161,7 @@ impl Context<'_> {
         if has_room {
             self.replies.push_back(reply);
         } else {
+            trace!(tuple = %reply.tuple, flags = %reply.header.flags, "reply dropped");
             self.counters.replies_dropped.increment();
         }
         has_room
@@ -172,6 +173,12 @@ impl Context<'_> {
             trace!(tuple = %reset.tuple, %cause, "reset");
             self.counters.count_reset(cause);
         }
+    }
+
+    /// A challenge is kept back by a limit.
+    pub(super) fn note_challenge_limited(&mut self, tuple: FourTuple, cause: ChallengeCause) {
+        trace!(%tuple, %cause, "challenge limited");
+        self.counters.challenge_acks_limited.increment();
     }
 
     /// Queues a challenge of something that is no `Connection`.

@@ -3,8 +3,8 @@
 use netloom_base::Counter;
 
 use super::reason::{
-    ChallengeCause, EndReason, FastOpenFallback, ProbeCause, ResetCause, RetransmitCause, RtoCause,
-    SendBlockedBy,
+    ChallengeCause, EndReason, FastOpenFallback, IcmpIgnored, ProbeCause, ResetCause, RetransmitCause,
+    RtoCause, SendBlockedBy,
 };
 
 /// Numbers of one [`Tcp`](super::Tcp). Drops are counted by whoever called `input`, which returns their reason.
@@ -89,6 +89,7 @@ pub struct TcpCounters {
     resets: Tally<{ ResetCause::ALL.len() }>,
     challenges: Tally<{ ChallengeCause::ALL.len() }>,
     ends: Tally<{ EndReason::ALL.len() }>,
+    icmp_ignored: Tally<{ IcmpIgnored::ALL.len() }>,
     fallbacks: Tally<{ FastOpenFallback::ALL.len() }>,
 }
 
@@ -169,9 +170,14 @@ impl TcpCounters {
         self.challenges.total()
     }
 
-    /// Connections that ended for `reason`.
+    /// Connections, half-open ones included, that ended for `reason`.
     pub fn ended(&self, reason: EndReason) -> u64 {
         self.ends.get(reason as usize)
+    }
+
+    /// ICMP errors that changed nothing because of `reason`.
+    pub fn icmp_ignored(&self, reason: IcmpIgnored) -> u64 {
+        self.icmp_ignored.get(reason as usize)
     }
 
     /// Handshakes that could have carried data and did not because of `fallback`.
@@ -205,6 +211,10 @@ impl TcpCounters {
 
     pub(super) fn count_challenge(&mut self, cause: ChallengeCause) {
         self.challenges.add(cause as usize, 1);
+    }
+
+    pub(super) fn count_icmp_ignored(&mut self, reason: IcmpIgnored) {
+        self.icmp_ignored.add(reason as usize, 1);
     }
 
     pub(super) fn count_end(&mut self, reason: EndReason) {

@@ -13,6 +13,7 @@
 
 use netloom_base::{DropReason, Instant, SlabId};
 use netloom_wire::SeqNumber;
+use tracing::debug;
 
 use super::connection::{Context, Notices, Owner};
 use super::demux::Slot;
@@ -132,7 +133,7 @@ impl Tcp {
     /// Gives an id back, whatever it came to: a handshake that was answered is broken off, and a connection that it made
     /// is reset.
     pub fn forget_pending(&mut self, now: Instant, id: TcpPendingId) {
-        self.remove_half_open(id.0);
+        self.end_half_open(id.0, EndReason::Aborted);
         if let Some(Outcome::Established(connection)) = self.outcomes.remove(&id.as_u64()) {
             self.with_connection(now, connection, |connection, cx| {
                 connection.owner = Owner::Nobody;
@@ -172,12 +173,23 @@ impl Tcp {
     }
 
     /// Ends a handshake that came to nothing, and tells whoever waits for it.
-    pub(super) fn fail_half_open(&mut self, id: SlabId, error: TcpError) {
-        let Some(entry) = self.remove_half_open(id) else { return };
+    pub(super) fn fail_half_open(&mut self, id: SlabId, reason: EndReason) {
+        let Some(entry) = self.end_half_open(id, reason) else { return };
         match entry.stage {
             // Nobody has been told of it.
             Stage::Answered | Stage::Fresh => {}
-            Stage::Undecided | Stage::Awaited => self.conclude(id, Outcome::Failed(error)),
+            Stage::Undecided | Stage::Awaited => {
+                let error = TcpError::of(reason, None).unwrap_or(TcpError::ConnectionAborted);
+                self.conclude(id, Outcome::Failed(error));
+            }
         }
+    }
+
+    /// Forgets a handshake that came to nothing.
+    fn end_half_open(&mut self, id: SlabId, reason: EndReason) -> Option<SynCacheEntry> {
+        let entry = self.remove_half_open(id)?;
+        debug!(tuple = %entry.tuple, %reason, "over");
+        self.counters.count_end(reason);
+        Some(entry)
     }
 }

@@ -28,13 +28,16 @@ impl TcpError {
     pub(super) fn of(reason: EndReason, soft: Option<Self>) -> Option<Self> {
         match reason {
             EndReason::Finished => None,
-            EndReason::ResetByPeer => Some(Self::ConnectionReset),
+            EndReason::ResetByPeer | EndReason::HandshakeReset | EndReason::Replaced => {
+                Some(Self::ConnectionReset)
+            }
             EndReason::Refused => Some(Self::ConnectionRefused),
             EndReason::IcmpRefused => Some(soft.unwrap_or(Self::ConnectionRefused)),
             EndReason::HandshakeTimeout
             | EndReason::RetransmissionTimeout
             | EndReason::UserTimeout
             | EndReason::WindowProbeTimeout
+            | EndReason::Undecided
             | EndReason::KeepaliveTimeout => Some(soft.unwrap_or(Self::TimedOut)),
             EndReason::Aborted
             | EndReason::AddressLost
@@ -43,6 +46,7 @@ impl TcpError {
             | EndReason::DataAfterClose
             | EndReason::ListenerClosed
             | EndReason::FinWait2Timeout
+            | EndReason::Evicted
             | EndReason::OrphanTimeout => Some(Self::ConnectionAborted),
         }
     }

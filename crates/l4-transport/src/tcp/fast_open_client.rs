@@ -80,8 +80,10 @@ impl Tcp {
             None => false,
         };
         if is_unanswered {
-            self.counters.count_fallback(FastOpenFallback::SynLost);
-            fast_open.fallback = Some(FastOpenFallback::SynLost);
+            let fallback = FastOpenFallback::SynLost;
+            trace!(%tuple, %fallback, "not opened fast");
+            self.counters.count_fallback(fallback);
+            fast_open.fallback = Some(fallback);
         }
         let is_black_hole = fast_open.fallback == Some(FastOpenFallback::BlackHole);
         if let Some(cookie) = attempt.learned.filter(|_| !is_black_hole) {
@@ -216,7 +218,7 @@ impl Connection {
         let is_first_flight = state == State::Established && attempt.data_end == Some(snd_una);
         if fast_open.has_carried_data && is_first_flight && timeouts == BLACK_HOLE_TIMEOUTS {
             let fallback = FastOpenFallback::BlackHole;
-            trace!(%tuple, %fallback, "data after a fast opening is lost");
+            trace!(%tuple, %fallback, "not opened fast");
             cx.counters.count_fallback(fallback);
             fast_open.fallback = Some(fallback);
             attempt.is_open = true;

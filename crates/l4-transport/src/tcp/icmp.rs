@@ -5,14 +5,15 @@
 
 use netloom_base::Instant;
 use netloom_wire::{IcmpError, IcmpErrorKind, Protocol, SeqNumber};
-use tracing::debug;
+use tracing::{debug, trace};
 
 use super::connection::{Connection, Context, Notices};
+use super::counters::TcpCounters;
 use super::demux::Slot;
 use super::error::TcpError;
 use super::layer::Tcp;
 use super::path_search::RAISE_INTERVAL;
-use super::reason::{EndReason, RetransmitCause};
+use super::reason::{EndReason, IcmpIgnored, RetransmitCause};
 use super::state::{Input, State};
 use super::tuple::FourTuple;
 
@@ -53,7 +54,7 @@ impl Tcp {
         if error.protocol != Protocol::TCP {
             return;
         }
-        let Some(&[s0, s1, d0, d1, n0, n1, n2, n3]) = error.quote.first_chunk::<8>() else { return };
+        let [s0, s1, d0, d1, n0, n1, n2, n3] = error.quote.first_chunk::<8>().copied().unwrap_or_default();
         let tuple = FourTuple {
             local_address: error.source,
             remote_address: error.destination,
@@ -61,16 +62,31 @@ impl Tcp {
             remote_port: u16::from_be_bytes([d0, d1]),
         };
         let sequence = SeqNumber(u32::from_be_bytes([n0, n1, n2, n3]));
-        // A handshake that a peer has begun, or one in TIME-WAIT, loses nothing by not listening.
-        if let Some(Slot::Connection(id)) = self.slot_of(&tuple) {
-            self.with_connection(now, id, |connection, cx| {
-                if connection.is_in_flight(sequence) {
+        if error.quote.len() < 8 {
+            return ignore(&mut self.counters, tuple, IcmpIgnored::Truncated);
+        }
+        match self.slot_of(&tuple) {
+            Some(Slot::Connection(id)) => {
+                self.with_connection(now, id, |connection, cx| {
+                    if !connection.is_in_flight(sequence) {
+                        return ignore(cx.counters, tuple, IcmpIgnored::NotInFlight);
+                    }
                     debug!(%tuple, kind = ?error.kind, reporter = %error.reporter, "ICMP error");
                     connection.on_icmp(cx, meaning(error.kind), sequence);
-                }
-            });
+                });
+            }
+            Some(Slot::HalfOpen(_) | Slot::TimeWait(_)) => {
+                ignore(&mut self.counters, tuple, IcmpIgnored::NothingToLose);
+            }
+            None => ignore(&mut self.counters, tuple, IcmpIgnored::NoConnection),
         }
     }
+}
+
+/// An error that changes nothing.
+fn ignore(counters: &mut TcpCounters, tuple: FourTuple, reason: IcmpIgnored) {
+    trace!(%tuple, %reason, "ICMP error ignored");
+    counters.count_icmp_ignored(reason);
 }
 
 impl Connection {
@@ -95,7 +111,7 @@ impl Connection {
 
     /// Segments become smaller, and what is in flight is sent again at once: it was not congestion (RFC 1191 6.4).
     /// Path MTU discovery is always on, so PAWS never meets a datagram of ours that was reassembled wrongly. [7323-45]
-    fn on_packet_too_big(&mut self, cx: &Context<'_>, mtu: Option<u16>, sequence: SeqNumber) {
+    fn on_packet_too_big(&mut self, cx: &mut Context<'_>, mtu: Option<u16>, sequence: SeqNumber) {
         let least = self.least_mtu();
         let told = mtu.filter(|&mtu| mtu > 0);
         let mtu = told
@@ -106,7 +122,7 @@ impl Connection {
             return;
         }
         if mtu >= self.mtu {
-            return;
+            return ignore(cx.counters, self.tuple, IcmpIgnored::NotSmaller);
         }
         // [1191-02] [8201-02]: no attempt to send more for ten minutes.
         self.lower_mtu(mtu, cx.now + RAISE_INTERVAL);

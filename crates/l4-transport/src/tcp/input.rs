@@ -150,7 +150,7 @@ impl Connection {
         if segment.text.is_empty() && !segment.has(TcpFlags::FIN) {
             let interval = cx.config.out_of_window_ack_interval;
             if self.out_of_window_ack_at.is_some_and(|at| cx.now.saturating_since(at) < interval) {
-                cx.counters.challenge_acks_limited.increment();
+                cx.note_challenge_limited(self.tuple, cause);
                 return;
             }
             self.out_of_window_ack_at = Some(cx.now);
@@ -313,7 +313,7 @@ impl Connection {
             self.attempts.challenge = 0;
         }
         if self.attempts.challenge >= cx.config.challenge_acks {
-            cx.counters.challenge_acks_limited.increment();
+            cx.note_challenge_limited(self.tuple, cause);
             return;
         }
         self.attempts.challenge += 1;

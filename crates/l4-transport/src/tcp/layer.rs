@@ -11,7 +11,6 @@ use super::config::{TcpConfig, TxSegmentation};
 use super::connection::{Connection, Context, Membership, Notices, Owner};
 use super::counters::TcpCounters;
 use super::demux::{Demux, MOST_ENTRIES, Slot, Tables};
-use super::error::TcpError;
 use super::fast_open_cache::FastOpenCache;
 use super::fast_open_secret::FastOpenSecret;
 use super::id::{Outcome, PathAdvice, TcpEvent, TcpListenerId, TcpPendingId, TcpSocketId};
@@ -19,7 +18,7 @@ use super::isn::IsnGenerator;
 use super::listener::Listener;
 use super::memory::Memory;
 use super::offer::{FrameOffer, TakenText};
-use super::reason::{RetransmitCause, RtoCause};
+use super::reason::{EndReason, RetransmitCause, RtoCause};
 use super::segment::Reply;
 use super::state::State;
 use super::syn_cache::SynCacheEntry;
@@ -333,6 +332,8 @@ impl Tcp {
             && let Some(index) = self.time_wait_deadlines.pop_due(Instant::FAR_FUTURE)
             && let Some(oldest) = self.time_waits.id_at(index)
         {
+            let tuple = self.time_waits.get(oldest).map(|evicted| evicted.tuple);
+            trace!(?tuple, "TIME-WAIT evicted");
             self.counters.time_wait_evicted.increment();
             self.remove_time_wait(oldest);
         }
@@ -418,13 +419,13 @@ impl Tcp {
         let Some(entry) = self.half_open.get_mut(id) else { return };
         if entry.stage.is_silent() {
             self.counters.decisions_expired.increment();
-            return self.fail_half_open(id, TcpError::TimedOut);
+            return self.fail_half_open(id, EndReason::Undecided);
         }
         trace!(tuple = %entry.tuple, cause = %RtoCause::SynAck, "timeout");
         self.counters.count_timeout(RtoCause::SynAck);
         if entry.retries >= self.config.syn_retries {
             self.counters.half_open_expired.increment();
-            self.fail_half_open(id, TcpError::TimedOut);
+            self.fail_half_open(id, EndReason::HandshakeTimeout);
             return;
         }
         entry.retries += 1;

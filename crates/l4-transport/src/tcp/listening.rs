@@ -7,7 +7,7 @@ use netloom_wire::unspecified_like;
 
 use super::config::{ANY_PORT, ListenOptions, TcpBind};
 use super::connection::{Notices, Owner};
-use super::error::{ListenError, NoSuchSocket, TcpError};
+use super::error::{ListenError, NoSuchSocket};
 use super::id::{Accepted, TcpListenerId, TcpSocketId};
 use super::layer::Tcp;
 use super::listener::Listener;
@@ -89,11 +89,11 @@ impl Tcp {
             self.listened_on_alone.remove(closed.bind.address, closed.bind.port);
         }
         while let Some(entry) = closed.oldest_half_open(|entry| self.half_open.get(entry).is_some()) {
-            self.fail_half_open(entry, TcpError::ConnectionAborted);
+            self.fail_half_open(entry, EndReason::ListenerClosed);
         }
         // Those that somebody was told of are his to refuse.
         for entry in closed.fresh {
-            self.remove_half_open(entry);
+            self.fail_half_open(entry, EndReason::ListenerClosed);
         }
         for id in closed.accept_queue {
             self.with_connection(now, id, |connection, cx| {

@@ -7,11 +7,10 @@ use super::config::{ANY_PORT, SocketOptions, SynAnswer, TcpBind};
 use super::connection::{Connection, Opening, Origin, Owner, buffer_limits};
 use super::demux::Slot;
 use super::ecn;
-use super::error::TcpError;
 use super::id::Outcome;
 use super::layer::Tcp;
 use super::negotiation::{Negotiated, mss_of_mtu, negotiate, peer_mss};
-use super::reason::{FastOpenFallback, ResetCause};
+use super::reason::{EndReason, FastOpenFallback, ResetCause};
 use super::segment::Segment;
 use super::state::Input;
 use super::syn_cache::{HalfOpening, Stage, SynCacheEntry};
@@ -86,7 +85,7 @@ impl Tcp {
             return Err(DropReason::TcpSynQueueFull);
         };
         self.counters.half_open_evicted.increment();
-        self.fail_half_open(oldest, TcpError::ConnectionAborted);
+        self.fail_half_open(oldest, EndReason::Evicted);
         Ok(())
     }
 

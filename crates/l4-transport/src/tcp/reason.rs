@@ -117,7 +117,7 @@ reasons! {
 }
 
 reasons! {
-    /// Why a connection ended.
+    /// Why a connection, or a half-open one, ended.
     EndReason {
         /// Both ends closed in order.
         Finished = "finished",
@@ -153,6 +153,30 @@ reasons! {
         FinWait2Timeout = "fin_wait2_timeout",
         /// Closed by the user, and the peer took nothing of what was left to send for too long.
         OrphanTimeout = "orphan_timeout",
+        /// Half open, and the peer reset it (RFC 9293 3.10.7.4, second).
+        HandshakeReset = "handshake_reset",
+        /// Half open, and it made room for a newer one.
+        Evicted = "evicted",
+        /// Nobody decided about its SYN in time.
+        Undecided = "undecided",
+        /// Nobody had decided about its SYN, and the peer began anew.
+        Replaced = "replaced",
+    }
+}
+
+reasons! {
+    /// Why an ICMP error about what seems to be ours changed nothing.
+    IcmpIgnored {
+        /// Its quote is too short to tell whose segment it is about.
+        Truncated = "truncated",
+        /// It is about no connection that there is.
+        NoConnection = "no_connection",
+        /// It is about a handshake that a peer has begun, or one in TIME-WAIT: neither loses anything.
+        NothingToLose = "nothing_to_lose",
+        /// The number that it quotes is not in flight: it is late, or a guess (RFC 5927 4.1).
+        NotInFlight = "not_in_flight",
+        /// It asks for packets that are no smaller than those that are sent.
+        NotSmaller = "not_smaller",
     }
 }
 
@@ -235,7 +259,11 @@ impl ResetCause {
             | EndReason::WindowProbeTimeout
             | EndReason::ClosedInHandshake
             | EndReason::IcmpRefused
-            | EndReason::FinWait2Timeout => None,
+            | EndReason::FinWait2Timeout
+            | EndReason::HandshakeReset
+            | EndReason::Evicted
+            | EndReason::Undecided
+            | EndReason::Replaced => None,
         }
     }
 }

@@ -4,6 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use netloom_base::{Instant, PathInfo, SharedBytes, SlabId};
 use netloom_wire::{is_global_unicast_candidate, unspecified_like};
+use tracing::trace;
 
 use super::config::{SocketOptions, TcpBind, TcpConfig};
 use super::congestion::Congestion;
@@ -312,7 +313,7 @@ impl Tcp {
         self.abort_where(now, EndReason::Aborted, |_| true);
         let half_open: Vec<SlabId> = self.half_open.iter().map(|(id, _)| id).collect();
         for id in half_open {
-            self.fail_half_open(id, TcpError::ConnectionAborted);
+            self.fail_half_open(id, EndReason::Aborted);
         }
         let time_waits: Vec<SlabId> = self.time_waits.iter().map(|(id, _)| id).collect();
         for id in time_waits {
@@ -521,6 +522,7 @@ impl Connection {
     /// The user has written something; `is_first`: nothing waited before it.
     fn on_written(&mut self, cx: &mut Context<'_>, is_first: bool) {
         if is_first && !self.state.is_synchronized() {
+            trace!(tuple = %self.tuple, was = %self.blocked_by, now = %SendBlockedBy::Handshake, "blocked by");
             cx.counters.count_blocked(SendBlockedBy::Handshake);
         }
         self.membership.wants_output |= self.state.is_synchronized() || self.may_send_early();

@@ -272,7 +272,7 @@ impl SynCacheEntry {
     /// An acknowledgment of the SYN, so many in an entry's life.
     fn answer(&mut self, cx: &mut Context<'_>, cause: ChallengeCause) {
         if self.challenges >= cx.config.challenge_acks {
-            cx.counters.challenge_acks_limited.increment();
+            cx.note_challenge_limited(self.tuple, cause);
             return;
         }
         self.challenges += 1;

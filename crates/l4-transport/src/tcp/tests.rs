@@ -38,5 +38,6 @@ mod statistics;
 mod super_segments;
 mod time_wait;
 mod timers;
+mod traces;
 mod transfer;
 mod window;

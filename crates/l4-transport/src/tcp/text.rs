@@ -2,6 +2,7 @@
 
 use netloom_base::DropReason;
 use netloom_wire::TcpFlags;
+use tracing::trace;
 
 use super::connection::{Connection, Context, Notices, Owner};
 use super::reason::EndReason;
@@ -84,6 +85,7 @@ impl Connection {
             }
             TextOutcome::NoRoom => {
                 if growth < fitting.len() {
+                    trace!(tuple = %self.tuple, len = fitting.len(), allowed = growth, "no memory");
                     cx.counters.memory_refusals.increment();
                 }
                 self.owe_now();

@@ -114,7 +114,7 @@ impl TimeWait {
         let now = timestamp(cx.now, 0);
         let interval = u32::try_from(cx.config.out_of_window_ack_interval.as_millis()).unwrap_or(u32::MAX);
         if self.has_answered && now.wrapping_sub(self.answered_at) < interval {
-            cx.counters.challenge_acks_limited.increment();
+            cx.note_challenge_limited(self.tuple, cause);
             return;
         }
         self.has_answered = true;

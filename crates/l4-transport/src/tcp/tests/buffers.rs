@@ -7,6 +7,7 @@ use netloom_wire::{TcpHeader, TcpOptions};
 
 use super::lab::*;
 use super::pair::{Pair, Script, pattern, with_segmentation};
+use super::traces::Traces;
 use crate::tcp::*;
 
 fn scaled() -> TcpOptions {
@@ -124,6 +125,7 @@ fn ten_thousand_slow_readers_stay_within_the_bound() {
     let mut lab = Lab::new(config);
     let options = ListenOptions { backlog: 20_000, ..ListenOptions::default() };
     lab.listen_with(options);
+    let traces = Traces::begin();
     let flows: Vec<Flow> = (0..COUNT)
         .map(|n| {
             lab.remote_port = 20_000 + n;
@@ -147,6 +149,7 @@ fn ten_thousand_slow_readers_stay_within_the_bound() {
     assert!(refused > 0);
     assert_eq!(lab.tcp.counters().memory_shortages.get(), 1);
     assert!(lab.tcp.counters().memory_refusals.get() > 0);
+    traces.assert_as_counted(lab.tcp.counters());
     assert_eq!(lab.tcp.usage().connections, flows.len(), "nobody is ended");
     // Everybody who reads goes on; and when all have, there is no shortage any more.
     let mut total = 0;

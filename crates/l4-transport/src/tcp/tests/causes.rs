@@ -6,6 +6,7 @@ use core::time::Duration;
 use netloom_wire::{TcpHeader, TcpOptions, TcpTimestamps};
 
 use super::lab::*;
+use super::traces::Traces;
 use crate::tcp::*;
 
 const KEEPALIVE: Keepalive =
@@ -85,17 +86,20 @@ fn provoke_reset(lab: &mut Lab, cause: ResetCause) -> Vec<Sent> {
 #[test]
 fn every_reset_has_its_cause() {
     for &cause in ResetCause::ALL {
+        let traces = Traces::begin();
         let mut lab = Lab::plain();
         let sent = provoke_reset(&mut lab, cause);
         let resets = sent.iter().filter(|segment| segment.flags().contains(R)).count();
         assert_eq!(resets, 1, "{cause}: {sent:?}");
         let counters = lab.tcp.counters();
         assert_eq!((counters.resets(cause), counters.resets_total()), (1, 1), "{cause}");
+        traces.assert_as_counted(counters);
     }
 }
 
 #[test]
 fn a_refusal_for_which_there_was_no_room_is_not_counted_as_sent() {
+    let traces = Traces::begin();
     let mut lab = Lab::new(TcpConfig { max_replies: 1, ..plain_config() });
     for _ in 0..3 {
         let _ = lab.inject(S, IRS, 0, &[]);
@@ -103,6 +107,7 @@ fn a_refusal_for_which_there_was_no_room_is_not_counted_as_sent() {
     assert_eq!(lab.sent().len(), 1);
     let counters = lab.tcp.counters();
     assert_eq!((counters.resets(ResetCause::NoListener), counters.replies_dropped.get()), (1, 2));
+    traces.assert_as_counted(counters);
 }
 
 /// Sends what must be challenged, once.
@@ -131,12 +136,14 @@ fn stamped() -> TcpOptions {
 fn every_challenge_has_its_cause() {
     // [5961-04] [5961-07] [5961-12] [7323-38]
     for &cause in ChallengeCause::ALL {
+        let traces = Traces::begin();
         let mut lab = Lab::new(TcpConfig { window_scaling: false, ..TcpConfig::default() });
         let flow = lab.accept_with(stamped());
         provoke_challenge(&mut lab, flow, cause);
         assert_eq!(lab.one().flags(), A, "{cause}");
         let counters = lab.tcp.counters();
         assert_eq!((counters.challenges(cause), counters.challenges_total()), (1, 1), "{cause}");
+        traces.assert_as_counted(counters);
     }
 }
 
@@ -144,6 +151,7 @@ fn every_challenge_has_its_cause() {
 fn every_challenge_of_a_handshake_has_its_cause() {
     // [5961-04] [5961-07] [7323-38]
     for &cause in ChallengeCause::ALL {
+        let traces = Traces::begin();
         let mut lab = Lab::new(TcpConfig { window_scaling: false, ..TcpConfig::default() });
         lab.listen();
         let syn = TcpHeader { options: stamped(), ..lab.header(S, IRS, 0) };
@@ -164,6 +172,7 @@ fn every_challenge_of_a_handshake_has_its_cause() {
         assert_eq!(lab.one().flags(), A, "{cause}");
         let counters = lab.tcp.counters();
         assert_eq!((counters.challenges(cause), counters.challenges_total()), (1, 1), "{cause}");
+        traces.assert_as_counted(counters);
     }
 }
 
@@ -171,6 +180,7 @@ fn every_challenge_of_a_handshake_has_its_cause() {
 fn every_retransmission_timeout_has_its_cause() {
     // [6298-14]
     for &cause in RtoCause::ALL {
+        let traces = Traces::begin();
         let mut lab = Lab::plain();
         match cause {
             RtoCause::Syn => {
@@ -196,6 +206,7 @@ fn every_retransmission_timeout_has_its_cause() {
         assert!(counters.timeouts(cause) >= 1, "{cause}");
         assert_eq!(counters.timeouts(cause), counters.timeouts_total(), "{cause}");
         assert!(counters.retransmits_total() >= 1, "{cause}");
+        traces.assert_as_counted(counters);
     }
 }
 
@@ -216,6 +227,7 @@ fn a_syn_that_comes_again_and_a_timer_are_told_apart() {
 #[test]
 fn every_probe_has_its_cause() {
     for &cause in ProbeCause::ALL {
+        let traces = Traces::begin();
         let mut lab = Lab::new(TcpConfig { sack: true, ..plain_config() });
         let options = TcpOptions { mss: Some(1460), sack_permitted: true, ..TcpOptions::default() };
         let flow = lab.accept_with(options);
@@ -241,17 +253,20 @@ fn every_probe_has_its_cause() {
         let sent = lab.advance(deadline.saturating_since(lab.now));
         assert_eq!(sent.len(), 1, "{cause}: {sent:?}");
         assert_eq!(lab.tcp.counters().probes(cause), 1, "{cause}");
+        traces.assert_as_counted(lab.tcp.counters());
     }
 }
 
 #[test]
 fn what_is_written_during_the_handshake_is_blocked_by_it() {
+    let traces = Traces::begin();
     let mut lab = Lab::plain();
     let id = lab.begin_connect();
     assert_eq!(lab.tcp.send(lab.now, id, b"early"), Ok(5));
     assert_eq!(lab.tcp.send(lab.now, id, b"birds"), Ok(5));
     assert_eq!(lab.tcp.counters().blocked(SendBlockedBy::Handshake), 1);
     assert_eq!(lab.tcp.info(id).unwrap().blocked_by, SendBlockedBy::Handshake);
+    traces.assert_as_counted(lab.tcp.counters());
 }
 
 impl Lab {

@@ -4,6 +4,7 @@ use netloom_base::DropReason;
 use netloom_wire::{TcpOptions, TcpTimestamps};
 
 use super::lab::*;
+use super::traces::Traces;
 use crate::tcp::*;
 
 fn deciding(lab: &mut Lab) -> TcpListenerId {
@@ -103,6 +104,7 @@ fn an_ignored_syn_is_asked_about_again() {
 
 #[test]
 fn a_decision_comes_too_late() {
+    let traces = Traces::begin();
     let mut lab = Lab::plain();
     let listener = deciding(&mut lab);
     let pending = pend(&mut lab, listener, 1000);
@@ -111,11 +113,13 @@ fn a_decision_comes_too_late() {
     assert!(lab.advance(ms(63_000)).is_empty());
     assert_eq!(lab.tcp.usage().half_open, 2);
     assert!(lab.advance(ms(2000)).is_empty());
-    assert_eq!(lab.tcp.counters().decisions_expired.get(), 2);
+    let counters = lab.tcp.counters();
+    assert_eq!((counters.decisions_expired.get(), counters.ended(EndReason::Undecided)), (2, 2));
     assert_eq!(lab.tcp.next_pending(listener), None, "one that nobody was told of is simply gone");
     assert_eq!(lab.tcp.answer(lab.now, pending.id), Err(TcpError::TimedOut));
     lab.tcp.forget_pending(lab.now, pending.id);
     assert_clean(&lab);
+    traces.assert_as_counted(lab.tcp.counters());
 }
 
 #[test]
@@ -157,6 +161,7 @@ fn syns_that_nobody_asks_for_leave_no_list_behind() {
 
 #[test]
 fn peers_that_give_up_begin_anew_or_talk_nonsense() {
+    let traces = Traces::begin();
     let mut lab = Lab::plain();
     let listener = deciding(&mut lab);
     let pending = pend(&mut lab, listener, 1000);
@@ -172,10 +177,14 @@ fn peers_that_give_up_begin_anew_or_talk_nonsense() {
     lab.tcp.forget_pending(lab.now, newer.id);
     lab.none();
     assert_clean(&lab);
+    let counters = lab.tcp.counters();
+    assert_eq!((counters.ended(EndReason::Replaced), counters.ended(EndReason::HandshakeReset)), (1, 1));
+    traces.assert_as_counted(lab.tcp.counters());
 }
 
 #[test]
 fn whoever_gives_up_after_his_answer_breaks_the_connection_off() {
+    let traces = Traces::begin();
     let mut lab = Lab::plain();
     let listener = deciding(&mut lab);
     // Before the handshake is done.
@@ -195,6 +204,7 @@ fn whoever_gives_up_after_his_answer_breaks_the_connection_off() {
     assert!(lab.one().flags().contains(R));
     lab.events();
     assert_clean(&lab);
+    traces.assert_as_counted(lab.tcp.counters());
 }
 
 #[test]
@@ -210,6 +220,7 @@ fn an_answer_that_is_never_acknowledged_times_out() {
 
 #[test]
 fn a_listener_that_is_gone_leaves_only_what_somebody_was_told_of() {
+    let traces = Traces::begin();
     let mut lab = Lab::plain();
     let listener = deciding(&mut lab);
     let told = pend(&mut lab, listener, 1000);
@@ -225,6 +236,7 @@ fn a_listener_that_is_gone_leaves_only_what_somebody_was_told_of() {
     lab.tcp.refuse_pending(lab.now, told.id);
     assert_eq!(lab.one().flags(), R | A);
     assert_clean(&lab);
+    traces.assert_as_counted(lab.tcp.counters());
 }
 
 #[test]

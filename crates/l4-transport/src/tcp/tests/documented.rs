@@ -29,6 +29,7 @@ fn every_cause_is_documented() {
     check("SendBlockedBy", SendBlockedBy::ALL.iter().map(|cause| cause.name()));
     check("FastOpenFallback", FastOpenFallback::ALL.iter().map(|fallback| fallback.name()));
     check("EndReason", EndReason::ALL.iter().map(|cause| cause.name()));
+    check("IcmpIgnored", IcmpIgnored::ALL.iter().map(|reason| reason.name()));
     check("RtoCause", RtoCause::ALL.iter().map(|cause| cause.name()));
     check("ProbeCause", ProbeCause::ALL.iter().map(|cause| cause.name()));
     check("ResetCause", ResetCause::ALL.iter().map(|cause| cause.name()));

@@ -4,6 +4,7 @@ use netloom_base::DropReason;
 use netloom_wire::{SeqNumber, TcpHeader, TcpOptions};
 
 use super::lab::*;
+use super::traces::Traces;
 use crate::tcp::*;
 
 #[test]
@@ -158,6 +159,7 @@ fn a_lost_syn_costs_the_initial_window() {
 #[test]
 fn a_syn_ack_is_sent_again_and_then_forgotten() {
     // [9293 MUST-22, MUST-23]
+    let traces = Traces::begin();
     let mut lab = Lab::plain();
     lab.listen();
     lab.inject(S, IRS, 0, &[]).unwrap();
@@ -167,7 +169,9 @@ fn a_syn_ack_is_sent_again_and_then_forgotten() {
     assert!(again.iter().all(|it| (it.flags(), it.sequence()) == (S | A, first.sequence())));
     let usage = lab.tcp.usage();
     assert_eq!((usage.half_open, usage.timers), (0, 0));
-    assert_eq!(lab.tcp.counters().half_open_expired.get(), 1);
+    let counters = lab.tcp.counters();
+    assert_eq!((counters.half_open_expired.get(), counters.ended(EndReason::HandshakeTimeout)), (1, 1));
+    traces.assert_as_counted(lab.tcp.counters());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use netloom_wire::{IcmpError, IcmpErrorKind, Protocol};
 
 use super::lab::*;
+use super::traces::Traces;
 use crate::tcp::*;
 
 /// An error about our segment with this sequence number.
@@ -19,6 +20,47 @@ fn report(lab: &mut Lab, kind: IcmpErrorKind, sequence: u32) {
 /// A router says about it that the path takes `mtu` bytes.
 pub(super) fn report_too_big(lab: &mut Lab, mtu: u16, sequence: u32) {
     report(lab, IcmpErrorKind::PacketTooBig { mtu: Some(mtu) }, sequence);
+}
+
+#[test]
+fn every_error_that_changes_nothing_has_its_reason() {
+    // [9293 MUST-54]
+    for &reason in IcmpIgnored::ALL {
+        let traces = Traces::begin();
+        let mut lab = Lab::plain();
+        let flow = lab.accept();
+        lab.send(flow, &[1; 3000]);
+        lab.sent();
+        match reason {
+            IcmpIgnored::Truncated => {
+                let (reporter, source, destination) = ("10.9.9.9".parse().unwrap(), lab.local, lab.remote);
+                let kind = IcmpErrorKind::PortUnreachable;
+                let (protocol, quote) = (Protocol::TCP, &[0, 80, 0, 80, 0, 0, 0][..]);
+                let error = IcmpError { kind, reporter, source, destination, protocol, quote };
+                lab.tcp.handle_icmp(lab.now, &error);
+            }
+            IcmpIgnored::NoConnection => {
+                lab.remote_port += 1;
+                report(&mut lab, IcmpErrorKind::PortUnreachable, flow.ours);
+            }
+            IcmpIgnored::NothingToLose => {
+                lab.remote_port += 1;
+                lab.inject(S, IRS, 0, &[]).unwrap();
+                let syn_ack = lab.one();
+                report(&mut lab, IcmpErrorKind::PortUnreachable, syn_ack.sequence());
+            }
+            IcmpIgnored::NotInFlight => {
+                report(&mut lab, IcmpErrorKind::PortUnreachable, flow.ours.wrapping_add(3000));
+            }
+            IcmpIgnored::NotSmaller => report_too_big(&mut lab, 1500, flow.ours),
+        }
+        let counters = lab.tcp.counters();
+        for &other in IcmpIgnored::ALL {
+            assert_eq!(counters.icmp_ignored(other), u64::from(other == reason), "{reason}: {other}");
+        }
+        traces.assert_as_counted(counters);
+        lab.none();
+    }
 }
 
 const SOFT: [IcmpErrorKind; 6] = [

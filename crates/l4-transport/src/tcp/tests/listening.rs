@@ -3,6 +3,7 @@
 use netloom_base::DropReason;
 
 use super::lab::*;
+use super::traces::Traces;
 use crate::tcp::*;
 
 fn syn_from(lab: &mut Lab, port: u16) -> Result<Option<Sent>, DropReason> {
@@ -44,6 +45,7 @@ fn a_full_accept_queue_drops_syns_and_keeps_handshakes_waiting() {
 
 #[test]
 fn a_flood_of_syns_is_bounded_and_does_not_shut_others_out() {
+    let traces = Traces::begin();
     let mut lab =
         Lab::new(TcpConfig { max_half_open: 100, syn_cookies: SynCookieMode::Off, ..plain_config() });
     let listener = lab.listen();
@@ -54,13 +56,15 @@ fn a_flood_of_syns_is_bounded_and_does_not_shut_others_out() {
     }
     let usage = lab.tcp.usage();
     assert_eq!((usage.half_open, usage.timers, usage.connections), (100, 100, 0));
-    assert_eq!(lab.tcp.counters().half_open_evicted.get(), 19_900);
+    let counters = lab.tcp.counters();
+    assert_eq!((counters.half_open_evicted.get(), counters.ended(EndReason::Evicted)), (19_900, 19_900));
     lab.remote = "10.0.0.1".parse().unwrap();
     let syn_ack = syn_from(&mut lab, 5).unwrap().unwrap();
     finish(&mut lab, 5, &syn_ack).unwrap();
     assert!(lab.tcp.accept(listener).is_some());
     lab.advance(ms(400_000));
     assert_eq!(lab.tcp.usage().half_open, 0);
+    traces.assert_as_counted(lab.tcp.counters());
 }
 
 #[test]
@@ -112,7 +116,7 @@ fn a_closed_listener_resets_what_nobody_accepted() {
     lab.tcp.close_listener(lab.now, listener);
     let reset = lab.one();
     assert_eq!((reset.flags(), reset.header.destination_port), (R | A, 1000));
-    assert_eq!(lab.tcp.counters().ended(EndReason::ListenerClosed), 1);
+    assert_eq!(lab.tcp.counters().ended(EndReason::ListenerClosed), 2, "the half-open one too");
     assert_eq!(lab.state(accepted), TcpState::Established, "what was accepted lives on");
     let usage = lab.tcp.usage();
     assert_eq!((usage.connections, usage.half_open, usage.listeners), (1, 0, 0));

@@ -6,11 +6,13 @@ use netloom_base::DropReason;
 
 use super::lab::*;
 use super::pair::{Pair, Script, pattern};
+use super::traces::Traces;
 use crate::tcp::*;
 
 #[test]
 fn challenges_are_limited_for_each_connection() {
     // [5961-13] [5961-14]
+    let traces = Traces::begin();
     let mut lab = Lab::plain();
     let (one, other) = (lab.accept(), {
         lab.remote_port += 1;
@@ -28,10 +30,12 @@ fn challenges_are_limited_for_each_connection() {
     lab.advance(Duration::from_secs(5));
     let _ = lab.inject(S, other.theirs, 0, &[]);
     assert_eq!(lab.sent().len(), 1);
+    traces.assert_as_counted(lab.tcp.counters());
 }
 
 #[test]
 fn two_ends_that_disagree_do_not_answer_each_other_for_ever() {
+    let traces = Traces::begin();
     let mut lab = Lab::plain();
     let flow = lab.accept();
     let mut answers = 0;
@@ -41,16 +45,19 @@ fn two_ends_that_disagree_do_not_answer_each_other_for_ever() {
         lab.now += ms(1);
     }
     assert_eq!(answers, 2);
+    traces.assert_as_counted(lab.tcp.counters());
 }
 
 #[test]
 fn answers_without_a_connection_are_bounded() {
+    let traces = Traces::begin();
     let mut lab = Lab::new(TcpConfig { max_replies: 10, ..plain_config() });
     for _ in 0..100 {
         assert_eq!(lab.inject(A, 1, 1, &[]), Err(DropReason::TcpNoConnection));
     }
     assert_eq!(lab.sent().len(), 10);
     assert_eq!(lab.tcp.counters().replies_dropped.get(), 90);
+    traces.assert_as_counted(lab.tcp.counters());
 }
 
 #[test]

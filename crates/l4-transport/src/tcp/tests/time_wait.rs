@@ -4,6 +4,7 @@ use netloom_base::DropReason;
 use netloom_wire::{TcpOptions, TcpTimestamps};
 
 use super::lab::*;
+use super::traces::Traces;
 use crate::tcp::*;
 
 /// A connection that we closed first: where both ends stand in TIME-WAIT.
@@ -125,6 +126,7 @@ fn resets_end_it_only_if_exact_and_text_is_only_answered() {
 
 #[test]
 fn a_full_table_lets_the_oldest_go() {
+    let traces = Traces::begin();
     let mut lab = Lab::new(TcpConfig { max_time_wait: 3, ..plain_config() });
     for index in 0..5 {
         lab.remote_port = REMOTE_PORT + index;
@@ -136,6 +138,7 @@ fn a_full_table_lets_the_oldest_go() {
     let left: Vec<u16> = lab.tcp.time_waits().map(|(tuple, _)| tuple.remote_port - REMOTE_PORT).collect();
     assert!([2, 3, 4].iter().all(|port| left.contains(port)), "{left:?}");
     assert_eq!(lab.tcp.counters().time_wait_evicted.get(), 2);
+    traces.assert_as_counted(lab.tcp.counters());
 }
 
 fn in_time_wait_of_many(lab: &mut Lab) {
