@@ -225,7 +225,7 @@ impl Connection {
                 Some(draft)
             }
             Err(blocked) => {
-                if blocked == SendBlockedBy::CongestionWindow {
+                if blocked.is_by_congestion() {
                     self.sender.is_window_limited = true;
                 }
                 if blocked == SendBlockedBy::Cork && !self.timers.is_armed(Timer::Cork) {
@@ -302,8 +302,11 @@ impl Connection {
     /// [4821-03]
     fn decide_mtu_probe(&self, len: u32) -> Result<Decision, SendBlockedBy> {
         let room = self.congestion_window().saturating_sub(self.sender.flight_len());
-        if room < len || self.ecn.is_paused {
-            return Err(SendBlockedBy::CongestionWindow);
+        if self.ecn.is_paused {
+            return Err(SendBlockedBy::EcnPause);
+        }
+        if room < len {
+            return Err(SendBlockedBy::MtuProbe);
         }
         Ok(Decision { start: self.sender.snd_nxt, len, fin: false, cause: None, kind: Kind::MtuProbe })
     }
@@ -387,7 +390,7 @@ impl Connection {
             return Err(self.nothing_left());
         }
         if self.ecn.is_paused {
-            return Err(SendBlockedBy::CongestionWindow);
+            return Err(SendBlockedBy::EcnPause);
         }
         let window = sender.window_from(sender.snd_nxt);
         let room = self.congestion_window().saturating_sub(sender.flight_len());

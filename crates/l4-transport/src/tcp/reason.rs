@@ -77,6 +77,10 @@ reasons! {
         ReceiveWindow = "receive_window",
         /// The congestion window is full (RFC 5681).
         CongestionWindow = "congestion_window",
+        /// A mark was echoed while the congestion window was one segment: the next waits for the timer (RFC 3168 6.1.2).
+        EcnPause = "ecn_pause",
+        /// A probe of the path MTU waits until it fits into the congestion window (RFC 4821 7.4).
+        MtuProbe = "mtu_probe",
         /// The window is spread over the round trip, and it is not yet time for more.
         Pacing = "pacing",
         /// A small segment waits for the one before it (RFC 9293 3.7.4).
@@ -87,6 +91,24 @@ reasons! {
         Coalescing = "coalescing",
         /// All is sent, FIN included.
         Finished = "finished",
+    }
+}
+
+impl SendBlockedBy {
+    /// Whether a larger congestion window would let more go.
+    pub(super) const fn is_by_congestion(self) -> bool {
+        match self {
+            Self::CongestionWindow | Self::EcnPause | Self::MtuProbe => true,
+            Self::Nothing
+            | Self::Handshake
+            | Self::Application
+            | Self::ReceiveWindow
+            | Self::Pacing
+            | Self::Nagle
+            | Self::Cork
+            | Self::Coalescing
+            | Self::Finished => false,
+        }
     }
 }
 

@@ -308,9 +308,8 @@ fn every_reduction_is_told() {
     assert_eq!(lab.one().flags(), P | A | W);
 }
 
-#[test]
-fn a_window_of_one_segment_waits_for_a_timeout() {
-    // [3168-08]
+/// A connection whose window is one segment, and was marked.
+pub(super) fn paused() -> (Lab, Flow) {
     let mut lab = lab(EcnMode::Accept);
     let listener = lab.listen();
     let syn = TcpHeader { options: options(), ..lab.header(S | E | W, IRS, 0) };
@@ -324,7 +323,14 @@ fn a_window_of_one_segment_waits_for_a_timeout() {
     lab.one();
     echo(&mut lab, flow, 1460);
     lab.none();
-    assert_eq!(lab.info(flow).blocked_by, SendBlockedBy::CongestionWindow);
+    (lab, flow)
+}
+
+#[test]
+fn a_window_of_one_segment_waits_for_a_timeout() {
+    // [3168-08]
+    let (mut lab, flow) = paused();
+    assert_eq!(lab.info(flow).blocked_by, SendBlockedBy::EcnPause);
     let wait = lab.info(flow).rto;
     assert_eq!(lab.advance(wait - ms(1)), []);
     let next = lab.advance(ms(1)).remove(0);
