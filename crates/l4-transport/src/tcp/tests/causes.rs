@@ -1,11 +1,17 @@
-//! Every typed cause of what we send happens, alone, and is counted once.
+//! Every typed cause of what we send, or do not, happens, and is counted and traced as often as it happens.
 
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use netloom_wire::{TcpHeader, TcpOptions, TcpTimestamps};
+use netloom_wire::{IcmpErrorKind, TcpHeader, TcpOptions, TcpTimestamps};
 
+use super::ecn;
+use super::fast_open::{answer, client, connect};
+use super::icmp::{report, report_too_big};
 use super::lab::*;
+use super::pair::with_segmentation;
+use super::path_mtu::until_probe;
+use super::rack::accept_after;
 use super::traces::Traces;
 use crate::tcp::*;
 
@@ -267,6 +273,338 @@ fn what_is_written_during_the_handshake_is_blocked_by_it() {
     assert_eq!(lab.tcp.counters().blocked(SendBlockedBy::Handshake), 1);
     assert_eq!(lab.tcp.info(id).unwrap().blocked_by, SendBlockedBy::Handshake);
     traces.assert_as_counted(lab.tcp.counters());
+}
+
+fn sacking() -> (Lab, Flow) {
+    let mut lab = Lab::new(TcpConfig { sack: true, ..plain_config() });
+    let options = TcpOptions { mss: Some(1460), sack_permitted: true, ..TcpOptions::default() };
+    let flow = lab.accept_with(options);
+    (lab, flow)
+}
+
+/// Five segments, in flight.
+fn sending(lab: &mut Lab, flow: Flow) {
+    lab.send(flow, &[1; 5 * MSS]);
+    assert_eq!(lab.sent().len(), 5);
+}
+
+/// A connection on a path that a router has said to take 1300 bytes, and how many have arrived: in ten minutes it is searched for
+/// more.
+fn searching() -> (Lab, Flow, u32) {
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    sending(&mut lab, flow);
+    report_too_big(&mut lab, 1300, flow.ours);
+    lab.sent();
+    let acked = 5 * MSS as u32;
+    lab.ack(flow, acked);
+    (lab, flow, acked)
+}
+
+/// Has something sent again.
+fn provoke_retransmission(cause: RetransmitCause) -> Lab {
+    let mut lab = Lab::plain();
+    match cause {
+        RetransmitCause::SynTimeout => {
+            lab.begin_connect();
+            lab.one();
+            lab.advance(ms(1001));
+        }
+        RetransmitCause::SynRepeated => {
+            lab.listen();
+            lab.inject(S, IRS, 0, &[]).unwrap();
+            lab.one();
+            lab.inject(S, IRS, 0, &[]).unwrap();
+        }
+        RetransmitCause::Timeout => {
+            let flow = lab.accept();
+            sending(&mut lab, flow);
+            lab.advance(ms(1001));
+        }
+        RetransmitCause::FastRetransmit | RetransmitCause::PartialAck => {
+            let flow = lab.accept();
+            lab.send(flow, &[1; 10 * MSS]);
+            lab.sent();
+            (0..3).for_each(|_| lab.ack(flow, 0));
+            lab.sent();
+            if cause == RetransmitCause::PartialAck {
+                lab.ack(flow, 3 * MSS as u32);
+            }
+        }
+        RetransmitCause::Rack => {
+            let (mut lab, flow) = sacking();
+            sending(&mut lab, flow);
+            lab.now += ms(100);
+            assert_eq!(lab.sack(flow, 0, &[(1, 4)]), [0]);
+            return lab;
+        }
+        RetransmitCause::LossProbe => {
+            let (mut lab, flow) = sacking();
+            sending(&mut lab, flow);
+            let deadline = lab.tcp.poll_timeout().unwrap();
+            lab.advance(deadline.saturating_since(lab.now));
+            return lab;
+        }
+        RetransmitCause::PathMtu => {
+            let flow = lab.accept();
+            sending(&mut lab, flow);
+            report_too_big(&mut lab, 1280, flow.ours);
+        }
+        RetransmitCause::MtuProbe => {
+            let (mut lab, flow, mut acked) = searching();
+            lab.now += Duration::from_secs(600);
+            let probe = until_probe(&mut lab, flow, &mut acked, 50).unwrap();
+            report_too_big(&mut lab, 1400, probe.sequence());
+            lab.sent();
+            return lab;
+        }
+        RetransmitCause::WindowProbe | RetransmitCause::WindowReopened => {
+            let flow = lab.accept();
+            sending(&mut lab, flow);
+            lab.window = 0;
+            lab.ack(flow, MSS as u32);
+            lab.advance(ms(1000));
+            if cause == RetransmitCause::WindowReopened {
+                lab.window = 60_000;
+                lab.ack(flow, MSS as u32);
+            }
+        }
+        RetransmitCause::FastOpen => {
+            let mut lab = client();
+            let id = connect(&mut lab);
+            lab.tcp.send(lab.now, id, b"hello").unwrap();
+            let syn = lab.one();
+            answer(&mut lab, &syn, 0, None);
+            lab.sent();
+            return lab;
+        }
+    }
+    lab.sent();
+    lab
+}
+
+#[test]
+fn every_retransmission_has_its_cause() {
+    for &cause in RetransmitCause::ALL {
+        let traces = Traces::begin();
+        let lab = provoke_retransmission(cause);
+        let counters = lab.tcp.counters();
+        assert!(counters.retransmits(cause) >= 1, "{cause}");
+        traces.assert_as_counted(counters);
+    }
+}
+
+/// A connection that has something to send, or has sent it all, and what it does not send for `reason`.
+fn provoke_block(reason: SendBlockedBy) -> (Lab, TcpSocketId) {
+    let mut lab = Lab::plain();
+    if reason == SendBlockedBy::Handshake {
+        let id = lab.begin_connect();
+        lab.tcp.send(lab.now, id, b"early").unwrap();
+        lab.one();
+        return (lab, id);
+    }
+    let flow = match reason {
+        SendBlockedBy::EcnPause => {
+            let (paused, flow) = ecn::paused();
+            lab = paused;
+            flow
+        }
+        SendBlockedBy::MtuProbe => {
+            let (mut searching, flow, acked) = searching();
+            // The window is full before it is time, and a part of a segment makes no room for a probe.
+            searching.send(flow, &[1; 60_000]);
+            searching.sent();
+            searching.now += Duration::from_secs(600);
+            searching.ack(flow, acked + 100);
+            lab = searching;
+            flow
+        }
+        SendBlockedBy::Pacing => {
+            let flow = accept_after(&mut lab, 100, TcpOptions { mss: Some(1460), ..TcpOptions::default() });
+            lab.send(flow, &[1; 100_000]);
+            assert_eq!(lab.sent().len(), 10);
+            lab.now += ms(100);
+            lab.ack(flow, 14_600);
+            flow
+        }
+        SendBlockedBy::Coalescing => {
+            lab = Lab::new(with_segmentation(TcpConfig { window_scaling: true, ..plain_config() }));
+            let options = TcpOptions { mss: Some(1460), window_scale: Some(7), ..TcpOptions::default() };
+            let flow = lab.accept_with(options);
+            let mut acked = 0;
+            for _ in 0..1000 {
+                lab.send(flow, &[1; 1 << 20]);
+                acked += lab.sent().iter().map(Sent::len).sum::<usize>();
+                if lab.info(flow).blocked_by == reason {
+                    break;
+                }
+                lab.ack(flow, acked as u32);
+            }
+            flow
+        }
+        SendBlockedBy::Handshake
+        | SendBlockedBy::Nothing
+        | SendBlockedBy::Application
+        | SendBlockedBy::ReceiveWindow
+        | SendBlockedBy::CongestionWindow
+        | SendBlockedBy::Nagle
+        | SendBlockedBy::Cork
+        | SendBlockedBy::Finished => {
+            let flow = lab.accept();
+            match reason {
+                SendBlockedBy::ReceiveWindow => {
+                    lab.window = 0;
+                    lab.ack(flow, 0);
+                }
+                SendBlockedBy::CongestionWindow => {
+                    lab.send(flow, &[1; 60_000]);
+                }
+                SendBlockedBy::Nagle => {
+                    lab.send(flow, b"one");
+                    lab.one();
+                }
+                SendBlockedBy::Cork => lab.tcp.set_cork(lab.now, flow.id, true).unwrap(),
+                SendBlockedBy::Finished => lab.tcp.shutdown_write(lab.now, flow.id).unwrap(),
+                SendBlockedBy::Handshake
+                | SendBlockedBy::Nothing
+                | SendBlockedBy::Application
+                | SendBlockedBy::EcnPause
+                | SendBlockedBy::MtuProbe
+                | SendBlockedBy::Pacing
+                | SendBlockedBy::Coalescing => {}
+            }
+            if reason != SendBlockedBy::Finished {
+                lab.send(flow, b"two");
+            }
+            flow
+        }
+    };
+    lab.sent();
+    (lab, flow.id)
+}
+
+#[test]
+fn every_time_that_a_sender_does_not_send_has_its_reason() {
+    for &reason in SendBlockedBy::ALL {
+        let traces = Traces::begin();
+        let (lab, id) = provoke_block(reason);
+        let counters = lab.tcp.counters();
+        assert!(counters.blocked(reason) >= 1, "{reason}");
+        // What sends is blocked again as soon as it has sent.
+        if reason != SendBlockedBy::Nothing {
+            assert_eq!(lab.tcp.info(id).unwrap().blocked_by, reason);
+        }
+        traces.assert_as_counted(counters);
+    }
+}
+
+/// Has a connection, or a half-open one, end.
+fn provoke_end(lab: &mut Lab, reason: EndReason) {
+    let deciding = ListenOptions { answer: SynAnswer::OnDecision, ..ListenOptions::default() };
+    match reason {
+        EndReason::Aborted
+        | EndReason::AddressLost
+        | EndReason::ClosedUnread
+        | EndReason::DataAfterClose
+        | EndReason::ListenerClosed
+        | EndReason::KeepaliveTimeout
+        | EndReason::OrphanTimeout => {
+            provoke_reset(lab, ResetCause::of(reason).unwrap());
+        }
+        EndReason::Finished => {
+            let flow = lab.accept();
+            lab.inject(F | A, flow.theirs, flow.ours, &[]).unwrap();
+            lab.tcp.close(lab.now, flow.id);
+            lab.sent();
+            lab.inject(A, flow.theirs.wrapping_add(1), flow.ours.wrapping_add(1), &[]).unwrap();
+        }
+        EndReason::ResetByPeer => {
+            let flow = lab.accept();
+            lab.inject(R, flow.theirs, 0, &[]).unwrap();
+        }
+        EndReason::Refused => {
+            lab.begin_connect();
+            let syn = lab.one();
+            lab.inject(R | A, 0, syn.sequence().wrapping_add(1), &[]).unwrap();
+        }
+        EndReason::HandshakeTimeout => {
+            lab.begin_connect();
+            lab.advance(ms(400_000));
+        }
+        EndReason::RetransmissionTimeout => {
+            let flow = lab.accept();
+            sending(lab, flow);
+            lab.advance(ms(2_000_000));
+        }
+        EndReason::UserTimeout => {
+            let flow = lab.accept();
+            lab.tcp.set_user_timeout(lab.now, flow.id, Some(Duration::from_secs(5))).unwrap();
+            sending(lab, flow);
+            lab.advance(ms(5100));
+        }
+        EndReason::WindowProbeTimeout => {
+            let flow = lab.accept();
+            lab.window = 0;
+            lab.ack(flow, 0);
+            lab.send(flow, b"hello");
+            lab.advance(ms(1_000_000));
+        }
+        EndReason::ClosedInHandshake => {
+            let id = lab.begin_connect();
+            lab.one();
+            lab.tcp.close(lab.now, id);
+        }
+        EndReason::IcmpRefused => {
+            lab.begin_connect();
+            let syn = lab.one();
+            report(lab, IcmpErrorKind::PortUnreachable, syn.sequence());
+        }
+        EndReason::FinWait2Timeout => {
+            let flow = lab.accept();
+            lab.tcp.close(lab.now, flow.id);
+            lab.one();
+            lab.inject(A, flow.theirs, flow.ours.wrapping_add(1), &[]).unwrap();
+            lab.advance(ms(60_000));
+        }
+        EndReason::HandshakeReset => {
+            lab.listen();
+            lab.inject(S, IRS, 0, &[]).unwrap();
+            lab.one();
+            lab.inject(R, IRS.wrapping_add(1), 0, &[]).unwrap();
+        }
+        EndReason::Evicted => {
+            lab.listen();
+            lab.inject(S, IRS, 0, &[]).unwrap();
+            lab.remote_port += 1;
+            lab.inject(S, IRS, 0, &[]).unwrap();
+        }
+        EndReason::Undecided => {
+            lab.listen_with(deciding);
+            lab.inject(S, IRS, 0, &[]).unwrap();
+            lab.advance(ms(65_000));
+        }
+        EndReason::Replaced => {
+            lab.listen_with(deciding);
+            lab.inject(S, IRS, 0, &[]).unwrap();
+            lab.inject(S, IRS.wrapping_add(5000), 0, &[]).unwrap();
+        }
+    }
+    lab.sent();
+}
+
+#[test]
+fn every_end_has_its_reason() {
+    for &reason in EndReason::ALL {
+        let traces = Traces::begin();
+        let config = TcpConfig { max_half_open: 1, syn_cookies: SynCookieMode::Off, ..plain_config() };
+        let mut lab = Lab::new(config);
+        provoke_end(&mut lab, reason);
+        let counters = lab.tcp.counters();
+        for &other in EndReason::ALL {
+            assert_eq!(counters.ended(other), u64::from(other == reason), "{reason}: {other}");
+        }
+        traces.assert_as_counted(counters);
+    }
 }
 
 impl Lab {

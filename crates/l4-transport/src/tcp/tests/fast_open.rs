@@ -401,7 +401,7 @@ fn cookie() -> FastOpenCookie {
     FastOpenCookie::new(&[9; 8]).unwrap()
 }
 
-fn connect(lab: &mut Lab) -> TcpSocketId {
+pub(super) fn connect(lab: &mut Lab) -> TcpSocketId {
     let (remote, path) = (SocketAddr::new(lab.remote, lab.remote_port), lab.path());
     let options = SocketOptions { fast_open: true, ..SocketOptions::default() };
     let local = TcpBind { address: None, port: 0 };
@@ -409,7 +409,7 @@ fn connect(lab: &mut Lab) -> TcpSocketId {
 }
 
 /// The server's answer to a SYN of ours.
-fn answer(lab: &mut Lab, syn: &Sent, acked: u32, cookie: Option<FastOpenCookie>) {
+pub(super) fn answer(lab: &mut Lab, syn: &Sent, acked: u32, cookie: Option<FastOpenCookie>) {
     let mut header = lab.header(S | A, IRS, syn.sequence().wrapping_add(1 + acked));
     header.destination_port = syn.header.source_port;
     header.options = syn_options(cookie);
@@ -417,7 +417,7 @@ fn answer(lab: &mut Lab, syn: &Sent, acked: u32, cookie: Option<FastOpenCookie>)
 }
 
 /// A stack that knows the server's cookie.
-fn client() -> Lab {
+pub(super) fn client() -> Lab {
     let mut lab = Lab::plain();
     lab.remote_port = 443;
     let id = connect(&mut lab);

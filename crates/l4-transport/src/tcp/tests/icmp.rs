@@ -7,7 +7,7 @@ use super::traces::Traces;
 use crate::tcp::*;
 
 /// An error about our segment with this sequence number.
-fn report(lab: &mut Lab, kind: IcmpErrorKind, sequence: u32) {
+pub(super) fn report(lab: &mut Lab, kind: IcmpErrorKind, sequence: u32) {
     let mut quote = [0; 8];
     quote[..2].copy_from_slice(&LOCAL_PORT.to_be_bytes());
     quote[2..4].copy_from_slice(&lab.remote_port.to_be_bytes());

@@ -225,7 +225,7 @@ fn where_the_search_begins_is_configured() {
 }
 
 /// A window's worth of text, all of it acknowledged, until a probe leaves; as many rounds as there are at most.
-fn until_probe(lab: &mut Lab, flow: Flow, acked: &mut u32, rounds: u32) -> Option<Sent> {
+pub(super) fn until_probe(lab: &mut Lab, flow: Flow, acked: &mut u32, rounds: u32) -> Option<Sent> {
     for _ in 0..rounds {
         lab.send(flow, &[7; 40_000]);
         for sent in lab.sent() {

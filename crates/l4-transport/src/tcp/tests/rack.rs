@@ -22,7 +22,7 @@ fn measured_with(rtt: u64, config: TcpConfig) -> (Lab, Flow) {
 }
 
 /// The peer connects over a path with this round trip.
-fn accept_after(lab: &mut Lab, rtt: u64, options: TcpOptions) -> Flow {
+pub(super) fn accept_after(lab: &mut Lab, rtt: u64, options: TcpOptions) -> Flow {
     let listener = lab.listen();
     let syn = TcpHeader { options, ..lab.header(S, IRS, 0) };
     lab.inject_header(&syn, &[]).unwrap();
@@ -62,7 +62,7 @@ impl Lab {
     }
 
     /// The peer has the first `acked` segments, and those in `blocks`.
-    fn sack(&mut self, flow: Flow, acked: u32, blocks: &[(u32, u32)]) -> Vec<u32> {
+    pub(super) fn sack(&mut self, flow: Flow, acked: u32, blocks: &[(u32, u32)]) -> Vec<u32> {
         let header = self.sack_header(flow, SMSS, acked, blocks);
         self.inject_header(&header, &[]).unwrap();
         indices(flow, &self.sent())
