@@ -141,7 +141,7 @@ impl Connection {
             .map(|(before, _)| before);
         let base = cx.config.base_path_mtu.max(least);
         let last = (attempts > BLACK_HOLE_TIMEOUTS).then_some(least);
-        let lost_len = self.sender.scoreboard.first_len().min(self.sender.mss);
+        let lost_len = self.next_repair_len();
         let is_smaller = |&mtu: &u16| {
             let len = effective_mss(self.peer_mss, mtu, self.tuple.remote_address, self.negotiated);
             mtu < used && len < lost_len
@@ -156,6 +156,15 @@ impl Connection {
             search.raised = None;
             search.ssthresh = search.ssthresh.max(ssthresh);
         }
+    }
+
+    /// Bytes of text in the segment that goes again next. What was lost may have been smaller: the timer sends small segments
+    /// again in a large one, with new text behind them as far as there is room.
+    fn next_repair_len(&self) -> u32 {
+        let sender = &self.sender;
+        let Some(lost) = sender.scoreboard.next_lost(sender.mss) else { return 0 };
+        let until = if lost.end == sender.snd_nxt { sender.data_end() } else { lost.end };
+        lost.start.distance_to(until).min(sender.mss)
     }
 
     /// How long the next probe waits after one that failed: as long as the window would last without a loss. [4821-07]

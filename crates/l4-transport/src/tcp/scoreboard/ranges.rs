@@ -6,11 +6,6 @@ use super::{Fate, Scoreboard};
 use crate::tcp::reason::RetransmitCause;
 
 impl Scoreboard {
-    /// Bytes of the first record: the oldest that is not acknowledged; 0 if there is none.
-    pub(in crate::tcp) fn first_len(&self) -> u32 {
-        self.segments.front().map_or(0, super::SentSegment::len)
-    }
-
     /// The last part of at most `smss` bytes of what was sent and is not known to have arrived.
     pub(in crate::tcp) fn last_part(&self, smss: u32) -> Option<(SeqNumber, SeqNumber)> {
         let last = self.segments.iter().rev().find(|segment| segment.fate != Fate::Sacked)?;

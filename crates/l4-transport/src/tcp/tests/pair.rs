@@ -316,7 +316,7 @@ impl Pair {
     }
 
     /// Users and stacks do what they can at this moment.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         loop {
             let mut did = false;
             for side in 0..2 {

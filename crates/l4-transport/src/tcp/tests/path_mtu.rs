@@ -107,6 +107,26 @@ fn a_black_hole_is_found_and_searched_in_every_variant() {
 }
 
 #[test]
+fn small_segments_that_go_again_as_a_large_one_find_a_black_hole() {
+    // [4821-10]: what was lost are small writes; the timer sends them again in one segment.
+    let mut pair = pair(12, &TcpConfig::default(), 1000, false);
+    send(&mut pair, 0, 100);
+    let (now, id) = (pair.now, pair.sides[0].id.unwrap());
+    pair.sides[0].tcp.set_nodelay(now, id, true).unwrap();
+    pair.faults.loss = 1000;
+    let before = info(&pair, 0).text_segments_sent;
+    for _ in 0..8 {
+        pair.sides[0].script.to_send.extend(pattern(200, 3));
+        pair.settle();
+    }
+    assert_eq!((info(&pair, 0).outstanding_len, info(&pair, 0).text_segments_sent - before), (1600, 8));
+    pair.faults.loss = 0;
+    send(&mut pair, 0, 0);
+    assert!(info(&pair, 0).path_mtu <= 1000);
+    finish(&mut pair);
+}
+
+#[test]
 fn both_ends_find_their_way_at_once() {
     let mut pair = pair(5, &TcpConfig::default(), 1300, false);
     pair.sides[1].script.to_send = pattern(LEN, 1);
