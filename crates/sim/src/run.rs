@@ -63,16 +63,16 @@ fn run_to_end(
     capture: Option<&mut Capture>,
     check_every: u64,
 ) -> Result<Report, Failure> {
-    follow(scenario, World::new(scenario, capture, check_every)?)
+    follow(scenario, &mut World::new(scenario, capture, check_every)?)
 }
 
 /// Lets a world run to its end and judges it.
-fn follow(scenario: &Scenario, mut world: World<'_>) -> Result<Report, Failure> {
+fn follow(scenario: &Scenario, world: &mut World<'_>) -> Result<Report, Failure> {
     let last_change = scenario.changes.iter().map(|change| change.at).max().unwrap_or_default();
     while !world.is_over() {
         let patience_ends = world.progress_at().max(Instant::ZERO + last_change) + PATIENCE;
         if !world.step(patience_ends)? {
-            judge::end_what_waits_in_vain(scenario, &mut world)?;
+            judge::end_what_waits_in_vain(scenario, world)?;
         }
         if world.now() > Instant::ZERO + LIMIT {
             let open_count =
@@ -81,15 +81,15 @@ fn follow(scenario: &Scenario, mut world: World<'_>) -> Result<Report, Failure> 
         }
     }
     let duration = world.now().saturating_since(Instant::ZERO);
-    judge::check_outcomes(scenario, &mut world)?;
+    judge::check_outcomes(scenario, world)?;
     world.close_listeners();
     let end = world.now() + DRAIN_LIMIT;
-    while !judge::is_empty(&mut world) && world.now() < end {
+    while !judge::is_empty(world) && world.now() < end {
         let next = world.now() + DRAIN_STEP;
         while world.step(next)? {}
     }
-    judge::check_leftovers(&mut world)?;
-    judge::check_counters(scenario, &mut world)?;
-    measure::check(scenario, &mut world)?;
-    Ok(judge::report(&world, duration))
+    judge::check_leftovers(world)?;
+    judge::check_counters(scenario, world)?;
+    measure::check(scenario, world)?;
+    Ok(judge::report(world, duration))
 }

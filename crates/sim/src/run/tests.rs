@@ -92,7 +92,7 @@ fn a_wrong_byte_fails() {
     let scenario = clear(Plan::bulk(10), Plan::bulk(10));
     let mut world = World::new(&scenario, None, 1).unwrap();
     world.deceive(0, Side::Server);
-    let kind = follow(&scenario, world).expect_err("a failure").kind;
+    let kind = follow(&scenario, &mut world).expect_err("a failure").kind;
     let untruth = Untruth::WrongByte { at: 0 };
     assert!(matches!(kind, FailureKind::Untruth { untruth: it, .. } if it == untruth), "{kind}");
 }
@@ -254,6 +254,49 @@ fn a_marking_queue_slows_down_and_loses_nothing() {
     assert_eq!((report.delivered_bytes, report.dropped_count), (3_000_000, 0));
     scenario.cables[0].ways[0].mark_from = None;
     assert!(run(&scenario, None, 1).unwrap().dropped_count > 0, "what the marks are for");
+}
+
+/// Two hosts of which each has bytes for the other, for some seconds, on a cable whose ends know nothing of `mtu`.
+fn black_hole(mtu: Option<u16>) -> Scenario {
+    let way = LinkConfig { mtu, rate: core::num::NonZeroU64::new(2_000_000), ..way() };
+    Scenario::pair(1, Weather::Mild, way, Plan::bulk(3_000_000), Plan::bulk(2_000_000))
+}
+
+/// Runs a scenario in which no connection may fail; how often its hosts have found a black hole, and a larger MTU.
+fn path_searches(scenario: &Scenario) -> (u64, u64) {
+    let mut world = World::new(scenario, None, 1).unwrap();
+    let report = follow(scenario, &mut world).unwrap();
+    assert_eq!((report.delivered_bytes, report.broken_count), (5_000_000, 0));
+    let counters: Vec<_> = (0..2).flat_map(|host| world.tcp_counters(host)).collect();
+    let sum = |count: fn(&netloom_stack::transport::TcpCounters) -> u64| counters.iter().map(count).sum();
+    (sum(|it| it.black_holes.get()), sum(|it| it.path_mtu_raised.get()))
+}
+
+#[test]
+fn a_path_that_swallows_what_its_ends_may_send_is_searched() {
+    let (holes, raised) = path_searches(&black_hole(Some(1300)));
+    assert_eq!(holes, 2, "one each way");
+    assert!(raised > 0, "1300 is more than the base");
+    // Twice each way: below the base, too.
+    assert_eq!(path_searches(&black_hole(Some(600))).0, 4);
+
+    let mut scenario = black_hole(Some(1300));
+    for host in &mut scenario.hosts {
+        host.tcp.mtu_probing = false;
+    }
+    let kind = failure_of(&scenario);
+    assert!(matches!(kind, FailureKind::Unexplained { .. }), "{kind}");
+}
+
+#[test]
+fn a_path_that_narrows_and_widens_again_is_searched() {
+    let mut scenario = black_hole(None);
+    let wide = scenario.cables[0].ways.clone();
+    let narrow = black_hole(Some(900)).cables[0].ways.clone();
+    scenario.changes.push(Change { at: millis(300), cable: 0, ways: narrow });
+    scenario.changes.push(Change { at: millis(10_000), cable: 0, ways: wide });
+    let (holes, raised) = path_searches(&scenario);
+    assert!(holes >= 2 && raised >= 2, "{holes} {raised}");
 }
 
 #[test]

@@ -22,6 +22,8 @@ use netloom_impair::Share;
 const PORT: u16 = 80;
 /// A port that nobody listens on.
 const CLOSED_PORT: u16 = 81;
+/// The least MTU that a path over IPv4 has: what TCP falls back to in the end.
+const LEAST_MTU: u16 = 552;
 
 impl Scenario {
     /// Draws hosts, cables, faults and conversations.
@@ -38,7 +40,7 @@ fn draw(seed: u64) -> Scenario {
         60..88 => Weather::Rough,
         _ => Weather::Cut,
     };
-    let (hosts, cables, leaves) = topology(&mut dice, weather);
+    let (hosts, mut cables, leaves) = topology(&mut dice, weather);
     let has_ipv6 = cables.iter().all(|cable| cable.mtu >= 1280);
     let server = leaves.last().copied().unwrap_or(0);
     let accept_every = if dice.chance(10) { dice.micros(1_000, 500_000) } else { Duration::ZERO };
@@ -54,13 +56,14 @@ fn draw(seed: u64) -> Scenario {
         })
         .collect();
     let mut conversations = conversations(&mut dice, weather, &leaves, server, has_ipv6);
-    let changes = changes(&mut dice, weather, &cables);
+    let mut changes = changes(&mut dice, weather, &cables);
     let restarts = restarts(&mut dice, weather, &leaves);
     let datagrams = datagrams(&mut dice, &leaves, &cables, has_ipv6);
     // Drawn last, so that what other runs are does not depend on it.
     if dice.chance(30) {
         open_fast(&mut dice, &mut listeners, &mut conversations);
     }
+    narrow(&mut dice, weather, has_ipv6, &mut cables, &mut changes);
     Scenario {
         seed,
         weather,
@@ -82,6 +85,56 @@ fn open_fast(dice: &mut Dice, listeners: &mut [ListenerPlan], conversations: &mu
     }
     for conversation in conversations {
         conversation.options.fast_open = dice.chance(80);
+    }
+}
+
+/// Has a cable of some runs swallow packets that its ends may send: from the beginning, or from some time on.
+fn narrow(
+    dice: &mut Dice,
+    weather: Weather,
+    has_ipv6: bool,
+    cables: &mut [CablePlan],
+    changes: &mut Vec<Change>,
+) {
+    let percent = match weather {
+        Weather::Clear => 0,
+        Weather::Mild => 10,
+        Weather::Rough => 20,
+        Weather::Cut => 30,
+    };
+    let index = dice.index(cables.len());
+    let Some(cable) = cables.get_mut(index).filter(|_| dice.chance(percent)) else { return };
+    // Less is no link for IP.
+    let least = if has_ipv6 { 1280 } else { LEAST_MTU };
+    if cable.mtu <= least {
+        return;
+    }
+    let mtu = u16::try_from(dice.between(least.into(), u64::from(cable.mtu) - 1)).unwrap_or(least);
+    let one_way = dice.chance(30).then(|| dice.index(2));
+    let set = |ways: &mut [LinkConfig; 2], mtu: Option<u16>| {
+        for (number, way) in ways.iter_mut().enumerate() {
+            way.mtu = mtu.filter(|_| one_way.is_none_or(|only| only == number));
+        }
+    };
+    if weather != Weather::Cut {
+        set(&mut cable.ways, Some(mtu));
+        return;
+    }
+    let from = dice.micros(1_000, 20_000_000);
+    let until = if dice.chance(50) { from + dice.micros(10_000, 60_000_000) } else { Duration::MAX };
+    // What the cable does at that time but for its MTU.
+    let at = |at: Duration, changes: &[Change]| {
+        let earlier = changes.iter().filter(|change| change.cable == index && change.at <= at);
+        let ways = earlier.max_by_key(|change| change.at).map_or(&cable.ways, |change| &change.ways);
+        Change { at, cable: index, ways: ways.clone() }
+    };
+    let mut turns = vec![at(from, changes)];
+    if until < Duration::MAX {
+        turns.push(at(until, changes));
+    }
+    changes.extend(turns);
+    for change in changes.iter_mut().filter(|it| it.cable == index && (from..until).contains(&it.at)) {
+        set(&mut change.ways, Some(mtu));
     }
 }
 
