@@ -109,6 +109,14 @@ impl Settings {
             "net.ipv4.tcp_syn_retries" | "net.ipv4.tcp_synack_retries" => tcp.syn_retries = small()?,
             "net.ipv4.tcp_retries1" => tcp.retries1 = small()?,
             "net.ipv4.tcp_retries2" => tcp.retries2 = small()?,
+            // As with Linux' 1, nothing is probed before a black hole was found.
+            "net.ipv4.tcp_mtu_probing" => {
+                tcp.mtu_probing = match value {
+                    "0" => false,
+                    "1" => true,
+                    _ => return Err(bad()),
+                };
+            }
             "net.ipv4.tcp_fin_timeout" => tcp.fin_wait2_timeout = Duration::from_secs(number()?),
             "net.ipv4.tcp_max_syn_backlog" => tcp.max_half_open = usize::from(small()?),
             "net.ipv4.tcp_rmem" => tcp.receive_buffer = largest()?,
@@ -182,17 +190,21 @@ mod tests {
                         sysctl -q 'net.ipv4.tcp_rmem=4096 131072 262144' net.ipv4.tcp_congestion_control=reno";
         settings.run_commands(commands).unwrap();
         assert!(!settings.tcp.timestamps && !settings.tcp.sack);
-        settings.run_commands("sysctl -q net.ipv4.tcp_sack=1").unwrap();
-        assert!(settings.tcp.sack);
+        settings.run_commands("sysctl -q net.ipv4.tcp_sack=1 net.ipv4.tcp_mtu_probing=0").unwrap();
+        assert!(settings.tcp.sack && !settings.tcp.mtu_probing);
         assert_eq!(settings.tcp.receive_buffer, 262_144);
     }
 
     #[test]
     fn what_is_not_in_the_subset_is_refused() {
         let mut settings = Settings::default();
-        for commands in
-            ["rm file", "sysctl net.ipv4.tcp_frto=2", "sysctl net.ipv4.tcp_other=1", "sysctl word"]
-        {
+        for commands in [
+            "rm file",
+            "sysctl net.ipv4.tcp_frto=2",
+            "sysctl net.ipv4.tcp_other=1",
+            "sysctl word",
+            "sysctl net.ipv4.tcp_mtu_probing=2",
+        ] {
             assert!(settings.run_commands(commands).is_err(), "{commands}");
         }
         assert!(settings.set_option("local_ip", Some("x")).is_err());
