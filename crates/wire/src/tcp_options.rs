@@ -110,7 +110,8 @@ impl TcpOptions {
     }
 
     /// Reads the options of a header. An option with an impossible length is an error [9293 MUST-7]; one that is
-    /// unknown is skipped by its length [9293 MUST-6, MUST-68]. Where an option begins does not matter [9293 MUST-64].
+    /// unknown is skipped by its length [9293 MUST-6, MUST-68] [5482-02]. Where an option begins does not matter
+    /// [9293 MUST-64].
     pub fn parse(mut bytes: &[u8]) -> Result<Self, ParseError> {
         let mut options = Self::default();
         loop {

@@ -77,7 +77,7 @@ pub enum FragmentError {
     /// It overlaps another, or contradicts it about where the datagram ends; the datagram is dropped, without an answer
     /// (RFC 5722 4).
     Overlap,
-    /// Some fragments met congestion and others did not know ECN, so the whole has no right mark (RFC 3168 5.3).
+    /// Some fragments met congestion and others did not know ECN, so the whole has no right mark (RFC 3168 5.3). [3168-14]
     MixedEcn,
     /// No room, or too many pieces.
     Limit,

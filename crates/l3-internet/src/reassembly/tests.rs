@@ -321,7 +321,7 @@ fn a_fragment_that_is_all_is_whole_at_once() {
     }
 }
 
-// RFC 3168 5.3
+// [3168-14]
 #[test]
 fn congestion_marks_survive_and_do_not_appear_from_nowhere() {
     let (not_ect, ect1, ect0, ce) = (0, 1, 2, 3);

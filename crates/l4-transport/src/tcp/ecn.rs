@@ -33,7 +33,7 @@ const ECT_0: u8 = 0b10;
 pub(super) const CE: u8 = 0b11;
 
 /// Whether the connection that this SYN begins may use ECN. A SYN that is itself marked as ECN-capable, which none may be,
-/// says that somebody on the way writes these bits: they would mean nothing.
+/// says that somebody on the way writes these bits: they would mean nothing. [9293 SHLD-8]
 pub(super) fn grants(mode: EcnMode, syn: TcpFlags, codepoint: u8) -> bool {
     mode != EcnMode::Off && codepoint == NOT_ECT && is_setup_syn(syn)
 }

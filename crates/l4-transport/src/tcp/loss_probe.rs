@@ -147,6 +147,14 @@ mod tests {
     }
 
     #[test]
+    fn without_a_round_trip_it_waits_for_a_second() {
+        // [8985-18]
+        for may_be_delayed in [false, true] {
+            assert_eq!(LossProbe::timeout(may_be_delayed, &RttEstimator::new()), Duration::from_secs(1));
+        }
+    }
+
+    #[test]
     fn a_second_probe_needs_a_new_sample() {
         // [8985-21] [8985-22]
         let mut probe = sent(false);

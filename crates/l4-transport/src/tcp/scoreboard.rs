@@ -44,7 +44,7 @@ pub(super) enum Fate {
     Lost,
 }
 
-/// What is known of a piece of what was sent.
+/// What is known of a piece of what was sent. [8985-07]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SentSegment {
     pub(super) start: SeqNumber,
@@ -207,7 +207,7 @@ impl Scoreboard {
         self.segments.iter()
     }
 
-    /// `start .. end` is sent for the first time, in segments of `part_len` bytes.
+    /// `start .. end` is sent for the first time, in segments of `part_len` bytes. [8985-09]
     pub(super) fn on_sent(&mut self, now: Instant, start: SeqNumber, end: SeqNumber, part_len: u32) {
         self.segments.push_back(SentSegment {
             start,

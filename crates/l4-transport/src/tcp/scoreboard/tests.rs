@@ -120,6 +120,24 @@ fn what_was_sent_long_enough_ago_is_lost_in_order_of_time() {
 }
 
 #[test]
+fn what_is_sent_again_is_in_flight_again_and_known_to_be_a_repetition() {
+    // [8985-07] [8985-09]
+    let mut board = flight(3);
+    let state = |board: &Scoreboard, index: usize| {
+        let segment = board.segments[index];
+        (segment.sent_at, segment.end, segment.is_retransmitted, segment.fate)
+    };
+    assert_eq!(state(&board, 1), (at(1), SeqNumber(20), false, Fate::InFlight));
+    board.lose_where(RetransmitCause::Timeout, |segment| segment.end.at_or_before(SeqNumber(20)));
+    assert_eq!(state(&board, 1), (at(1), SeqNumber(20), false, Fate::Lost));
+    board.on_sent_again(at(7), SeqNumber(10), SeqNumber(20), SMSS);
+    assert_eq!(state(&board, 1), (at(7), SeqNumber(20), true, Fate::InFlight));
+    assert_eq!(state(&board, 0), (at(0), SeqNumber(10), false, Fate::Lost), "the others are as they were");
+    assert_eq!(state(&board, 2), (at(2), SeqNumber(30), false, Fate::InFlight));
+    board.assert_invariants(SeqNumber(0), SeqNumber(30));
+}
+
+#[test]
 fn after_a_timeout_sacks_count_anew_but_deliver_nothing() {
     // [2018-10] [2018-13]
     let mut board = flight(4);

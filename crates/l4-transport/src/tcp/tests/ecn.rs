@@ -246,7 +246,7 @@ fn marks_that_mean_nothing_are_ignored() {
 
 #[test]
 fn an_echo_halves_the_window_once_a_round_trip() {
-    // [3168-06] [3168-07] [3168-09]
+    // [9293 SHLD-8] [3168-06] [3168-07] [3168-09]
     let (mut lab, flow) = capable(EcnMode::Accept);
     lab.send(flow, &[1; 60_000]);
     assert_eq!(lab.sent().len(), 10);

@@ -382,6 +382,24 @@ fn forward_rto_tells_a_late_flight_from_a_lost_one() {
 }
 
 #[test]
+fn a_timeout_takes_for_lost_what_has_had_its_time_and_no_more() {
+    // [8985-16]
+    let (mut lab, flow) = in_flight(100, 1);
+    lab.now += ms(100);
+    lab.ack(flow, SMSS);
+    lab.send(flow, &[1; 5 * MSS]);
+    // The probe, after two round trips, has the timer begin anew.
+    assert_eq!(indices(flow, &lab.advance(ms(430))), [1, 2, 3, 4, 5, 5]);
+    lab.send(flow, &[1; 2 * MSS]);
+    assert_eq!(indices(flow, &lab.sent()), [6, 7]);
+    assert_eq!(lab.info(flow).lost_len, 0);
+    assert_eq!(indices(flow, &lab.advance(ms(40))), [1], "SND.UNA goes again");
+    let info = lab.info(flow);
+    assert_eq!(info.recovery, RecoveryPhase::Loss);
+    assert_eq!(info.lost_len, 4 * SMSS, "the two of 40 ms ago may still arrive");
+}
+
+#[test]
 fn a_timeout_forgets_what_was_reported() {
     // [2018-10] [2018-11] [2018-13] [6675-11]
     let (mut lab, flow) = in_flight(100, 4);

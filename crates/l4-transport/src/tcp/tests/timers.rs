@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use netloom_base::{RxChecksum, RxMeta};
+
 use super::lab::*;
 use crate::tcp::*;
 
@@ -89,6 +91,30 @@ fn the_users_patience_ends_before_r2() {
     lab.advance(ms(200));
     assert_eq!(lab.tcp.error(flow.id), Some(TcpError::TimedOut));
     assert_eq!(lab.tcp.counters().ended(EndReason::UserTimeout), 1);
+}
+
+#[test]
+fn a_peers_word_about_patience_is_not_heeded() {
+    // [5482-02]
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    lab.tcp.set_user_timeout(lab.now, flow.id, Some(Duration::from_secs(5))).unwrap();
+    for (seconds, offset) in [(1, 0), (100, 1)] {
+        let header = lab.header(A, flow.theirs.wrapping_add(offset), flow.ours);
+        let mut bytes = bytes_of(lab.remote, lab.local, &header, b"x");
+        // The user timeout option, of four bytes: the header has six words then.
+        bytes.splice(20..20, [28, 4, 0, seconds]);
+        bytes[12] = 6 << 4;
+        let meta = RxMeta { checksum: RxChecksum::Trusted, gso: None };
+        deliver(&mut lab.tcp, lab.now, lab.remote, lab.local, &bytes, meta).unwrap();
+    }
+    assert_eq!(lab.read(flow), b"xx");
+    lab.send(flow, b"x");
+    lab.sent();
+    lab.advance(ms(4900));
+    assert_eq!(lab.tcp.error(flow.id), None);
+    lab.advance(ms(200));
+    assert_eq!(lab.tcp.error(flow.id), Some(TcpError::TimedOut));
 }
 
 #[test]
