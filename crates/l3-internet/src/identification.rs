@@ -46,15 +46,26 @@ impl Identifications {
 
     /// The next identification for a packet that may be fragmented [791-02] [8200-09].
     pub(crate) fn next(&mut self, source: IpAddr, destination: IpAddr, protocol: Protocol) -> u32 {
-        let hash = self.key.hash(&Triple { source, destination, protocol });
-        let slot = usize::try_from(hash % COUNTERS as u64).unwrap_or_default();
-        match self.counters.get_mut(slot) {
+        let (count, index) = (self.sharding.count().into(), self.sharding.index().into());
+        match self.counter(source, destination, protocol) {
             Some(counter) => {
                 *counter = counter.wrapping_add(1);
-                counter.wrapping_mul(self.sharding.count().into()).wrapping_add(self.sharding.index().into())
+                counter.wrapping_mul(count).wrapping_add(index)
             }
             None => 0,
         }
+    }
+
+    /// Leaves the next `count` identifications to whoever cuts the packet that got the last one.
+    pub(crate) fn skip(&mut self, source: IpAddr, destination: IpAddr, protocol: Protocol, count: u64) {
+        if let Some(counter) = self.counter(source, destination, protocol) {
+            *counter = counter.wrapping_add(u32::try_from(count).unwrap_or(u32::MAX));
+        }
+    }
+
+    fn counter(&mut self, source: IpAddr, destination: IpAddr, protocol: Protocol) -> Option<&mut u32> {
+        let hash = self.key.hash(&Triple { source, destination, protocol });
+        self.counters.get_mut(usize::try_from(hash % COUNTERS as u64).unwrap_or_default())
     }
 
     /// A flow's label: 20 bits of a keyed hash over its addresses, protocol and first four transport bytes, which are
@@ -86,6 +97,9 @@ mod tests {
         let (a, b): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
         let first = ids.next(a, b, Protocol::UDP);
         assert_eq!(ids.next(a, b, Protocol::UDP), first.wrapping_add(1));
+        // What a device makes of one packet has those after its own.
+        ids.skip(a, b, Protocol::UDP, 7);
+        assert_eq!(ids.next(a, b, Protocol::UDP), first.wrapping_add(9));
         let label = ids.flow_label(a, b, Protocol::UDP, [1, 2, 3, 4]);
         assert_eq!(ids.flow_label(a, b, Protocol::UDP, [1, 2, 3, 4]), label);
         assert_ne!(ids.flow_label(a, b, Protocol::UDP, [1, 2, 3, 5]), label);

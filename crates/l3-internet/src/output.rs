@@ -32,6 +32,14 @@ impl Internet {
         }
     }
 
+    /// A device makes `count` packets more of the one whose header was made last, and numbers them from its identification on:
+    /// no other packet gets those numbers.
+    pub fn skip_identifications(&mut self, send: &IpSend, count: u64) {
+        if send.source.is_ipv4() && !send.dont_fragment {
+            self.identifications.skip(send.source, send.destination, send.protocol, count);
+        }
+    }
+
     /// Queues a datagram: as one packet, or as fragments if the path takes less [1122-I119]. It is sent whole or not at
     /// all. Drain [`poll_transmit`](Self::poll_transmit) next.
     pub fn send(

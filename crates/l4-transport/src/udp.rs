@@ -31,8 +31,8 @@ pub use config::{UdpBind, UdpConfig, UdpCounters, UdpOptions};
 pub use error::{UdpBindError, UdpConnectError, UdpGroupError, UdpRecvError, UdpSendError, UdpSocketError};
 pub use groups::UdpGroupChange;
 pub use id::UdpSocketId;
-pub use layer::{MAX_TRAIN_LEN, Udp, UdpEvent};
-pub use socket::{UdpIcmpReport, UdpOutput, UdpReceived, UdpSocketInfo};
+pub use layer::{Udp, UdpEvent};
+pub use socket::{MAX_TRAIN_LEN, UdpIcmpReport, UdpOutput, UdpReceived, UdpSocketInfo};
 
 #[cfg(test)]
 mod tests;

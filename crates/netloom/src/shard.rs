@@ -3,8 +3,8 @@
 //! # Theory of operation
 //! Whoever has work for the stack (the driver task with frames, a socket call with bytes) takes the lock, does it,
 //! sends what came of it to the devices, collects whom to wake, and wakes them after the lock is gone. So a `write` is on
-//! the wire when it returns, and nobody waits for another task to be scheduled. The lock is held for one batch and
-//! never across an await.
+//! the wire when it returns, and nobody waits for another task to be scheduled; only a datagram may be held back for those that
+//! follow it ([`Hold`]). The lock is held for one batch and never across an await.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -18,7 +18,9 @@ use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
 use crate::error;
+use crate::hold::Hold;
 use crate::mailbox::{GroupChange, Mail, Mailbox, Post};
+use crate::send_failure::SendFailure;
 use crate::wakers::{Interest, SocketKey, Wakers};
 
 /// Frames that one turn takes from a device before it looks at anything else.
@@ -57,8 +59,10 @@ pub(crate) struct Shard {
     receive_buffer: Box<[u8]>,
     /// A frame that its device did not take.
     stalled: Option<StalledFrame>,
-    /// A burst ended before everything was sent.
+    /// A burst ended before everything was sent, or datagrams are held.
     has_more_to_send: bool,
+    /// Which datagrams those are.
+    pub(crate) hold: Hold,
     /// What was sent since the devices were read.
     unseen: Burst,
     /// When the driver wakes up by itself.
@@ -139,6 +143,7 @@ impl Shared {
                 receive_buffer: vec![0; PIECE_LEN].into_boxed_slice(),
                 stalled: None,
                 has_more_to_send: false,
+                hold: Hold::default(),
                 unseen: Burst::default(),
                 armed: None,
                 is_draining: false,
@@ -193,6 +198,15 @@ impl Shared {
     fn work_on<R>(&self, mut shard: MutexGuard<'_, Shard>, work: impl FnOnce(&mut Shard, Instant) -> R) -> R {
         let now = shard.now();
         let result = work(&mut shard, now);
+        if shard.hold.decide(now) {
+            // Nothing has come of it but the datagram, for which the driver comes if nobody else does.
+            let is_first = !std::mem::replace(&mut shard.has_more_to_send, true);
+            drop(shard);
+            if is_first {
+                self.ring(self.index);
+            }
+            return result;
+        }
         let mut news = shard.settle(now);
         if shard.unseen.is_over() && shard.ended.is_none() {
             // What is acknowledged makes room for more: see before the next call.
@@ -465,6 +479,7 @@ impl Shard {
     /// Sends one burst.
     fn transmit(&mut self, now: Instant) {
         self.has_more_to_send = false;
+        self.hold.end();
         if self.ended.is_some() {
             return;
         }
@@ -613,28 +628,5 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
         IpAddr::V6(_) => address,
-    }
-}
-
-/// What a device's error means for the frame.
-enum SendFailure {
-    /// Try again when it is writable.
-    Later,
-    /// The frame is gone, as on any link.
-    Lost,
-    /// The device is gone.
-    Broken,
-}
-
-impl SendFailure {
-    fn of(error: &io::Error) -> Self {
-        let kind = error.kind();
-        if kind == io::ErrorKind::WouldBlock {
-            Self::Later
-        } else if kind == io::ErrorKind::NotConnected {
-            Self::Broken
-        } else {
-            Self::Lost
-        }
     }
 }

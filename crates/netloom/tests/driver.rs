@@ -145,3 +145,43 @@ fn abort_resets_more_connections_than_a_burst_has_frames() {
         });
     }
 }
+
+/// Answers requests in rounds, of which it leaves one unread each time; until answers were held back in one, and all came.
+async fn answer_some(server: &Net, client: &Net) {
+    const COUNT: u8 = 40;
+    let service = server.udp_bind("10.0.0.1:7").await.unwrap();
+    let socket = client.udp_bind("10.0.0.2:7").await.unwrap();
+    let frames_sent = || server.inspect(|stack| stack.counters().frames_sent.get())[0];
+    let mut buffer = [0; 16];
+    let mut is_held = false;
+    while !is_held {
+        for number in 0..COUNT {
+            socket.send_to(&[number; 8], service.local_addr().unwrap()).await.unwrap();
+        }
+        service.readable().await.unwrap();
+        let before = frames_sent();
+        for _ in 1..COUNT {
+            let (len, peer) = service.recv_from(&mut buffer).await.unwrap();
+            service.send_to(&buffer[..len], peer).await.unwrap();
+        }
+        for number in 1..COUNT {
+            assert_eq!(socket.recv_from(&mut buffer).await.unwrap().0, 8);
+            assert_eq!(buffer[..8], [number - 1; 8]);
+        }
+        assert_eq!(service.recv_from(&mut buffer).await.unwrap().0, 8);
+        is_held = frames_sent() - before < u64::from(COUNT - 1);
+    }
+}
+
+#[test]
+fn answers_that_wait_for_more_all_leave_though_no_more_comes() {
+    for runtime in runtimes() {
+        within_limit(&runtime, async {
+            let (left, right) = MemoryQueue::pair_offloading(Medium::Ip, 1500, Offload::Full).unwrap();
+            let server = start(left, "10.0.0.1/24", Duration::ZERO);
+            let client = start(right, "10.0.0.2/24", Duration::ZERO);
+            answer_some(&server, &client).await;
+            leaks::end([server, client]).await;
+        });
+    }
+}

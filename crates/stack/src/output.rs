@@ -288,7 +288,11 @@ impl Stack {
         let is_partial = meta.checksum != TxChecksum::Complete;
         header.emit(head, path.source, remote.ip(), &[&output.data], is_partial);
         let payload_len = head.len() + output.data.len();
-        self.internet.emit_header(head, &ip_send(&output, path.source), payload_len);
+        let send = ip_send(&output, path.source);
+        self.internet.emit_header(head, &send, payload_len);
+        if output.segment_size.is_some() {
+            self.internet.skip_identifications(&send, output.datagram_count().saturating_sub(1));
+        }
         match exit {
             Ok(Departure { interface, link }) => {
                 self.outgoing = output.data;

@@ -80,7 +80,14 @@ impl Stack {
         );
         self.interfaces.push(interface);
         self.tcp.set_tx_segmentation(self.common_segmentation());
+        self.udp.set_makes_trains(self.are_trains_cut());
         id
+    }
+
+    /// Whether every device cuts trains of datagrams. A device numbers what it cuts by ones (RFC 791's identification), which
+    /// would be the numbers of other shards.
+    fn are_trains_cut(&self) -> bool {
+        self.config.sharding.count() == 1 && self.interfaces.iter().all(|it| it.caps.udp_segmentation)
     }
 
     /// The super-segments that every device takes: which one a segment leaves by is known only after it was made.

@@ -14,11 +14,10 @@ use super::error::{
 };
 use super::groups::{Groups, UdpGroupChange};
 use super::id::UdpSocketId;
-use super::socket::{Incoming, News, Socket, UdpIcmpReport, UdpOutput, UdpReceived, UdpSocketInfo, cost_of};
+use super::socket::{
+    Incoming, MAX_TRAIN_LEN, News, Socket, UdpIcmpReport, UdpOutput, UdpReceived, UdpSocketInfo, cost_of,
+};
 use crate::ports::EphemeralPorts;
-
-/// Datagrams in one train at most: what the kernel's sockets take as well (`UDP_MAX_SEGMENTS` of Linux before 6.10).
-pub const MAX_TRAIN_LEN: usize = 64;
 
 /// What a socket has to tell. Events are edges: one comes when something has changed since the last was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +42,8 @@ pub struct Udp {
     announced: VecDeque<UdpSocketId>,
     /// Sockets with something to send, each once.
     ready: VecDeque<UdpSocketId>,
+    /// Whether all devices cut trains.
+    makes_trains: bool,
     /// What waits in all receive queues.
     pub(super) receive_bytes: usize,
     pub(super) counters: UdpCounters,
@@ -60,6 +61,7 @@ impl Udp {
             ports: EphemeralPorts::new(config.ephemeral_ports, rng),
             announced: VecDeque::new(),
             ready: VecDeque::new(),
+            makes_trains: false,
             receive_bytes: 0,
             counters: UdpCounters::default(),
         }
@@ -124,7 +126,7 @@ impl Udp {
             return Err(UdpSendError::InvalidRemote);
         }
         let output = self.output(id, remote, Some(local.ip()), data)?;
-        self.enqueue(UdpOutput { source_port: local.port(), ..output })
+        self.enqueue(UdpOutput { source_port: local.port(), ..output }, data)
     }
 
     /// Connects a socket: it receives from `remote` only, learns of errors, and may [`send`](Self::send). `source` is
@@ -216,16 +218,26 @@ impl Udp {
             return Err(UdpSendError::InvalidRemote);
         }
         if data.len() <= segment_size {
-            return self.enqueue(output);
+            return self.enqueue(output, data);
         }
         let size = u16::try_from(segment_size).ok().and_then(NonZeroU16::new);
         let Some(size) = size.filter(|_| data.len().div_ceil(segment_size) <= MAX_TRAIN_LEN) else {
             return Err(UdpSendError::TrainTooLong);
         };
-        self.enqueue(UdpOutput { segment_size: Some(size), ..output })
+        self.enqueue(UdpOutput { segment_size: Some(size), ..output }, data)
     }
 
-    /// What a socket's datagram is sent with.
+    /// Whether datagrams that wait to be sent one after the other are put together in trains: all devices cut them then.
+    pub fn set_makes_trains(&mut self, makes_trains: bool) {
+        self.makes_trains = makes_trains;
+    }
+
+    /// Whether datagrams that wait are put together.
+    pub const fn makes_trains(&self) -> bool {
+        self.makes_trains
+    }
+
+    /// What a socket's datagram is sent with; the data is still to be put in.
     fn output(
         &mut self,
         id: UdpSocketId,
@@ -268,18 +280,25 @@ impl Udp {
             dont_fragment: options.dont_fragment,
             loops_to_groups: options.loops_to_groups,
             segment_size: None,
-            data: data.to_vec(),
+            data: Vec::new(),
         })
     }
 
-    fn enqueue(&mut self, output: UdpOutput) -> Result<(), UdpSendError> {
-        let (id, cost) = (output.id, cost_of(output.data.len()));
+    /// Queues `output` with `data`, or lets it join the train at the end of the queue.
+    fn enqueue(&mut self, mut output: UdpOutput, data: &[u8]) -> Result<(), UdpSendError> {
+        let (id, cost) = (output.id, cost_of(data.len()));
         let (max_bytes, max_count) = (self.config.send_queue_bytes, self.config.queue_datagrams);
         let socket = self.sockets.get_mut(id.0).ok_or(UdpSendError::NoSocket)?;
         if !(socket.outgoing.is_empty() || socket.outgoing.fits(cost, max_bytes, max_count)) {
             socket.wants_to_send = true;
             return Err(UdpSendError::WouldBlock);
         }
+        if self.makes_trains && socket.outgoing.back_mut().is_some_and(|last| last.try_append(&output, data))
+        {
+            socket.outgoing.add_cost(data.len());
+            return Ok(());
+        }
+        output.data = data.to_vec();
         socket.outgoing.push(output, cost);
         if !socket.is_ready {
             socket.is_ready = true;
@@ -360,7 +379,7 @@ impl Udp {
             } else if socket.is_closing {
                 self.sockets.remove(id.0);
             }
-            self.counters.sent.increment();
+            self.counters.sent.add(output.datagram_count());
             self.counters.bytes_sent.add(output.data.len() as u64);
             self.note_room(id);
             return Some(output);

@@ -5,13 +5,16 @@ use core::num::NonZeroU16;
 use std::collections::VecDeque;
 
 use netloom_base::InterfaceId;
-use netloom_wire::IcmpErrorKind;
+use netloom_wire::{IcmpErrorKind, UdpHeader};
 
 use super::config::{UdpBind, UdpOptions};
 use super::demux::Local;
 use super::error::UdpSocketError;
 use super::groups::Group;
 use super::id::UdpSocketId;
+
+/// Datagrams in one train at most: what the kernel's sockets take as well (`UDP_MAX_SEGMENTS` of Linux before 6.10).
+pub const MAX_TRAIN_LEN: usize = 64;
 
 /// What a queued datagram costs beside its data.
 const DATAGRAM_COST: usize = 128;
@@ -71,6 +74,37 @@ pub struct UdpOutput {
     pub segment_size: Option<NonZeroU16>,
     /// The data.
     pub data: Vec<u8>,
+}
+
+impl UdpOutput {
+    /// Datagrams that it is.
+    pub fn datagram_count(&self) -> u64 {
+        self.segment_size.map_or(1, |size| self.data.len().div_ceil(size.get().into()) as u64)
+    }
+
+    /// Puts `data`, a datagram that `other` is to be sent with, at the end of this train, or of what becomes one; `false` if it
+    /// cannot be there. Only the last of a train may be shorter than the others.
+    pub(super) fn try_append(&mut self, other: &Self, data: &[u8]) -> bool {
+        let Ok(len) = u16::try_from(self.data.len()) else { return false };
+        let Some(size) = self.segment_size.or(NonZeroU16::new(len)) else { return false };
+        let count = usize::from(len / size);
+        let fits = other.segment_size.is_none()
+            && (1..=size.get().into()).contains(&data.len())
+            && len % size == 0
+            && count < MAX_TRAIN_LEN
+            && self.data.len() + data.len() <= UdpHeader::max_payload_len(self.remote.ip());
+        let Self { id, source, source_port, remote, hop_limit, traffic_class, dont_fragment, .. } = other;
+        let is_alike = (self.id, self.source, self.source_port, self.remote)
+            == (*id, *source, *source_port, *remote)
+            && (self.hop_limit, self.traffic_class, self.dont_fragment, self.loops_to_groups)
+                == (*hop_limit, *traffic_class, *dont_fragment, other.loops_to_groups);
+        let is_joined = fits && is_alike;
+        if is_joined {
+            self.segment_size = Some(size);
+            self.data.extend_from_slice(data);
+        }
+        is_joined
+    }
 }
 
 /// An ICMP error that was about one of a socket's datagrams.
@@ -146,6 +180,15 @@ impl<T> Queue<T> {
 
     pub(super) fn front(&self) -> Option<&T> {
         self.items.front()
+    }
+
+    pub(super) fn back_mut(&mut self) -> Option<&mut T> {
+        self.items.back_mut()
+    }
+
+    /// What is queued costs so much more.
+    pub(super) fn add_cost(&mut self, cost: usize) {
+        self.bytes += cost;
     }
 
     /// Whether something that costs `cost` still fits the bounds.

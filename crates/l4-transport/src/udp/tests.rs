@@ -9,6 +9,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod trains;
+
 const NOW: Instant = Instant::ZERO;
 const IF0: InterfaceId = InterfaceId::new(0);
 const IF1: InterfaceId = InterfaceId::new(1);

@@ -8,6 +8,7 @@ use tokio::net::{ToSocketAddrs, lookup_host};
 
 use super::UdpSocket;
 use crate::error;
+use crate::hold::Outlook;
 use crate::shard::Shard;
 use crate::wakers::{Interest as Wait, wait_for};
 
@@ -203,6 +204,8 @@ impl UdpSocket {
             udp.source_towards(remote).ok_or(ErrorKind::NetworkUnreachable)?;
         }
         udp.send_train(self.id, target, None, segment_size, data).map_err(error::of_udp_send)?;
+        let is_followed = udp.makes_trains() && udp.is_readable(self.id);
+        shard.hold.offer(if is_followed { Outlook::More } else { Outlook::Nothing });
         Ok(data.len())
     }
 }

@@ -3,28 +3,38 @@
 use core::net::SocketAddr;
 use core::num::NonZeroU16;
 
-use netloom_base::{AddressDetection, DeviceCaps, Gso, GsoKind, Instant, Medium, Rng, TxChecksum, TxMeta};
-use netloom_l4_transport::UdpBind;
-use netloom_wire::{EthernetAddress, HeadBuf};
+use netloom_base::{
+    AddressDetection, DeviceCaps, Gso, GsoKind, Instant, Medium, Rng, Sharding, TxChecksum, TxMeta,
+};
+use netloom_l4_transport::{UdpBind, UdpSocketId};
+use netloom_wire::{EthernetAddress, HeadBuf, Ipv4Packet};
 
 use crate::{InterfaceSetup, Stack, StackConfig};
 
-/// Lengths and what the device is told of each frame that a train of `len` bytes in parts of 1000 to `to` makes.
-fn frames(caps: DeviceCaps, to: &str, len: usize) -> Vec<(usize, TxMeta)> {
-    let now = Instant::ZERO;
-    let mut stack = Stack::new(StackConfig::default(), Rng::from_seed([1; 32]));
+const NOW: Instant = Instant::ZERO;
+
+/// A host with this device, and a socket.
+fn host(config: StackConfig, caps: DeviceCaps) -> (Stack, UdpSocketId) {
+    let mut stack = Stack::new(config, Rng::from_seed([1; 32]));
     let interface = stack.add_interface(InterfaceSetup { caps, link_address: EthernetAddress([2; 6]) });
     for address in ["10.0.0.2/24", "fd00::2/64"] {
         let address = address.parse().unwrap();
-        stack.add_address(now, interface, address, AddressDetection::Off).unwrap();
+        stack.add_address(NOW, interface, address, AddressDetection::Off).unwrap();
     }
     let mut head = HeadBuf::new();
-    while stack.poll_transmit(now, &mut head).is_some() {}
+    while stack.poll_transmit(NOW, &mut head).is_some() {}
     let socket = stack.udp().bind(UdpBind { address: None, port: 7, share: false }).unwrap();
+    (stack, socket)
+}
+
+/// Lengths and what the device is told of each frame that a train of `len` bytes in parts of 1000 to `to` makes.
+fn frames(caps: DeviceCaps, to: &str, len: usize) -> Vec<(usize, TxMeta)> {
+    let (mut stack, socket) = host(StackConfig::default(), caps);
+    let mut head = HeadBuf::new();
     let remote: SocketAddr = to.parse().unwrap();
     stack.udp().send_train(socket, Some(remote), None, 1000, &vec![1; len]).unwrap();
     let mut frames = Vec::new();
-    while let Some(transmit) = stack.poll_transmit(now, &mut head) {
+    while let Some(transmit) = stack.poll_transmit(NOW, &mut head) {
         frames.push((transmit.len(), transmit.meta));
     }
     frames
@@ -55,4 +65,47 @@ fn a_train_is_cut_here_if_it_is_for_many_or_its_parts_are_too_long() {
     let narrow = DeviceCaps { mtu: 576, ..cutting };
     let fragments = frames(narrow, "10.0.0.1:9", 2500);
     assert!(fragments.len() > 3 && fragments.iter().all(|(len, meta)| *len <= 576 && meta.gso.is_none()));
+}
+
+/// Identifications of the packets, and how long their data is, that three datagrams make which wait together, and one after them.
+fn waiting(config: StackConfig, caps: DeviceCaps) -> Vec<(u16, usize)> {
+    let (mut stack, socket) = host(config, caps);
+    let remote: SocketAddr = "10.0.0.1:9".parse().unwrap();
+    let mut head = HeadBuf::new();
+    let mut packets = Vec::new();
+    for count in [3, 1] {
+        for _ in 0..count {
+            stack.udp().send_to(socket, remote, None, b"data").unwrap();
+        }
+        while let Some(transmit) = stack.poll_transmit(NOW, &mut head) {
+            let packet = transmit.to_vec();
+            let packet = Ipv4Packet::parse(&packet).unwrap();
+            packets.push((packet.header.identification, packet.payload.len() - 8));
+        }
+    }
+    packets
+}
+
+#[test]
+fn what_a_device_cuts_of_waiting_datagrams_has_identifications_of_its_own() {
+    // [791-02]
+    let plain = DeviceCaps::plain(Medium::Ip, 1500);
+    let cutting = DeviceCaps { transmit_checksum: true, udp_segmentation: true, ..plain };
+    let packets = waiting(StackConfig::default(), cutting);
+    let [(train, 12), (after, 4)] = packets[..] else { panic!("{packets:?}") };
+    assert_eq!(after, train.wrapping_add(3), "the device gives the two between away");
+    assert_eq!(waiting(StackConfig::default(), plain).len(), 4);
+    // The numbers between belong to other shards.
+    let sharding = Sharding::new(Rng::from_number(1).hash_key(), 1, 4).unwrap();
+    assert_eq!(waiting(StackConfig { sharding, ..StackConfig::default() }, cutting).len(), 4);
+}
+
+#[test]
+fn waiting_datagrams_stay_apart_if_any_device_does_not_cut_trains() {
+    let plain = DeviceCaps::plain(Medium::Ip, 1500);
+    let cutting = DeviceCaps { transmit_checksum: true, udp_segmentation: true, ..plain };
+    let (mut stack, _) = host(StackConfig::default(), cutting);
+    assert!(stack.udp().makes_trains());
+    stack.add_interface(InterfaceSetup { caps: plain, link_address: EthernetAddress([2; 6]) });
+    assert!(!stack.udp().makes_trains());
 }
