@@ -10,8 +10,8 @@ pub const PIECE_LEN: usize = 65_600;
 /// longer: it spans two pieces at most.
 pub const SHARED_LEN_MIN: usize = 64 << 10;
 
-/// Bytes of the smallest piece.
-const SMALLEST_PIECE: usize = 2048;
+/// Bytes of the smallest piece: allocators have such at hand for each thread, glibc's up to 1032 bytes.
+const SMALLEST_PIECE: usize = 512;
 /// Bytes of the largest piece that is not a full one.
 const LARGEST_PART: usize = 32 << 10;
 
@@ -51,7 +51,7 @@ impl BufferPool {
 /// its pieces back to a pool, from which the next bytes take them, so that a stream in motion touches as much memory as it
 /// has bytes waiting, and not all that it ever had.
 ///
-/// The last piece grows by doubling from 2 KiB until it is a full one; only then another begins. So, if no buffers are handed
+/// The last piece grows by doubling from 512 bytes until it is a full one; only then another begins. So, if no buffers are handed
 /// in, each piece but the first and the last has at least [`SHARED_LEN_MIN`] bytes.
 ///
 /// An empty queue that was [released](Self::release_if_empty) is one pointer.
