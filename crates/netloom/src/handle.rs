@@ -20,6 +20,7 @@ use netloom_stack::{Instant, SHARED_LEN_MIN};
 use tokio::io::{Interest, ReadBuf, Ready};
 
 use crate::error;
+use crate::report::Report;
 use crate::shard::{Shard, Shared};
 use crate::wakers::{Claim, Interest as Wait, SocketKey, in_turn};
 
@@ -425,6 +426,21 @@ impl Handle {
         })
     }
 
+    /// What has happened that ends nothing. An end is said, and yet left for others to be told.
+    pub(crate) fn poll_report(&self, cx: &mut Context<'_>) -> Poll<io::Result<Report>> {
+        self.poll(cx, &[Wait::Report], |shard, _| {
+            if let Some(report) = shard.reports.take(self.id) {
+                return Ok(report);
+            }
+            let info = shard.stack.tcp().info(self.id).ok_or_else(error::gone)?;
+            Err(match (info.error, info.end_reason) {
+                (Some(why), _) => error::of_tcp(why),
+                (None, Some(_)) => ErrorKind::NotConnected.into(),
+                (None, None) => ErrorKind::WouldBlock.into(),
+            })
+        })
+    }
+
     /// Drops what came and what comes: reads are at the end of the stream.
     pub(crate) fn shutdown_read(&self) -> io::Result<()> {
         self.with_open(|shard, now, id| {
@@ -459,6 +475,7 @@ impl Drop for Handle {
                 tcp.close(now, self.id);
             }
             shard.wakers.forget(SocketKey::Tcp(self.id));
+            shard.reports.take(self.id);
         });
     }
 }

@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 use crate::error;
 use crate::hold::Hold;
 use crate::mailbox::{GroupChange, Mail, Mailbox, Post};
+use crate::report::Reports;
 use crate::send_failure::SendFailure;
 use crate::wakers::{Interest, SocketKey, Wakers};
 
@@ -52,6 +53,7 @@ pub(crate) struct Shared {
 pub(crate) struct Shard {
     pub(crate) stack: Stack,
     pub(crate) wakers: Wakers,
+    pub(crate) reports: Reports,
     post: Post,
     devices: Vec<Box<dyn Queue>>,
     origin: tokio::time::Instant,
@@ -136,6 +138,7 @@ impl Shared {
             shard: Mutex::new(Shard {
                 stack,
                 wakers: Wakers::default(),
+                reports: Reports::default(),
                 post: Post::new(Arc::clone(&mailboxes), index),
                 devices,
                 origin: tokio::time::Instant::now(),
@@ -582,8 +585,13 @@ impl Shard {
             TcpEvent::Readable(id) => self.wakers.ready(SocketKey::Tcp(id), Interest::Read),
             TcpEvent::Acceptable(id) => self.wakers.ready(SocketKey::Listener(id), Interest::Read),
             TcpEvent::Decided(id) => self.wakers.ready(SocketKey::Pending(id), Interest::Read),
-            // News for whoever looks at `TcpStream::info`; nobody waits for it.
-            TcpEvent::Report(_) => {}
+            TcpEvent::Report(id) => {
+                // Of one that was given back nobody can ask.
+                if let Some(info) = self.stack.tcp().info(id) {
+                    self.reports.keep(id, &info);
+                    self.wakers.ready(SocketKey::Tcp(id), Interest::Report);
+                }
+            }
             TcpEvent::Closed(id) => {
                 self.wakers.ready_all(SocketKey::Tcp(id));
                 return News::Some;

@@ -2,6 +2,7 @@
 
 mod connecting;
 mod options;
+mod reporting;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

@@ -31,7 +31,8 @@ pub struct Usage {
     /// Bytes of datagrams that are not complete.
     pub reassembly_bytes: usize,
     /// Entries of those who wait: for each connection that a task waits for, and for each other socket, or handshake, that one
-    /// has waited for; where several wait for the same thing, one for each beside the first.
+    /// has waited for; where several wait for the same thing, one for each beside the first; and each connection's
+    /// [`Report`](crate::Report) that nobody has taken.
     pub waits: usize,
 }
 
@@ -90,7 +91,7 @@ impl Shard {
             icmp_sockets: self.stack.icmp().count(),
             reserved_ports: 0,
             reassembly_bytes: self.stack.internet().reassembly_bytes(),
-            waits: self.wakers.entry_count(),
+            waits: self.wakers.entry_count() + self.reports.count(),
         }
     }
 }

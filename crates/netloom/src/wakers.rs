@@ -25,6 +25,8 @@ pub(crate) enum Interest {
     Read,
     /// Room to send, or a handshake's end.
     Write,
+    /// A connection's news that ends nothing.
+    Report,
 }
 
 /// How a task waits.
@@ -99,10 +101,12 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn place(&mut self, interest: Interest) -> (&mut Option<Waker>, &mut bool) {
+    /// `None`: few wait for it, and all are of the crowd.
+    fn place(&mut self, interest: Interest) -> Option<(&mut Option<Waker>, &mut bool)> {
         match interest {
-            Interest::Read => (&mut self.read, &mut self.read_is_sole),
-            Interest::Write => (&mut self.write, &mut self.write_is_sole),
+            Interest::Read => Some((&mut self.read, &mut self.read_is_sole)),
+            Interest::Write => Some((&mut self.write, &mut self.write_is_sole)),
+            Interest::Report => None,
         }
     }
 }
@@ -116,7 +120,7 @@ pub(crate) struct Wakers {
     /// Connections, by their position: there may be many, and each step of a conversation waits.
     connections: Vec<Waiting>,
     others: HashMap<SocketKey, Waiting>,
-    /// Tasks beside the first that wait for the same thing.
+    /// Tasks beside the first that wait for the same thing, and all that wait for a report.
     crowds: HashMap<(SocketKey, Interest), Vec<(Waker, Claim)>>,
     /// Those to be woken when the lock is gone.
     ready: Vec<Waker>,
@@ -130,6 +134,9 @@ impl Wakers {
 
     /// The same with this claim.
     pub(crate) fn wait_as(&mut self, claim: Claim, socket: SocketKey, interest: Interest, waker: &Waker) {
+        if interest == Interest::Report {
+            return self.join_crowd(claim, socket, interest, waker);
+        }
         let waiting = match socket {
             SocketKey::Tcp(id) => {
                 if self.connections.len() <= id.index() {
@@ -141,22 +148,24 @@ impl Wakers {
                 Some(self.others.entry(socket).or_default())
             }
         };
-        let Some((place, is_sole)) = waiting.map(|waiting| waiting.place(interest)) else { return };
+        let Some((place, is_sole)) = waiting.and_then(|waiting| waiting.place(interest)) else { return };
         let first_claim = if *is_sole { Claim::Sole } else { Claim::Shared };
         match place {
             None => (*place, *is_sole) = (Some(waker.clone()), claim == Claim::Sole),
             Some(first) if first_claim == claim && is_same(first, waker) => {}
             Some(first) if first_claim == claim && claim == Claim::Sole => first.clone_from(waker),
-            Some(_) => {
-                let crowd = self.crowds.entry((socket, interest)).or_default();
-                let is_listed = |(listed, as_whom): &&mut (Waker, Claim)| {
-                    *as_whom == claim && (claim == Claim::Sole || is_same(listed, waker))
-                };
-                match crowd.iter_mut().find(is_listed) {
-                    Some((listed, _)) => listed.clone_from(waker),
-                    None => crowd.push((waker.clone(), claim)),
-                }
-            }
+            Some(_) => self.join_crowd(claim, socket, interest, waker),
+        }
+    }
+
+    fn join_crowd(&mut self, claim: Claim, socket: SocketKey, interest: Interest, waker: &Waker) {
+        let crowd = self.crowds.entry((socket, interest)).or_default();
+        let is_listed = |(listed, as_whom): &&mut (Waker, Claim)| {
+            *as_whom == claim && (claim == Claim::Sole || is_same(listed, waker))
+        };
+        match crowd.iter_mut().find(is_listed) {
+            Some((listed, _)) => listed.clone_from(waker),
+            None => crowd.push((waker.clone(), claim)),
         }
     }
 
@@ -165,7 +174,7 @@ impl Wakers {
         if self.crowds.is_empty() {
             return;
         }
-        for interest in [Interest::Read, Interest::Write] {
+        for interest in [Interest::Read, Interest::Write, Interest::Report] {
             let Some(crowd) = self.crowds.get_mut(&(socket, interest)) else { continue };
             let is_it =
                 |(waiting, claim): &(Waker, Claim)| *claim == Claim::Shared && is_same(waiting, waker);
@@ -180,15 +189,18 @@ impl Wakers {
 
     /// Marks all that wait for this to be woken.
     pub(crate) fn ready(&mut self, socket: SocketKey, interest: Interest) {
-        let waiting = match socket {
-            SocketKey::Tcp(id) => self.connections.get_mut(id.index()),
-            SocketKey::Listener(_) | SocketKey::Pending(_) | SocketKey::Icmp(_) | SocketKey::Udp(_) => {
-                self.others.get_mut(&socket)
-            }
-        };
-        // There is a crowd only behind somebody.
-        let Some(first) = waiting.and_then(|waiting| waiting.place(interest).0.take()) else { return };
-        self.ready.push(first);
+        if interest != Interest::Report {
+            let waiting = match socket {
+                SocketKey::Tcp(id) => self.connections.get_mut(id.index()),
+                SocketKey::Listener(_) | SocketKey::Pending(_) | SocketKey::Icmp(_) | SocketKey::Udp(_) => {
+                    self.others.get_mut(&socket)
+                }
+            };
+            // There is a crowd only behind somebody.
+            let place = waiting.and_then(|waiting| waiting.place(interest));
+            let Some(first) = place.and_then(|(place, _)| place.take()) else { return };
+            self.ready.push(first);
+        }
         if !self.crowds.is_empty()
             && let Some(crowd) = self.crowds.remove(&(socket, interest))
         {
@@ -200,6 +212,7 @@ impl Wakers {
     pub(crate) fn ready_all(&mut self, socket: SocketKey) {
         self.ready(socket, Interest::Read);
         self.ready(socket, Interest::Write);
+        self.ready(socket, Interest::Report);
     }
 
     /// Marks everybody.
@@ -281,7 +294,7 @@ mod tests {
             };
             let list = |wakers: &mut Wakers| {
                 for (task, interest) in
-                    tasks.iter().zip([Interest::Read, Interest::Read, Interest::Read, Interest::Write])
+                    tasks.iter().zip([Interest::Read, Interest::Read, Interest::Write, Interest::Report])
                 {
                     for _ in 0..2 {
                         wakers.wait(socket, interest, &Waker::from(Arc::clone(task)));
@@ -292,7 +305,9 @@ mod tests {
             assert_eq!(woken(&mut wakers), [0; 4]);
             list(&mut wakers);
             wakers.ready(socket, Interest::Read);
-            assert_eq!(woken(&mut wakers), [1, 1, 1, 0]);
+            assert_eq!(woken(&mut wakers), [1, 1, 0, 0]);
+            wakers.ready(socket, Interest::Report);
+            assert_eq!(woken(&mut wakers), [0, 0, 0, 1]);
             wakers.ready(socket, Interest::Read);
             assert_eq!(woken(&mut wakers), [0; 4], "each time anew");
             list(&mut wakers);
