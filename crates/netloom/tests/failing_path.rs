@@ -2,13 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use netloom::stack::Medium;
 use netloom::stack::transport::{TcpConfig, TcpError};
-use netloom::{Net, StackConfig, TcpStream, Tunnel};
+use netloom::{Net, StackConfig, TcpKeepalive, TcpStream, Tunnel};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -17,6 +18,9 @@ mod leaks;
 
 /// No test takes longer.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Where TCP's flags are, behind an IP header without options.
+const TCP_FLAGS: usize = 20 + 13;
+const RST: u8 = 4;
 
 /// What the path does with a packet of the client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +108,67 @@ impl Line {
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { timeout(LIMIT, test).await.expect("it ends in time") });
+}
+
+#[test]
+fn a_silent_peer_is_given_up_after_as_many_probes_as_were_asked_for() {
+    // [9293 MUST-27]
+    run(async {
+        let (is_cut, probes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let mut line = Line::new({
+            let (is_cut, probes) = (Arc::clone(&is_cut), Arc::clone(&probes));
+            move |packet| {
+                if !is_cut.load(Ordering::Relaxed) {
+                    return Fate::Passes;
+                }
+                probes.fetch_add(usize::from(packet[TCP_FLAGS] & RST == 0), Ordering::Relaxed);
+                Fate::Vanishes
+            }
+        })
+        .await;
+        is_cut.store(true, Ordering::Relaxed);
+        let keepalive = TcpKeepalive::new()
+            .with_time(Duration::from_millis(100))
+            .with_interval(Duration::from_millis(50))
+            .with_retries(3);
+        let started = Instant::now();
+        line.outgoing.set_tcp_keepalive(&keepalive).unwrap();
+        assert_eq!(line.outgoing.tcp_keepalive().unwrap(), Some(keepalive));
+        let error = line.outgoing.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(started.elapsed() >= Duration::from_millis(100 + 3 * 50), "{:?}", started.elapsed());
+        assert_eq!(probes.load(Ordering::Relaxed), 3);
+        // The other end has not been told to probe, and knows nothing.
+        assert!(line.incoming.info().unwrap().error.is_none());
+    });
+}
+
+#[test]
+fn connections_inherit_what_their_sockets_were_told_about_probes() {
+    // [9293 MUST-27]
+    run(async {
+        let (server, client) = Net::pair("10.0.0.1/24", "10.0.0.2/24").unwrap();
+        let address = "10.0.0.1:80".parse().unwrap();
+        let told = TcpKeepalive::new().with_time(Duration::from_secs(7)).with_retries(5);
+        let socket = server.tcp_socket_v4();
+        socket.bind(address).unwrap();
+        socket.set_tcp_keepalive(&told).unwrap();
+        // Neither of them says anything new.
+        socket.set_keepalive(true).unwrap();
+        socket.set_tcp_keepalive(&TcpKeepalive::new()).unwrap();
+        let all = socket.tcp_keepalive().unwrap().unwrap();
+        assert_eq!(all, told.with_interval(Duration::from_secs(75)));
+        let listener = socket.listen(8).unwrap();
+        let outgoing = client.tcp_connect(address).await.unwrap();
+        let (incoming, _) = listener.accept().await.unwrap();
+        assert_eq!(incoming.tcp_keepalive().unwrap(), Some(all));
+        assert_eq!(outgoing.tcp_keepalive().unwrap(), None);
+        incoming.set_keepalive(false).unwrap();
+        assert!(!incoming.keepalive().unwrap());
+        let error = incoming.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::ZERO)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(!incoming.keepalive().unwrap());
+    });
 }
 
 #[test]

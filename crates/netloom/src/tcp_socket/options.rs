@@ -3,11 +3,12 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use netloom_stack::transport::{Congestion, Keepalive};
+use netloom_stack::transport::Congestion;
 use nix::errno::Errno;
 
 use super::TcpSocket;
 use crate::hop_limit::hop_limit;
+use crate::keepalive::{TcpKeepalive, switched};
 
 /// The bits of a traffic class that are not ECN's.
 const DSCP: u8 = !0b11;
@@ -93,7 +94,8 @@ impl TcpSocket {
         Ok(self.setup().reuse.port)
     }
 
-    /// Probing of the idle connection: after two hours, every 75 seconds, 9 times.
+    /// Probing of the idle connection: after two hours, every 75 seconds, 9 times, unless
+    /// [`set_tcp_keepalive`](Self::set_tcp_keepalive) said otherwise and it was not switched off since.
     ///
     /// # Errors
     /// Never; the signature is tokio's.
@@ -108,7 +110,8 @@ impl TcpSocket {
     /// # }
     /// ```
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
-        self.setup().options.keepalive = keepalive.then(Keepalive::default);
+        let options = &mut self.setup().options;
+        options.keepalive = switched(options.keepalive, keepalive);
         Ok(())
     }
 
@@ -127,6 +130,50 @@ impl TcpSocket {
     /// ```
     pub fn keepalive(&self) -> io::Result<bool> {
         Ok(self.setup().options.keepalive.is_some())
+    }
+
+    /// Switches probing of the idle connection on, after this time, at this interval and so many times (`TCP_KEEPIDLE`,
+    /// `TCP_KEEPINTVL`, `TCP_KEEPCNT`); accepted connections inherit it. tokio has no such call, `socket2` has. [9293 MUST-27]
+    ///
+    /// # Errors
+    /// `InvalidInput` for a time or interval of zero, and for no retries or more than 255.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/two_hosts.md")]
+    /// use std::time::Duration;
+    ///
+    /// use netloom::TcpKeepalive;
+    ///
+    /// let socket = client.tcp_socket_v4();
+    /// socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(60)))?;
+    /// assert!(socket.keepalive()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_tcp_keepalive(&self, keepalive: &TcpKeepalive) -> io::Result<()> {
+        let options = &mut self.setup().options;
+        options.keepalive = Some(keepalive.over(options.keepalive)?);
+        Ok(())
+    }
+
+    /// What [`set_tcp_keepalive`](Self::set_tcp_keepalive) set, and what it left; `None` while probing is off.
+    ///
+    /// # Errors
+    /// Never, so far.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/two_hosts.md")]
+    /// let socket = client.tcp_socket_v4();
+    /// assert_eq!(socket.tcp_keepalive()?, None);
+    /// socket.set_keepalive(true)?;
+    /// assert_eq!(socket.tcp_keepalive()?.expect("it is on").retries(), Some(9));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tcp_keepalive(&self) -> io::Result<Option<TcpKeepalive>> {
+        Ok(self.setup().options.keepalive.map(TcpKeepalive::of))
     }
 
     /// Whether small writes leave at once, as [`TcpStream::set_nodelay`](crate::TcpStream::set_nodelay).

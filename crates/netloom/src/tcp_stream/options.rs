@@ -1,11 +1,14 @@
-//! What a connection can be told: when small segments leave, hop limit, acknowledgments, linger.
+//! What a connection can be told: when small segments leave, hop limit, acknowledgments, keep-alive, linger.
 
 use std::io;
 use std::time::Duration;
 
+use netloom_stack::transport::Keepalive;
+
 use super::TcpStream;
 use crate::error;
 use crate::hop_limit::{DEFAULT_TTL, hop_limit};
+use crate::keepalive::{TcpKeepalive, switched};
 
 impl TcpStream {
     /// Whether small writes leave at once (`true`) or wait for the acknowledgment of what is in flight (RFC 9293 3.7.4).
@@ -141,6 +144,96 @@ impl TcpStream {
     pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
         self.handle.with_open(|shard, now, id| {
             shard.stack.tcp().set_quickack(now, id, quickack).map_err(|_| error::gone())
+        })
+    }
+
+    /// Switches probing of the idle connection on or off, as [`TcpSocket::set_keepalive`](crate::TcpSocket::set_keepalive) does
+    /// before there is a connection. tokio has this call on sockets only.
+    ///
+    /// # Errors
+    /// `NotConnected` once the connection is gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/connected.md")]
+    /// assert!(!outgoing.keepalive()?);
+    /// outgoing.set_keepalive(true)?;
+    /// assert!(outgoing.keepalive()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
+        self.change_keepalive(|before| Ok(switched(before, keepalive)))
+    }
+
+    /// Whether the idle connection is probed.
+    ///
+    /// # Errors
+    /// `NotConnected` once the connection is gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/connected.md")]
+    /// assert!(!outgoing.keepalive()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keepalive(&self) -> io::Result<bool> {
+        self.tcp_keepalive().map(|keepalive| keepalive.is_some())
+    }
+
+    /// Switches probing of the idle connection on, after this time, at this interval and so many times. If none of them is
+    /// answered the connection ends with `TimedOut`. tokio has no such call, `socket2` has. [9293 MUST-27]
+    ///
+    /// # Errors
+    /// `InvalidInput` for a time or interval of zero, and for no retries or more than 255; `NotConnected` once the connection is
+    /// gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/connected.md")]
+    /// use std::time::Duration;
+    ///
+    /// use netloom::TcpKeepalive;
+    ///
+    /// outgoing.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(60)).with_retries(4))?;
+    /// // What was not told is the default.
+    /// let interval = outgoing.tcp_keepalive()?.and_then(|it| it.interval());
+    /// assert_eq!(interval, Some(Duration::from_secs(75)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_tcp_keepalive(&self, keepalive: &TcpKeepalive) -> io::Result<()> {
+        self.change_keepalive(|before| keepalive.over(before).map(Some))
+    }
+
+    /// What [`set_tcp_keepalive`](Self::set_tcp_keepalive) set, and what it left; `None` while probing is off.
+    ///
+    /// # Errors
+    /// `NotConnected` once the connection is gone.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/connected.md")]
+    /// assert_eq!(outgoing.tcp_keepalive()?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tcp_keepalive(&self) -> io::Result<Option<TcpKeepalive>> {
+        self.handle.with_open(|shard, _, id| {
+            let options = shard.stack.tcp().options(id).ok_or_else(error::gone)?;
+            Ok(options.keepalive.map(TcpKeepalive::of))
+        })
+    }
+
+    fn change_keepalive(
+        &self,
+        change: impl FnOnce(Option<Keepalive>) -> io::Result<Option<Keepalive>>,
+    ) -> io::Result<()> {
+        self.handle.with_open(|shard, now, id| {
+            let mut tcp = shard.stack.tcp();
+            let before = tcp.options(id).ok_or_else(error::gone)?.keepalive;
+            tcp.set_keepalive(now, id, change(before)?).map_err(|_| error::gone())
         })
     }
 
