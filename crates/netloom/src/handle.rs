@@ -386,6 +386,18 @@ impl Handle {
         })
     }
 
+    /// One attempt to send bytes as urgent.
+    pub(crate) fn poll_send_urgent(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if bytes.is_empty() {
+            return Poll::Ready(self.send_nothing());
+        }
+        self.poll(cx, &[Wait::Write], |shard, now| match shard.stack.tcp().send_urgent(now, self.id, bytes) {
+            Ok(0) => Err(ErrorKind::WouldBlock.into()),
+            Ok(count) => Ok(count),
+            Err(error) => Err(self.send_error(shard, error)),
+        })
+    }
+
     /// What of `interest` is true now.
     fn readiness(&self, shard: &mut Shard, now: Instant, interest: Interest) -> Ready {
         let mut ready = Ready::EMPTY;

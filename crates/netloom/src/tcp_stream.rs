@@ -3,6 +3,7 @@
 mod connecting;
 mod options;
 mod reporting;
+mod urgent;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

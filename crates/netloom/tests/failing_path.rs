@@ -219,3 +219,40 @@ fn a_path_on_which_nothing_gets_through_is_reported_once() {
         line.end().await;
     });
 }
+
+#[test]
+fn a_report_waits_for_whoever_asks_and_the_end_is_told_to_all_who_wait() {
+    // [9293 MUST-32, MUST-47]
+    run(async {
+        let mut line = Line::new(|_| Fate::Passes).await;
+        let Line { incoming, outgoing, hosts } = &mut line;
+        // Nobody waits, and the reader goes beyond it.
+        outgoing.send_urgent(b"now").await.unwrap();
+        incoming.read_exact(&mut [0; 3]).await.unwrap();
+        assert_eq!(incoming.urgent_remaining().unwrap(), None);
+        assert!(!hosts[0].usage()[0].is_clear());
+        assert_eq!(incoming.reported().await.unwrap().urgent_remaining, Some(3));
+        // It was told once; who gives up waiting leaves nothing.
+        let waits = hosts[0].usage()[0].waits;
+        tokio::select! {
+            biased;
+            again = incoming.reported() => panic!("{again:?}"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(hosts[0].usage()[0].waits, waits);
+
+        outgoing.set_zero_linger().unwrap();
+        let incoming = &line.incoming;
+        let (one, other, ()) = tokio::join!(incoming.reported(), incoming.reported(), async {
+            drop(line.outgoing);
+        });
+        for ended in [one, other] {
+            assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        }
+        // It is a reader's to be told, still.
+        assert_eq!(line.incoming.read_u8().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert_eq!(line.incoming.reported().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        drop(line.incoming);
+        leaks::end(line.hosts).await;
+    });
+}

@@ -14,3 +14,4 @@ mod handshakes;
 pub(crate) mod lab;
 mod narrow_path;
 mod streams;
+mod urgent;
