@@ -38,8 +38,8 @@ impl Side {
     }
 }
 
-/// axum does not run on smoltcp, its loop does not spin, and a download from it does not end within a minute.
-const NOT_ON_SMOLTCP: &[&str] = &["crowd", "http-axum", "ping-awake", "bulk-down-1", "bulk-down-8"];
+/// axum does not run on smoltcp, and its loop does not spin.
+const NOT_ON_SMOLTCP: &[&str] = &["crowd", "http-axum", "ping-awake"];
 
 /// Rows that can be answered without remembering anything.
 const MIRRORED: &[&str] = &[

@@ -217,7 +217,12 @@ impl Iperf3 {
             }
             bytes += len as u64;
         }
-        if socket.state() == tcp::State::CloseWait && !socket.can_recv() {
+        if self.reverse && matches!(self.phase, Phase::Results | Phase::Done) {
+            // The client reads whole blocks, also of what is left once it has ended the test: only the end of the stream lets
+            // it go on when the last block is a part of one.
+            socket.close();
+        }
+        if matches!(socket.state(), tcp::State::CloseWait | tcp::State::TimeWait) && !socket.can_recv() {
             socket.abort();
         }
         bytes
@@ -226,7 +231,85 @@ impl Iperf3 {
 
 #[cfg(test)]
 mod tests {
+    use smoltcp::iface::{Config, Interface};
+    use smoltcp::phy::{Loopback, Medium};
+    use smoltcp::time::{Duration, Instant};
+    use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
+
     use super::*;
+    use crate::smol::tcp_socket;
+
+    const LOCALHOST: IpAddress = IpAddress::v4(127, 0, 0, 1);
+    const COOKIE: &[u8] = &[b'c'; COOKIE_LEN];
+
+    /// A client and the server on one interface, in virtual time.
+    struct Talk {
+        device: Loopback,
+        interface: Interface,
+        sockets: SocketSet<'static>,
+        server: Iperf3,
+        now: Instant,
+    }
+
+    impl Talk {
+        fn new() -> Self {
+            let mut device = Loopback::new(Medium::Ip);
+            let mut interface = Interface::new(Config::new(HardwareAddress::Ip), &mut device, Instant::ZERO);
+            interface.update_ip_addrs(|list| list.push(IpCidr::new(LOCALHOST, 8)).unwrap());
+            let mut sockets = SocketSet::new(Vec::new());
+            let mut server = Iperf3::new((0..3).map(|_| sockets.add(tcp_socket(1 << 10))).collect());
+            server.turn(&mut sockets);
+            Self { device, interface, sockets, server, now: Instant::ZERO }
+        }
+
+        /// Half a second, in which everybody has many turns.
+        fn run(&mut self) {
+            for _ in 0..50 {
+                self.now += Duration::from_millis(10);
+                self.interface.poll(self.now, &mut self.device, &mut self.sockets);
+                self.server.turn(&mut self.sockets);
+            }
+        }
+
+        fn connect(&mut self, port: u16) -> SocketHandle {
+            let handle = self.sockets.add(tcp_socket(1 << 10));
+            let socket = self.sockets.get_mut::<tcp::Socket<'_>>(handle);
+            socket.connect(self.interface.context(), (LOCALHOST, ports::IPERF3), port).unwrap();
+            self.run();
+            self.say(handle, COOKIE);
+            handle
+        }
+
+        /// Says it; what the server has said by then.
+        fn say(&mut self, handle: SocketHandle, text: &[u8]) -> Vec<u8> {
+            let socket = self.sockets.get_mut::<tcp::Socket<'_>>(handle);
+            let heard = socket.recv(|heard| (heard.len(), heard.to_vec())).unwrap();
+            socket.send_slice(text).unwrap();
+            self.run();
+            heard
+        }
+    }
+
+    #[test]
+    fn a_download_ends_with_the_end_of_its_streams() {
+        let mut talk = Talk::new();
+        let control = talk.connect(1000);
+        let params = br#"{"parallel":1,"reverse":true}"#;
+        let len = u32::try_from(params.len()).unwrap();
+        assert_eq!(talk.say(control, &[&len.to_be_bytes(), &params[..]].concat()), [PARAM_EXCHANGE]);
+        let stream = talk.connect(1001);
+        assert_eq!(talk.say(control, &[TEST_END]), [CREATE_STREAMS, TEST_START, TEST_RUNNING]);
+        assert_eq!(talk.say(control, &[]), [EXCHANGE_RESULTS]);
+        for _ in 0..9 {
+            if talk.sockets.get::<tcp::Socket<'_>>(stream).may_recv() {
+                talk.say(stream, &[]);
+            }
+        }
+        assert_eq!(talk.sockets.get::<tcp::Socket<'_>>(stream).state(), tcp::State::CloseWait);
+        talk.sockets.get_mut::<tcp::Socket<'_>>(stream).close();
+        talk.run();
+        assert_eq!(talk.server.streams().count(), 0, "the socket waits for the next stream");
+    }
 
     #[test]
     fn json_is_taken_when_it_is_whole() {
@@ -243,7 +326,7 @@ mod tests {
     #[test]
     fn results_tell_each_stream_under_the_number_that_the_client_expects() {
         let mut sockets = SocketSet::new(Vec::new());
-        let mut server = Iperf3::new((0..4).map(|_| sockets.add(crate::smol::tcp_socket(64))).collect());
+        let mut server = Iperf3::new((0..4).map(|_| sockets.add(tcp_socket(64))).collect());
         for (connection, role) in server.connections.iter_mut().zip([
             Role::Control,
             Role::Stream(5),
