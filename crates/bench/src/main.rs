@@ -189,7 +189,8 @@ enum Serve {
         #[arg(long, default_value_t = 1)]
         threads: usize,
     },
-    /// On smoltcp, behind a TAP of this name; only the sockets of one service, as it looks at each for every frame
+    /// On smoltcp, behind a TAP of this name with the offloads that it knows; only the sockets of one service, as it looks at
+    /// each for every frame
     Smoltcp {
         /// The TAP
         #[arg(long)]
