@@ -40,6 +40,7 @@ Faults (SPEC is key=value, separated by commas, or `none`):
   reorder=0.5% reorder-by=2ms share of frames that come late, and how late
   dup=0.1% corrupt=0.01%      share of frames that come twice, or with one bit wrong
   rate=1gbit queue=1000       bits a second, and how many frames wait for their turn
+  mark=100                    how many frames wait when the next is marked instead (ECN)
   mtu=1400                    largest IP packet; bigger ones vanish
   seed=7                      the same seed gives the same faults to the same traffic
   in: or out: before a key holds for it and all that follow; without, both ways";

@@ -17,6 +17,7 @@
 //! | `reorder`, `reorder-by` | `0.5%`, `2ms` | share of frames that come late, and how late |
 //! | `dup`, `corrupt` | `0.1%` | share of frames that come twice, or with a bit wrong |
 //! | `rate`, `queue` | `1gbit`, `1000` | bits a second, and frames that wait for their turn |
+//! | `mark` | `100` | frames that wait from which on the next is marked instead (ECN), if its sender takes marks |
 //! | `mtu` | `1400` | largest IP packet; bigger ones vanish |
 //! | `seed` | `7` | the same seed gives the same faults to the same traffic |
 //!
@@ -101,9 +102,9 @@ fn settings(config: &LinkConfig) -> Vec<String> {
         duplicate,
         corrupt,
         mtu,
-        // Not for a person to type: `loss=100%` says the first, and the second is the simulator's.
+        mark_from,
+        // Not for a person to type: `loss=100%` says the first, and the second is a bound of ours.
         is_partitioned: _,
-        mark_from: _,
         max_in_flight: _,
     } = config;
     let mut settings = Vec::new();
@@ -124,6 +125,9 @@ fn settings(config: &LinkConfig) -> Vec<String> {
         add(true, "rate", &BitRate(*rate));
     }
     add(*queue != perfect.queue, "queue", queue);
+    if let Some(mark) = mark_from {
+        add(true, "mark", mark);
+    }
     if let Some(mtu) = mtu {
         add(true, "mtu", mtu);
     }

@@ -1,19 +1,21 @@
-//! What SYNs agree on with the kernel, and floods of them.
+//! What SYNs agree on with the kernel, ECN in use, and floods of SYNs.
 
 use std::net::Ipv4Addr;
+use std::num::NonZeroU16;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use etherparse::PacketBuilder;
-use netloom::stack::Counter;
-use netloom::stack::transport::{EcnMode, SynCookieMode, TcpConfig, TcpCounters};
+use netloom::device::Offload;
+use netloom::stack::transport::{EcnMode, RetransmitCause, SynCookieMode, TcpConfig, TcpCounters};
+use netloom::stack::{Counter, Medium};
 use netloom::{Net, StackConfig};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::lab::{self, FAMILIES, connect_kernel, exchange, from_kernel, to_kernel};
+use crate::lab::{self, FAMILIES, Setup, connect_kernel, exchange, from_kernel, pattern, to_kernel};
 
 /// What all shards counted.
 fn sum(net: &Net, counter: impl Fn(&TcpCounters) -> Counter) -> u64 {
@@ -24,19 +26,24 @@ fn with_tcp(tcp: TcpConfig) -> StackConfig {
     StackConfig { tcp, ..StackConfig::default() }
 }
 
-/// ECN-capable packets that the kernel of this thread's namespace has received.
-fn capable_packets() -> u64 {
+/// A counter of the kernel's, in this thread's namespace.
+fn kernels(group: &str, counter: &str) -> u64 {
     let table = std::fs::read_to_string("/proc/thread-self/net/netstat").expect("the kernel's counters");
     let rows: Vec<Vec<&str>> = table
         .lines()
-        .filter(|line| line.starts_with("IpExt:"))
+        .filter(|line| line.starts_with(group))
         .map(|line| line.split_whitespace().collect())
         .collect();
-    let column = rows[0].iter().position(|&name| name == "InECT0Pkts").expect("a counter of ECT(0)");
-    let over_four: u64 = rows[1][column].parse().expect("a number");
+    let column = rows[0].iter().position(|&name| name == counter).expect("the kernel counts it");
+    rows[1][column].parse().expect("a number")
+}
+
+/// Packets with this mark (`ECT0`, `CE`) that the kernel of this thread's namespace has received.
+fn packets_with(mark: &str) -> u64 {
+    let over_four = kernels("IpExt:", &format!("In{mark}Pkts"));
     let table = std::fs::read_to_string("/proc/thread-self/net/snmp6").expect("the kernel's counters");
-    let over_six =
-        table.lines().find_map(|line| line.strip_prefix("Ip6InECT0Pkts")).expect("a counter of ECT(0)");
+    let name = format!("Ip6In{mark}Pkts");
+    let over_six = table.lines().find_map(|line| line.strip_prefix(&name)).expect("the kernel counts it");
     over_four + over_six.trim().parse::<u64>().expect("a number")
 }
 
@@ -48,14 +55,76 @@ fn ecn_is_agreed_on_by_whoever_asks() {
         std::fs::write("/proc/sys/net/ipv4/tcp_ecn", "1").expect("a setting of this namespace");
         let mut expected = 0;
         for family in FAMILIES {
-            let before = capable_packets();
+            let before = packets_with("ECT0");
             let (theirs, ours) = from_kernel(&net, family).await;
             exchange(theirs, ours, 300_000).await;
             let (theirs, ours) = to_kernel(&net, family).await;
             exchange(theirs, ours, 300_000).await;
             expected += 2;
             assert_eq!(sum(&net, |counters| counters.ecn_negotiated), expected);
-            assert!(capable_packets() > before, "{family:?}: what we send is ECN-capable");
+            assert!(packets_with("ECT0") > before, "{family:?}: what we send is ECN-capable");
+        }
+    });
+}
+
+/// Sends `bytes` and waits until they are there.
+async fn send_over(mut from: impl AsyncWriteExt + Unpin, mut to: impl AsyncReadExt + Unpin, bytes: &[u8]) {
+    let mut received = vec![0; bytes.len()];
+    let (written, read) = tokio::join!(from.write_all(bytes), to.read_exact(&mut received));
+    written.expect("written");
+    read.expect("read");
+    assert!(received == bytes);
+}
+
+/// What has been sent again by either side because it was taken for lost.
+fn repairs(net: &Net) -> u64 {
+    let ours = [RetransmitCause::FastRetransmit, RetransmitCause::Rack, RetransmitCause::PartialAck];
+    let ours = net.inspect(|stack| {
+        let tcp = stack.tcp();
+        ours.map(|cause| tcp.counters().retransmits(cause)).into_iter().sum::<u64>()
+    });
+    let kernels = ["TCPFastRetrans", "TCPSlowStartRetrans"].map(|counter| kernels("TcpExt:", counter));
+    ours.into_iter().chain(kernels).sum()
+}
+
+/// One connection through a queue that marks, to either side.
+async fn send_through_marks(net: Net) {
+    const LEN: usize = 4_000_000;
+    std::fs::write("/proc/sys/net/ipv4/tcp_ecn", "1").expect("a setting of this namespace");
+    let bytes = pattern(LEN, 5);
+    for family in FAMILIES {
+        let echoes = kernels("TcpExt:", "TCPDeliveredCE");
+        let (mut theirs, mut ours) = from_kernel(&net, family).await;
+        assert!(ours.info().expect("it lives").ecn);
+        send_over(&mut theirs, &mut ours, &bytes).await;
+        assert!(ours.info().expect("it lives").ce_received > 0, "{family:?}: the way in marks");
+        assert!(kernels("TcpExt:", "TCPDeliveredCE") > echoes, "{family:?}: we echo it");
+
+        let (marks, reductions) = (packets_with("CE"), sum(&net, |counters| counters.ecn_reductions));
+        send_over(&mut ours, &mut theirs, &bytes).await;
+        assert!(packets_with("CE") > marks, "{family:?}: the way out marks");
+        assert!(ours.info().expect("it lives").ece_received > 0, "{family:?}: the kernel echoes it");
+        assert!(sum(&net, |counters| counters.ecn_reductions) > reductions, "{family:?}: we slow down");
+        assert_eq!(repairs(&net), 0, "{family:?}: nothing was lost");
+    }
+}
+
+#[test]
+fn a_queue_that_marks_slows_either_side_down_and_loses_nothing() {
+    // [3168-01] [3168-06] The cable is plain and of one queue in all test programs: once is enough.
+    if lab::offload() != Offload::Full || lab::queues() > NonZeroU16::MIN {
+        return;
+    }
+    std::thread::scope(|scope| {
+        let runs = [Medium::Ethernet, Medium::Ip].map(|kind| {
+            let faults = "rate=100mbit,queue=2000,delay=10ms,mark=50".parse().expect("faults");
+            let setup = Setup { kind, mtu: 1500, faults: Some(faults) };
+            scope.spawn(move || lab::run_here(&setup, &send_through_marks))
+        });
+        for run in runs {
+            if let Err(panic) = run.join() {
+                std::panic::resume_unwind(panic);
+            }
         }
     });
 }

@@ -41,7 +41,7 @@ pub enum ImpairError {
 
 /// Every key, for the reader of an error.
 pub(super) const KNOWN_KEYS: &str =
-    "delay, jitter, loss, burst, reorder, reorder-by, dup, corrupt, rate, queue, mtu, seed";
+    "delay, jitter, loss, burst, reorder, reorder-by, dup, corrupt, rate, queue, mark, mtu, seed";
 
 impl fmt::Display for ImpairError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

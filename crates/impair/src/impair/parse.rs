@@ -20,11 +20,12 @@ enum Key {
     Corrupt,
     Rate,
     Queue,
+    Mark,
     Mtu,
 }
 
 impl Key {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Delay,
         Self::Jitter,
         Self::Loss,
@@ -35,6 +36,7 @@ impl Key {
         Self::Corrupt,
         Self::Rate,
         Self::Queue,
+        Self::Mark,
         Self::Mtu,
     ];
 
@@ -50,6 +52,7 @@ impl Key {
             Self::Corrupt => "corrupt",
             Self::Rate => "rate",
             Self::Queue => "queue",
+            Self::Mark => "mark",
             Self::Mtu => "mtu",
         }
     }
@@ -64,7 +67,7 @@ impl Key {
             }
             Self::Burst => "the mean length of a run of losses, 1 or more, such as 4",
             Self::Rate => "bits a second with their unit, such as 100mbit (gbit, mbit, kbit, bit)",
-            Self::Queue => "a number of frames, 1 or more, such as 1000",
+            Self::Queue | Self::Mark => "a number of frames, 1 or more, such as 1000",
             Self::Mtu => "the bytes of the largest IP packet, 68 to 65535, such as 1400",
         }
     }
@@ -72,6 +75,7 @@ impl Key {
     /// Reads `value` into `config`; `None` if it is none of this key's.
     fn set(self, config: &mut LinkConfig, value: &str) -> Option<()> {
         let share = || value.parse::<Share>().ok();
+        let frames = || value.parse().ok().filter(|&count: &u32| count > 0).map(|count| count as usize);
         let time = || value.parse::<TimeSpan>().ok().map(|span| span.0);
         match self {
             Self::Delay => config.delay = time()?,
@@ -83,7 +87,8 @@ impl Key {
             Self::Duplicate => config.duplicate = share()?,
             Self::Corrupt => config.corrupt = share()?,
             Self::Rate => config.rate = Some(value.parse::<BitRate>().ok()?.0),
-            Self::Queue => config.queue = value.parse().ok().filter(|&queue: &u32| queue > 0)? as usize,
+            Self::Queue => config.queue = frames()?,
+            Self::Mark => config.mark_from = Some(frames()?),
             Self::Mtu => config.mtu = Some(value.parse().ok().filter(|&mtu: &u16| mtu >= 68)?),
         }
         Some(())
@@ -120,7 +125,12 @@ impl Half {
 
     /// Whether each key has what it needs.
     fn finish(self) -> Result<LinkConfig, ImpairError> {
-        let needs = [(Key::Burst, Key::Loss), (Key::ReorderBy, Key::Reorder), (Key::Queue, Key::Rate)];
+        let needs = [
+            (Key::Burst, Key::Loss),
+            (Key::ReorderBy, Key::Reorder),
+            (Key::Queue, Key::Rate),
+            (Key::Mark, Key::Rate),
+        ];
         for (key, needed) in needs {
             if self.given.contains(&key) && !self.given.contains(&needed) {
                 return Err(ImpairError::Alone { key: key.name(), needs: needed.name() });

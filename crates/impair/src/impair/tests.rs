@@ -18,11 +18,12 @@ fn complaint(text: &str) -> String {
 fn every_key_is_read() {
     let spec = parse(
         "delay=10ms,jitter=1ms,loss=1%,burst=4,reorder=0.5%,reorder-by=3ms,dup=0.1%,corrupt=0.01%,rate=1gbit,queue=500,\
-         mtu=1400,seed=7",
+         mark=100,mtu=1400,seed=7",
     );
     let expected = LinkConfig {
         rate: core::num::NonZeroU64::new(1_000_000_000),
         queue: 500,
+        mark_from: Some(100),
         delay: Duration::from_millis(10),
         jitter: Duration::from_millis(1),
         loss: Share::from_percent(1),
@@ -53,6 +54,7 @@ fn what_is_printed_reads_back() {
         "delay=10ms,jitter=1ms,loss=1%,burst=4,reorder=0.5%,dup=0.1%,corrupt=0.01%,rate=1gbit,queue=500",
         "in:loss=1%",
         "out:rate=1500kbit,mtu=576",
+        "rate=100mbit,queue=500,mark=20,mtu=1400",
         "seed=1,in:delay=1500us,out:delay=2s,reorder=1%,reorder-by=10ms",
     ] {
         assert_eq!(parse(text).to_string(), text);
@@ -78,12 +80,14 @@ fn a_mistake_is_explained_in_one_line() {
         ("rate=1gbps", "rate=1gbps: rate takes"),
         ("loss=1%,burst=0", "burst=0: burst takes"),
         ("rate=1gbit,queue=0", "queue=0: queue takes"),
+        ("rate=1gbit,mark=0", "mark=0: mark takes a number of frames"),
         ("mtu=67", "mtu=67: mtu takes"),
         ("seed=x", "seed=x: seed takes a number"),
         ("seed=1,seed=2", "seed is given twice"),
         ("loss=1%,in:loss=2%", "loss is given twice for the same direction"),
         ("burst=4", "burst does nothing without loss"),
         ("queue=10", "queue does nothing without rate"),
+        ("mark=10", "mark does nothing without rate"),
         ("in:reorder=1%,out:reorder-by=1ms", "reorder-by does nothing without reorder"),
     ];
     for (text, expected) in cases {
