@@ -119,6 +119,10 @@ pub(crate) struct Options {
     /// Queues of the interface, each with a stack and a thread of its own: 1..64 [default: 1]
     #[arg(long, value_name = "N", help_heading = "Interface")]
     pub(crate) queues: Option<u16>,
+    /// How long the stack looks for the next frame before it sleeps, while they come as close together: 0..1s, such as 20us;
+    /// it spares waking up, and keeps a processor busy [default: 50us, or 0 if there is but one]
+    #[arg(long, value_name = "DURATION", help_heading = "Interface")]
+    pub(crate) spin: Option<String>,
     /// What the kernel and the stack leave to each other, as far as the kernel allows: `on` cutting segments and
     /// checksums, `checksum` only these, `off` nothing, as always with --impair [default: on]
     #[arg(long, value_name = "on|checksum|off", help_heading = "Interface")]

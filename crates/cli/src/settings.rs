@@ -5,8 +5,9 @@
 use std::fmt;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use netloom::impair::ImpairSpec;
+use netloom::impair::{ImpairSpec, TimeSpan};
 use netloom::stack::transport::Congestion;
 use netloom_base::Medium;
 use netloom_device::{Offload, OpenError, check_name};
@@ -31,6 +32,8 @@ const MTU_MAX_TAP: u32 = 65_521;
 const MTU_MAX_TUN: u32 = 65_535;
 /// Most queues: a stack and a thread each. The kernel would give 256.
 const QUEUES_MAX: u16 = 64;
+/// Longest that a driver may look for the next frame in vain: beyond it sleeping costs nothing that anybody notices.
+const SPIN_MAX: Duration = Duration::from_secs(1);
 /// The MTU unless another is asked for.
 const MTU_DEFAULT: u16 = 1500;
 
@@ -82,6 +85,8 @@ pub(crate) struct Settings {
     pub(crate) congestion: Congestion,
     /// How many queues the interface has, and so how many stacks are behind it.
     pub(crate) queues: NonZeroU16,
+    /// How long the stack looks for the next frame before it sleeps; `None`: as long as it does by itself.
+    pub(crate) spin: Option<Duration>,
     /// The most that the kernel and the stack may leave to each other.
     pub(crate) offload: Offload,
     /// Which services.
@@ -133,6 +138,7 @@ impl Settings {
             mtu,
             congestion,
             queues,
+            spin: flags.spin.or(file.spin).as_deref().map(check_spin).transpose()?,
             offload: match &impair {
                 None => flags.offload.or(file.offload).unwrap_or_default().most(),
                 // What crosses a wire are frames, and faults happen to each.
@@ -221,6 +227,16 @@ fn choose_queues(count: u16) -> Result<NonZeroU16, Failure> {
         Some(queues) if count <= QUEUES_MAX => Ok(queues),
         Some(_) | None => Err(Failure::usage(format_args!(
             "--queues {count} is not possible: type a number from 1 to {QUEUES_MAX}; more than there are processors help nobody"
+        ))),
+    }
+}
+
+fn check_spin(text: &str) -> Result<Duration, Failure> {
+    match text.parse() {
+        Ok(TimeSpan(span)) if span <= SPIN_MAX => Ok(span),
+        Ok(TimeSpan(_)) | Err(_) => Err(Failure::usage(format_args!(
+            "--spin {text} is not possible: type a time from 0 to {} with its unit, such as --spin 50us",
+            TimeSpan(SPIN_MAX)
         ))),
     }
 }

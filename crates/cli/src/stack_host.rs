@@ -90,7 +90,11 @@ impl StackHost {
         };
         let mut stack = StackConfig::default();
         stack.tcp.congestion = settings.congestion;
-        let net = Net::builder().config(stack).interface_queues(queues, config).start().map_err(failure)?;
+        let mut builder = Net::builder().config(stack).interface_queues(queues, config);
+        if let Some(span) = settings.spin {
+            builder = builder.spin(span);
+        }
+        let net = builder.start().map_err(failure)?;
         net.addresses_ready().await;
         let mut host = Self {
             net,

@@ -36,7 +36,8 @@ use core::str::FromStr;
 use netloom_base::{Medium, Rng};
 
 pub use error::ImpairError;
-use unit::{BitRate, TimeSpan};
+use unit::BitRate;
+pub use unit::{TimeSpan, TimeSpanError};
 
 use crate::link::{Link, LinkConfig};
 

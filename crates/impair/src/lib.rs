@@ -9,6 +9,6 @@ mod impair;
 mod link;
 mod share;
 
-pub use impair::{ImpairError, ImpairSpec};
+pub use impair::{ImpairError, ImpairSpec, TimeSpan, TimeSpanError};
 pub use link::{Link, LinkConfig, LinkCounters, LinkDrop};
 pub use share::{Share, ShareError};

@@ -27,6 +27,8 @@ pub(crate) struct ConfigFile {
     pub(crate) congestion: Option<String>,
     /// Queues of the interface.
     pub(crate) queues: Option<u16>,
+    /// How long the stack looks for the next frame before it sleeps.
+    pub(crate) spin: Option<String>,
     /// What the kernel and the stack leave to each other.
     pub(crate) offload: Option<OffloadChoice>,
     /// Services, each `NAME` or `NAME=PORT`.

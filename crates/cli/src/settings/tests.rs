@@ -143,3 +143,25 @@ fn queues_have_bounds_and_a_cable_takes_one() {
         assert!(with(Some(queues), impair).unwrap_err().contains(expected), "{queues}");
     }
 }
+
+#[test]
+fn a_spin_has_a_bound_and_a_unit() {
+    let with = |spin: Option<&str>| {
+        let flags = Options { spin: spin.map(str::to_owned), ..Options::default() };
+        resolve(flags, ConfigFile { spin: Some("20us".into()), ..ConfigFile::default() })
+            .map(|settings| settings.spin)
+    };
+    assert_eq!(resolve(Options::default(), ConfigFile::default()).unwrap().spin, None);
+    assert_eq!(with(None), Ok(Some(Duration::from_micros(20))));
+    for (text, span) in [
+        ("0", Duration::ZERO),
+        ("0us", Duration::ZERO),
+        ("1.5ms", Duration::from_micros(1500)),
+        ("1s", SPIN_MAX),
+    ] {
+        assert_eq!(with(Some(text)), Ok(Some(span)), "{text}");
+    }
+    for text in ["1001ms", "20", "-1us", "fast", ""] {
+        assert!(with(Some(text)).unwrap_err().contains("from 0 to 1s with its unit"), "{text}");
+    }
+}

@@ -64,7 +64,11 @@ fn a_file_holds_the_same_options() {
     let Some(sandbox) = Sandbox::new("a_file_holds_the_same_options") else { return };
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("netloom.toml");
-    std::fs::write(&config, "tap = \"t8\"\nmtu = 9000\npcap = \"out.pcapng\"\noffload = \"off\"\n").unwrap();
+    std::fs::write(
+        &config,
+        "tap = \"t8\"\nmtu = 9000\npcap = \"out.pcapng\"\noffload = \"off\"\nspin = \"20us\"\n",
+    )
+    .unwrap();
     let up = ready(&sandbox, &["--config", config.to_str().unwrap(), "--mtu", "1400"]);
     assert!(up.seen().starts_with("t8 (tap, MTU 1400, offload: none)\n"), "{}", up.seen());
     up.signal(Signal::SIGINT);

@@ -94,6 +94,7 @@ fn wrong_values_are_refused_as_wrong_usage() {
         (&["--address", "10.0.0.1/24", "--host-address", "10.0.0.1/24"], &["both ends"]),
         (&["--mtu", "1000"], &["type --mtu 1280"]),
         (&["--mtu", "70000"], &["type --mtu 65521"]),
+        (&["--spin", "2s"], &["--spin 2s is not possible", "such as --spin 50us"]),
         (
             &["--congestion", "vegas"],
             &["--congestion vegas is unknown", "type --congestion cubic or --congestion newreno"],

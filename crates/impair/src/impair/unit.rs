@@ -11,22 +11,34 @@ type Unit = (&'static str, u64);
 const TIME_UNITS: &[Unit] = &[("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
 const RATE_UNITS: &[Unit] = &[("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1_000), ("bit", 1)];
 
-/// A duration to be read and printed.
+/// A duration as a person types it, to be read and printed: `10ms`, `1.5s`, `50us`, or `0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TimeSpan(pub(super) Duration);
+pub struct TimeSpan(pub Duration);
 
 /// A number of bits a second to be read and printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BitRate(pub(super) NonZeroU64);
 
-impl FromStr for TimeSpan {
-    type Err = ();
+/// A text that is no [`TimeSpan`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeSpanError;
 
-    fn from_str(text: &str) -> Result<Self, ()> {
+impl fmt::Display for TimeSpanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a time with its unit, such as 10ms (s, ms, us, ns)")
+    }
+}
+
+impl core::error::Error for TimeSpanError {}
+
+impl FromStr for TimeSpan {
+    type Err = TimeSpanError;
+
+    fn from_str(text: &str) -> Result<Self, TimeSpanError> {
         if text == "0" {
             return Ok(Self(Duration::ZERO));
         }
-        read(text, TIME_UNITS).map(|nanos| Self(Duration::from_nanos(nanos))).ok_or(())
+        read(text, TIME_UNITS).map(|nanos| Self(Duration::from_nanos(nanos))).ok_or(TimeSpanError)
     }
 }
 
