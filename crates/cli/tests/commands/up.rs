@@ -1,6 +1,8 @@
 //! `netloom up` from its first line to its last: what it makes, and that nothing of it stays.
 
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
@@ -34,6 +36,28 @@ fn it_makes_an_interface_says_so_and_leaves_nothing() {
         assert_eq!(finished.code(), 0, "{finished:?}");
         assert_eq!(sandbox.state(), before, "after {signal}");
     }
+}
+
+#[test]
+fn an_idle_daemon_uses_next_to_no_processor_time() {
+    let Some(sandbox) = Sandbox::new("an_idle_daemon_uses_next_to_no_processor_time") else { return };
+    let up = ready(&sandbox, &["--queues", "2"]);
+    sandbox.sh("ping -c 100 -i 0.002 -q 10.0.0.2");
+    let tasks = format!("/proc/{}/task", up.pid());
+    let (began, before) = (Instant::now(), nanoseconds_on_processors(Path::new(&tasks)));
+    sandbox.sh("sleep 3");
+    let used = nanoseconds_on_processors(Path::new(&tasks)) - before;
+    let share = used as f64 / began.elapsed().as_nanos() as f64;
+    assert!(share < 0.005, "{:.2}% of a processor", share * 100.0);
+}
+
+/// What all threads of a process have run.
+fn nanoseconds_on_processors(tasks: &Path) -> u64 {
+    let run = |task: std::io::Result<std::fs::DirEntry>| -> u64 {
+        let statistics = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
+        statistics.split(' ').next().unwrap().parse().unwrap()
+    };
+    std::fs::read_dir(tasks).unwrap().map(run).sum()
 }
 
 #[test]
