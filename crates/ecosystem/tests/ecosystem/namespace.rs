@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use netloom::device::{Offload, TunTap, TunTapConfig};
+use netloom::device::{Offload, Queue, TunTap, TunTapConfig};
 use netloom::stack::Medium;
 use netloom::{AddressDetection, InterfaceConfig, Net};
 use nix::sched::{CloneFlags, unshare};
@@ -20,6 +21,10 @@ use crate::leaks::end;
 /// netloom's address and the kernel's, in both families.
 pub(crate) const FAMILIES: [Family; 2] =
     [Family { ours: "10.0.0.2", kernels: "10.0.0.1" }, Family { ours: "fd00::2", kernels: "fd00::1" }];
+
+/// What the TAP does for the stack, and with how many queues.
+const MODES: [(Offload, u16); 4] =
+    [(Offload::Plain, 1), (Offload::Checksum, 1), (Offload::Full, 1), (Offload::Full, 2)];
 
 /// One address family's pair.
 #[derive(Clone, Copy, Debug)]
@@ -38,33 +43,41 @@ impl Family {
     }
 }
 
-/// Runs `test` in a fresh namespace, or skips it loudly where none can be made or a program is missing.
-pub(crate) fn run<F: Future<Output = ()>>(programs: &[&str], test: impl FnOnce(Net) -> F + Send) {
+/// Runs `test` in each mode, in a fresh namespace, or skips it loudly where none can be made or a program is missing.
+pub(crate) fn run<F: Future<Output = ()>>(programs: &[&str], test: impl Fn(Net) -> F + Sync) {
     if let Some(missing) = programs.iter().find(|program| !is_here(program)) {
         eprintln!("SKIPPED: no {missing}");
         return;
     }
-    std::thread::scope(|scope| {
-        // The namespace is the thread's and its children's, and goes with them.
-        if let Err(panic) = scope.spawn(move || run_here(test)).join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
+    for (offload, queues) in MODES {
+        std::thread::scope(|scope| {
+            // The namespace is the thread's and its children's, and goes with them.
+            if let Err(panic) = scope.spawn(|| run_here(offload, queues, &test)).join() {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
 }
 
-fn run_here<F: Future<Output = ()>>(test: impl FnOnce(Net) -> F) {
+fn run_here<F: Future<Output = ()>>(offload: Offload, queues: u16, test: impl Fn(Net) -> F) {
     if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
         eprintln!("SKIPPED: no network namespace: {error}");
         return;
     }
     let config = TunTapConfig { kind: Medium::Ethernet, name: "nl0".to_owned(), mtu: 1500 };
-    let device = match TunTap::open_offloading(&config, Offload::Full) {
-        Ok(device) => device,
+    let devices = match TunTap::open_queues(&config, offload, NonZeroU16::new(queues).unwrap()) {
+        Ok(devices) => devices,
         Err(error) => {
             eprintln!("SKIPPED: no TAP: {error}");
             return;
         }
     };
+    if let Some(other) = devices.iter().map(TunTap::offload).find(|&other| other != offload) {
+        eprintln!("SKIPPED: the kernel offloads {other} where {offload} was wanted");
+        return;
+    }
+    let boxed = |device: TunTap| -> Box<dyn Queue> { Box::new(device) };
+    let devices = devices.into_iter().map(boxed).collect();
     for arguments in [
         "link set lo up",
         "addr add 10.0.0.1/24 dev nl0",
@@ -83,7 +96,7 @@ fn run_here<F: Future<Output = ()>>(test: impl FnOnce(Net) -> F) {
             detection: AddressDetection::Optimistic,
             ..InterfaceConfig::default()
         };
-        let net = Net::builder().interface(Box::new(device), interface).start().unwrap();
+        let net = Net::builder().interface_queues(devices, interface).start().unwrap();
         timeout(LIMIT, test(net.clone())).await.expect("the test ends");
         end([net]).await;
     });
