@@ -124,7 +124,8 @@ fn a_device_is_closed_when_shutdown_returns() {
 
 #[test]
 fn abort_resets_more_connections_than_a_burst_has_frames() {
-    const COUNT: u64 = 50;
+    // Three bursts and some.
+    const COUNT: u64 = 200;
     for runtime in runtimes() {
         within_limit(&runtime, async {
             let (left, right) = MemoryQueue::pair(Medium::Ip, 1500).unwrap();
