@@ -109,7 +109,7 @@ impl Default for TcpConfig {
     fn default() -> Self {
         Self {
             sharding: Sharding::default(),
-            max_connections: 65_536,
+            max_connections: 1 << 17,
             max_time_wait: 65_536,
             max_half_open: 4096,
             syn_cookies: SynCookieMode::WhenFull,

@@ -16,6 +16,7 @@ use super::reason::{EndReason, FastOpenFallback, SendBlockedBy};
 use super::recovery::RecoveryPhase;
 use super::segment::Reply;
 use super::state::State;
+use super::statistics::Statistics;
 use super::tuple::FourTuple;
 use super::window_tuner::WindowTuner;
 
@@ -251,16 +252,24 @@ impl Tcp {
     }
 
     /// Bytes of memory that the tables hold, which find connections, handshakes and TIME-WAIT, and those themselves; not what
-    /// buffers hold. They grow with what is in them, and do not shrink. Walks the listeners.
+    /// buffers hold. They grow with what is in them, and do not shrink. Walks the tables: for tools.
     pub fn table_bytes(&self) -> usize {
         let things = self.connections.allocated() + self.time_waits.allocated() + self.half_open.allocated();
         let deadlines = self.deadlines.allocated()
             + self.time_wait_deadlines.allocated()
             + self.half_open_deadlines.allocated();
         let listeners = self.listeners.iter().map(|(_, listener)| listener.allocated()).sum::<usize>();
+        let statistics = self.connections.iter().filter(|(_, it)| it.statistics.is_some()).count()
+            * size_of::<Statistics>();
         let queues = (self.ready.capacity() + self.ready_half_open.capacity()) * size_of::<SlabId>()
             + self.replies.capacity() * size_of::<Reply>();
-        things + self.demux.allocated() + deadlines + self.listeners.allocated() + listeners + queues
+        things
+            + self.demux.allocated()
+            + deadlines
+            + self.listeners.allocated()
+            + listeners
+            + statistics
+            + queues
     }
 
     /// What there is now.
@@ -357,10 +366,10 @@ impl Connection {
             retransmits: self.totals.retransmits,
             timeouts: self.totals.timeouts,
             timeout_recoveries: statistics.timeout_recoveries,
-            timeout_recovery_time: statistics.timeout_recovery,
-            busy_time: statistics.busy,
-            window_limited_time: statistics.window_limited,
-            buffer_limited_time: statistics.buffer_limited,
+            timeout_recovery_time: statistics.timeout_recovery.duration(),
+            busy_time: statistics.busy.duration(),
+            window_limited_time: statistics.window_limited.duration(),
+            buffer_limited_time: statistics.buffer_limited.duration(),
             unanswered_probes: self.attempts.unanswered_probe.max(self.attempts.keepalive),
             blocked_by: self.blocked_by,
             end_reason: self.end_reason,

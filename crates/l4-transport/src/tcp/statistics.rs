@@ -33,13 +33,29 @@ pub(super) struct Statistics {
     pub(super) out_of_order_segments: u32,
     pub(super) dsacks_received: u32,
     pub(super) timeout_recoveries: u32,
-    pub(super) busy: Duration,
-    pub(super) window_limited: Duration,
-    pub(super) buffer_limited: Duration,
-    pub(super) timeout_recovery: Duration,
+    pub(super) busy: Span,
+    pub(super) window_limited: Span,
+    pub(super) buffer_limited: Span,
+    pub(super) timeout_recovery: Span,
     /// What has been true since `since`.
     now_true: Conditions,
     since: Instant,
+}
+
+/// A [`Duration`] in half its memory; none is longer than five centuries.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    nanos: u64,
+}
+
+impl Span {
+    pub(super) const fn duration(self) -> Duration {
+        Duration::from_nanos(self.nanos)
+    }
+
+    fn extend(&mut self, by: Duration) {
+        self.nanos = self.nanos.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX));
+    }
 }
 
 /// What is true of a connection for a while.
@@ -72,7 +88,7 @@ impl Statistics {
             (timeout_recovery, &mut self.timeout_recovery),
         ] {
             if is_true {
-                *time += elapsed;
+                time.extend(elapsed);
             }
         }
         self.now_true = next;

