@@ -102,10 +102,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         for row in &mut rows {
             measure_row(&lab, row, options.seconds, seed)?;
         }
-        // Half a minute: every second round.
-        if round % 2 == 0 {
-            measure_fairness(&lab, &mut fair, seed)?;
-        }
+        measure_fairness(&lab, &mut fair, seed)?;
     }
     let text = table::render(&rows, &fair, &description(options, seed));
     println!("\n{text}");
