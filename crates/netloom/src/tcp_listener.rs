@@ -180,20 +180,20 @@ impl TcpListener {
         };
         let (later, sooner) = self.parts.split_at(first);
         for ListenerPart { shared, id } in sooner.iter().chain(later) {
-            let taken = shared.with(|shard, _| {
-                if let Err(error) = shard.check_open() {
-                    return Poll::Ready(Err(error));
+            let mut taken = None;
+            // Whoever accepts comes once in vain after each batch: that is told without the stack's having its turn.
+            let is_idle = |shard: &mut Shard| {
+                taken = if shard.ended.is_none() { take(shard, *id) } else { None };
+                let is_idle = shard.ended.is_none() && taken.is_none();
+                if is_idle {
+                    shard.wakers.wait(SocketKey::Listener(*id), Interest::Read, waker);
                 }
-                match take(shard, *id) {
-                    Some(taken) => Poll::Ready(Ok(taken)),
-                    None => {
-                        shard.wakers.wait(SocketKey::Listener(*id), Interest::Read, waker);
-                        Poll::Pending
-                    }
-                }
-            });
-            if taken.is_ready() {
-                return taken.map_ok(|taken| (taken, Arc::clone(shared)));
+                is_idle
+            };
+            let outcome = shared.with_unless(is_idle, |shard, _| shard.check_open());
+            if let Some(outcome) = outcome {
+                let taken = outcome.and_then(|()| taken.ok_or_else(error::gone));
+                return Poll::Ready(taken.map(|taken| (taken, Arc::clone(shared))));
             }
         }
         Poll::Pending
