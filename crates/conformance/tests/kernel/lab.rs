@@ -1,5 +1,7 @@
 //! A network namespace with netloom in it.
 
+mod transfer;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -11,7 +13,9 @@ use netloom::impair::ImpairSpec;
 use netloom::stack::Medium;
 use netloom::{AddressDetection, Cable, InterfaceConfig, Net, StackConfig, TcpListener, TcpStream};
 use nix::sched::{CloneFlags, unshare};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+pub(crate) use transfer::{pattern, write_and_finish};
 
 /// Longest that one test may take.
 const LIMIT: Duration = Duration::from_secs(100);
@@ -31,6 +35,12 @@ pub(crate) fn queues() -> NonZeroU16 {
         "kernel_queues" => NonZeroU16::MIN.saturating_add(1),
         _ => NonZeroU16::MIN,
     }
+}
+
+/// Whether tests over cables with faults are for this test program: their devices are plain and of one queue in all of them, so once
+/// is enough.
+pub(crate) fn tries_faults() -> bool {
+    offload() == Offload::Full && queues() == NonZeroU16::MIN
 }
 
 /// netloom's and the kernel's addresses, in both families.
@@ -214,25 +224,6 @@ pub(crate) async fn to_kernel(net: &Net, family: Family) -> (tokio::net::TcpStre
     let address = listener.local_addr().expect("an address");
     let (theirs, ours) = tokio::join!(listener.accept(), net.tcp_connect(address));
     (theirs.expect("the kernel accepts").0, ours.expect("we connect"))
-}
-
-/// Bytes that differ from place to place, so that a shift, loss or repetition shows.
-pub(crate) fn pattern(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2).wrapping_add(1);
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        // A 64-bit linear congruential generator; the high bytes are good enough.
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        bytes.extend_from_slice(&state.to_be_bytes()[..5]);
-    }
-    bytes.truncate(len);
-    bytes
-}
-
-/// Writes `bytes`, then FIN.
-pub(crate) async fn write_and_finish(mut stream: impl AsyncWrite + Unpin, bytes: &[u8]) {
-    stream.write_all(bytes).await.expect("written");
-    stream.shutdown().await.expect("shut down");
 }
 
 /// Both ends send `len` bytes at the same time, each closes its half when it is through, and all arrives.
