@@ -14,6 +14,7 @@
 
 mod judge;
 mod measure;
+mod patience;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -46,9 +47,13 @@ const DRAIN_STEP: Duration = Duration::from_secs(30);
 /// # Errors
 /// The first promise that was broken. A panic is one.
 pub fn run(scenario: &Scenario, capture: Option<&mut Capture>, check_every: u64) -> Result<Report, Failure> {
+    guard(|| run_to_end(scenario, capture, check_every))
+}
+
+/// What `work` gives; a panic is a failure.
+fn guard(work: impl FnOnce() -> Result<Report, Failure>) -> Result<Report, Failure> {
     // A capture is whole after every frame, so it may be looked at after a panic.
-    let outcome = catch_unwind(AssertUnwindSafe(|| run_to_end(scenario, capture, check_every)));
-    outcome.unwrap_or_else(|panic| {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         Err(Failure { at: Instant::ZERO, kind: FailureKind::Panic(message_of(panic.as_ref())) })
     })
 }

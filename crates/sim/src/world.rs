@@ -7,6 +7,7 @@
 
 mod datagrams;
 mod flow;
+pub(crate) mod hearing;
 mod host;
 mod opening;
 mod wire;
@@ -28,6 +29,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::pattern::MAX_RUN;
 use crate::scenario::{ConversationPlan, ListenerPlan, Scenario};
 use flow::Flow;
+use hearing::{Heard, Hearing};
 use host::{Cable, Host, address};
 use netloom_impair::{Link, LinkCounters};
 
@@ -81,6 +83,7 @@ pub(crate) struct World<'a> {
     /// Which conversation a connection belongs to, by its client's address, what that connects to, and when it began: a
     /// client that has lost its memory may take the same port again, while the old connection still waits to be accepted.
     expected: BTreeMap<(SocketAddr, SocketAddr, Instant), usize>,
+    hearing: Hearing,
     buffer: Vec<u8>,
     flows: Vec<Flow>,
     /// Whether nothing is left to do now.
@@ -139,6 +142,7 @@ impl<'a> World<'a> {
             called: VecDeque::new(),
             sockets: BTreeMap::new(),
             expected: BTreeMap::new(),
+            hearing: Hearing::default(),
             buffer: vec![0; MAX_RUN],
             flows: Vec::new(),
             is_settled: false,
@@ -252,6 +256,16 @@ impl<'a> World<'a> {
     /// The numbers of every way of every cable.
     pub(crate) fn link_counters(&self) -> impl Iterator<Item = &LinkCounters> {
         self.cables.iter().flat_map(|cable| &cable.ways).map(Link::counters)
+    }
+
+    /// Frames that the cables have lost, and of how many they have flipped a bit: those count as lost, too.
+    fn losses(&self) -> (u64, u64) {
+        losses_of(&self.cables)
+    }
+
+    /// What an end has heard of its peer.
+    pub(crate) fn heard(&self, conversation: usize, side: Side) -> Option<&Heard> {
+        self.hearing.of(conversation, side)
     }
 
     /// Makes an end expect another stream than its peer sends: what a wrong byte looks like.
@@ -390,11 +404,18 @@ impl<'a> World<'a> {
             host.is_touched = true;
             let result = end.run(&mut host.stack.tcp(), self.now, peer, &mut self.buffer);
             let wakes_at = end.wakes_after(self.now);
-            if end.outcome.is_some() && side == Side::Client && !conversation.is_awaited {
+            let is_over = end.outcome.is_some();
+            if is_over && side == Side::Client && !conversation.is_awaited {
                 conversation.server.outcome = Some(Outcome::Absent);
             }
             match result {
-                Ok(true) => self.note_progress(true),
+                Ok(true) => {
+                    if is_over {
+                        let (lost, _) = self.losses();
+                        self.hearing.end(number, side, lost);
+                    }
+                    self.note_progress(true);
+                }
                 Ok(false) => {}
                 Err(untruth) => {
                     return Err(self.failure(FailureKind::Untruth { conversation: number, side, untruth }));
@@ -466,6 +487,14 @@ impl<'a> World<'a> {
 fn own_port(conversation: usize, side: Side) -> u16 {
     let offset = 2 * conversation + usize::from(side == Side::Server);
     20_000 + u16::try_from(offset % 10_000).unwrap_or(0)
+}
+
+fn losses_of(cables: &[Cable]) -> (u64, u64) {
+    let all = cables.iter().flat_map(|cable| &cable.ways).map(Link::counters);
+    all.fold((0, 0), |(lost, corrupted), counters| {
+        let flipped = counters.corrupted.get();
+        (lost + counters.dropped_total() + flipped, corrupted + flipped)
+    })
 }
 
 const fn failure(at: Instant, kind: FailureKind) -> Failure {

@@ -44,6 +44,11 @@ pub enum Untruth {
         /// Where the peer ended its stream.
         peer_ended_at: Option<u64>,
     },
+    /// Urgent data is announced, and the stream has ended before.
+    UrgentBeyondEnd {
+        /// How many bytes.
+        len: u32,
+    },
     /// More bytes taken, or given, than there was room for.
     WrongCount,
     /// The socket is gone while its user holds it.
@@ -61,6 +66,9 @@ impl fmt::Display for Untruth {
             }
             Self::FalseEnd { at, peer_ended_at: None } => {
                 write!(f, "the stream ended after {at} bytes, and the peer has not ended it")
+            }
+            Self::UrgentBeyondEnd { len } => {
+                write!(f, "{len} bytes are urgent, and the stream has ended before them")
             }
             Self::WrongCount => f.write_str("more bytes were taken or given than there was room for"),
             Self::SocketGone => f.write_str("the socket is gone while it is held"),
@@ -238,6 +246,10 @@ impl End {
                     if peer.ended_at != Some(self.received) {
                         return Err(Untruth::FalseEnd { at: self.received, peer_ended_at: peer.ended_at });
                     }
+                    let urgent = tcp.info(socket).and_then(|info| info.urgent_remaining);
+                    if let Some(len) = urgent {
+                        return Err(Untruth::UrgentBeyondEnd { len });
+                    }
                     self.has_peer_ended = true;
                     self.reads_at = None;
                 }
@@ -283,7 +295,10 @@ impl End {
         while self.ended_at.is_none() && self.sent < allowed {
             let len = usize::try_from(allowed - self.sent).unwrap_or(usize::MAX);
             let bytes = self.outgoing.at(self.sent, len.min(self.plan.write_len).min(MAX_RUN));
-            match tcp.send(now, socket, bytes) {
+            let is_urgent = self.plan.is_urgent && (self.sent / self.plan.write_len.max(1) as u64) % 2 == 1;
+            let taken =
+                if is_urgent { tcp.send_urgent(now, socket, bytes) } else { tcp.send(now, socket, bytes) };
+            match taken {
                 Ok(count) if count > bytes.len() => return Err(Untruth::WrongCount),
                 Ok(count) => {
                     self.sent += count as u64;

@@ -11,6 +11,8 @@ pub struct Plan {
     pub order: Order,
     /// Bytes in one write; at least one.
     pub write_len: usize,
+    /// Whether every other write is marked as urgent. Its bytes stay where they are in the stream.
+    pub is_urgent: bool,
     /// How it reads.
     pub reading: Reading,
     /// How it ends.
@@ -78,6 +80,7 @@ impl Plan {
             outgoing,
             order: Order::Free,
             write_len: 16_384,
+            is_urgent: false,
             reading: Reading::Eager,
             finish: Finish::InOrder,
         }

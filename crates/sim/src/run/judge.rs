@@ -5,13 +5,14 @@ use core::time::Duration;
 use netloom_base::DropReason;
 use netloom_stack::transport::{EndReason, RetransmitCause, TcpCounters, TcpError, TcpUsage};
 
-use super::measure::has_dropped;
+use super::measure::{CORK_TIME, has_dropped};
+use super::patience::Patience;
 use super::report::Report;
 use crate::conversation::end::{End, Outcome};
 use crate::conversation::plan::{Plan, Reading};
 use crate::conversation::{Conversation, Side};
 use crate::failure::{Failure, FailureKind};
-use crate::scenario::{Opening, Scenario, Weather};
+use crate::scenario::{Scenario, Weather};
 use crate::world::World;
 use netloom_impair::LinkDrop;
 
@@ -158,13 +159,18 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
                 continue;
             }
             let is_explained = if end.socket.is_none() {
-                !conversation.is_awaited || may_be_absent(scenario, peer, end.host, &losses)
+                !conversation.is_awaited
+                    || may_be_absent(scenario, peer, end.host, &losses)
+                    || peer.outcome.is_some()
+                        && losses.lost > 0
+                        && is_impatient(scenario, number, side.other())
             } else {
                 // The word that the peer was gone must have been lost, and nobody asked after it.
                 let has_keepalive = has_keepalive(scenario, number, side);
                 let is_peer_gone = peer.has_left_rudely()
                     || matches!(peer.outcome, Some(Outcome::Failed(_)))
-                    || losses.is_rough && matches!(peer.outcome, Some(Outcome::Closed { .. }));
+                    || matches!(peer.outcome, Some(Outcome::Closed { .. }))
+                        && (losses.is_rough || is_impatient(scenario, number, side.other()));
                 let is_peer_unaware = matches!(peer.outcome, Some(Outcome::Absent | Outcome::Forgotten))
                     || peer.outcome.is_some() && has_restarted(scenario, peer.host);
                 // A client was reset by the very server before what was late opened the connection, or its own reset came
@@ -175,7 +181,10 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
                     && losses.may_miss_cookie(end.host)
                     && peer.received == 0;
                 let is_late_cookie = side == Side::Server && (was_reset || has_reset);
-                !has_keepalive && (is_peer_unaware || is_peer_gone && losses.lost > 0 || is_late_cookie)
+                // Who has waited too long says nothing.
+                let is_peer_tired = peer.outcome == Some(Outcome::Failed(TcpError::TimedOut));
+                let is_peer_gone = is_peer_tired || is_peer_gone && losses.lost > 0;
+                !has_keepalive && (is_peer_unaware || is_peer_gone || is_late_cookie)
             };
             if !is_explained {
                 return Err(stuck(world, number, side));
@@ -217,15 +226,12 @@ fn may_be_absent(scenario: &Scenario, client: &End, server: usize, losses: &Loss
 }
 
 fn has_keepalive(scenario: &Scenario, number: usize, side: Side) -> bool {
-    let Some(plan) = scenario.conversations.get(number) else { return false };
-    match side {
-        Side::Client => plan.options.keepalive.is_some(),
-        Side::Server if plan.opening == Opening::Simultaneous => plan.options.keepalive.is_some(),
-        Side::Server => scenario
-            .listeners
-            .iter()
-            .any(|it| it.host == plan.server && it.port == plan.port && it.options.keepalive.is_some()),
-    }
+    scenario.options(number, side).is_some_and(|options| options.keepalive.is_some())
+}
+
+/// Whether the user of an end has set a limit to what may go unacknowledged: it holds after he has closed it, too.
+fn is_impatient(scenario: &Scenario, number: usize, side: Side) -> bool {
+    scenario.options(number, side).is_some_and(|options| options.user_timeout.is_some())
 }
 
 fn stuck(world: &mut World<'_>, number: usize, side: Side) -> Failure {
@@ -256,8 +262,12 @@ pub(super) fn check_outcomes(scenario: &Scenario, world: &mut World<'_>) -> Resu
             let opens_fast = scenario.conversations.get(number).is_some_and(|plan| plan.options.fast_open);
             let has_left = opens_fast
                 && matches!(conversation.client.outcome, Some(Outcome::Closed { .. } | Outcome::Aborted));
-            if !is_refused && !has_left && !losses.is_harsh && losses.corrupted == 0 {
-                let outcome = conversation.client.outcome;
+            let client = &conversation.client;
+            let has_timed_out = client.outcome == Some(Outcome::Failed(TcpError::TimedOut))
+                && Patience::of(scenario, world, number, Side::Client, client).is_users;
+            let is_explained = is_refused || has_left || has_timed_out;
+            if !is_explained && !losses.is_harsh && losses.corrupted == 0 {
+                let outcome = client.outcome;
                 return Err(world.failure(FailureKind::NotRefused { conversation: number, outcome }));
             }
             continue;
@@ -270,7 +280,11 @@ pub(super) fn check_outcomes(scenario: &Scenario, world: &mut World<'_>) -> Resu
             let Some(outcome) = end.outcome else { continue };
             let is_explained = match outcome {
                 Outcome::Failed(error) => {
-                    explains(error, peer, losses.may_break_cookie(conversation), &losses)
+                    let patience = Patience::of(scenario, world, number, side, end);
+                    let has_forgotten = matches!(peer.outcome, Some(Outcome::Closed { .. }))
+                        && (losses.is_rough || is_impatient(scenario, number, side.other()));
+                    has_forgotten && error == TcpError::ConnectionReset
+                        || explains(error, peer, patience, losses.may_break_cookie(conversation), &losses)
                 }
                 Outcome::Closed { .. }
                 | Outcome::Aborted
@@ -293,20 +307,18 @@ pub(super) fn check_outcomes(scenario: &Scenario, world: &mut World<'_>) -> Resu
 }
 
 /// Whether an error follows from what the peer did and the links lost.
-fn explains(error: TcpError, peer: &End, breaks_cookie: bool, losses: &Losses) -> bool {
+fn explains(error: TcpError, peer: &End, patience: Patience, breaks_cookie: bool, losses: &Losses) -> bool {
     // A reset that was lost leaves the other end to its timers.
     let has_timed_out = peer.outcome == Some(Outcome::Failed(TcpError::TimedOut));
     let has_vanished = losses.lost > 0 && peer.has_left_rudely() && !has_timed_out;
     // SYNs that meet a full queue at every retry.
     let was_kept_out = peer.outcome == Some(Outcome::Absent) && losses.was_overrun(peer.host);
     match error {
-        TcpError::ConnectionReset => {
-            peer.has_left_rudely()
-                || losses.has_evicted(peer.host)
-                || breaks_cookie
-                || losses.is_rough && matches!(peer.outcome, Some(Outcome::Closed { .. }))
+        TcpError::ConnectionReset => peer.has_left_rudely() || losses.has_evicted(peer.host) || breaks_cookie,
+        TcpError::TimedOut => {
+            let is_cut_off = losses.is_rough && patience.has_losses;
+            patience.is_users || patience.is_over && (is_cut_off || has_vanished || was_kept_out)
         }
-        TcpError::TimedOut => losses.is_harsh || has_vanished || was_kept_out,
         // A flipped bit in an address or a protocol number makes a router or the peer complain, and a handshake
         // believes that.
         TcpError::HostUnreachable | TcpError::NetworkUnreachable => losses.is_harsh || losses.corrupted > 0,
@@ -423,7 +435,13 @@ fn check_pause(scenario: &Scenario, world: &World<'_>) -> Result<(), Failure> {
     let longest_rest = rests.into_iter().max().unwrap_or_default();
     // A SYN that may carry data waits for a client that has nothing to say.
     let held_syn = if opens_fast(scenario) { Duration::from_millis(200) } else { Duration::ZERO };
-    let explained = trips + held_back + held_syn + longest_rest + Duration::from_millis(10);
+    let is_corked = (0..scenario.conversations.len())
+        .flat_map(|number| [Side::Client, Side::Server].map(|side| scenario.options(number, side)))
+        .flatten()
+        .any(|options| options.cork);
+    // Once for each end.
+    let corked = if is_corked { CORK_TIME * 2 } else { Duration::ZERO };
+    let explained = trips + held_back + held_syn + corked + longest_rest + Duration::from_millis(10);
     let is_absent = |it: &Conversation| it.is_awaited && it.server.outcome == Some(Outcome::Absent);
     if opens_fast(scenario) && world.conversations.iter().any(is_absent) {
         // It was waited for a server that never heard of its client.

@@ -5,6 +5,7 @@ use core::time::Duration;
 use netloom_base::DropReason;
 use netloom_stack::transport::RetransmitCause;
 
+use crate::conversation::Side;
 use crate::conversation::end::{End, Outcome};
 use crate::conversation::plan::{Finish, Order, Reading};
 use crate::failure::{Failure, FailureKind};
@@ -26,6 +27,8 @@ const REPAIRS_BESIDES: u64 = 60;
 const HEADERS_LEN: u64 = 110;
 /// What a packet of a host to itself, which crosses no cable, may be as long as.
 const LOCAL_MTU: u16 = u16::MAX;
+/// How long a cork holds back at most.
+pub(super) const CORK_TIME: Duration = Duration::from_millis(200);
 /// Segments that a first flight has at least.
 const FIRST_FLIGHT: u64 = 4;
 
@@ -175,7 +178,7 @@ fn check_times(scenario: &Scenario, world: &World<'_>) -> Result<(), Failure> {
     for (number, (plan, talk)) in scenario.conversations.iter().zip(&world.conversations).enumerate() {
         let (Some(over), true) = (over_at(&talk.client, &talk.server), is_plain(plan)) else { continue };
         let took = over.saturating_sub(plan.at);
-        let explained = ideal(scenario, plan, all) * TIMES_IDEAL + BESIDES;
+        let explained = ideal(scenario, number, plan, all) * TIMES_IDEAL + BESIDES;
         if took > explained {
             return Err(world.failure(FailureKind::Slow { conversation: number, took, explained }));
         }
@@ -199,7 +202,7 @@ fn is_plain(plan: &ConversationPlan) -> bool {
 
 /// The least time of a transfer where `all` bytes cross the same cable: on the wire, in round trips that a window needs,
 /// and in round trips until the window is there. That of a host with itself only waits for acknowledgments.
-fn ideal(scenario: &Scenario, plan: &ConversationPlan, all: u64) -> Duration {
+fn ideal(scenario: &Scenario, number: usize, plan: &ConversationPlan, all: u64) -> Duration {
     let (Some(cable), Some(one), Some(other)) =
         (scenario.cables.first(), scenario.hosts.get(plan.client), scenario.hosts.get(plan.server))
     else {
@@ -215,7 +218,14 @@ fn ideal(scenario: &Scenario, plan: &ConversationPlan, all: u64) -> Duration {
     let delay: Duration = cable.ways.iter().map(|way| way.delay).sum();
     let round_trip = (delay + moderation).as_secs_f64();
     // The first bytes meet whole queues of others.
-    let window = [one, other].iter().map(|it| it.tcp.send_buffer.min(it.tcp.receive_buffer)).min();
+    let told =
+        [Side::Client, Side::Server].map(|side| scenario.options(number, side).copied().unwrap_or_default());
+    let buffer = |told: Option<u32>, default: usize| told.map_or(default, |len| len as usize);
+    let window = [one, other].into_iter().zip(&told).map(|(host, told)| {
+        let sends = buffer(told.send_buffer, host.tcp.send_buffer);
+        sends.min(buffer(told.receive_buffer, host.tcp.receive_buffer))
+    });
+    let window = window.min();
     let limit = if one.tcp.window_scaling && other.tcp.window_scaling { usize::MAX } else { 65_535 };
     let window = window.unwrap_or(0).min(limit) as f64;
     let largest = plan.client_plan.outgoing.max(plan.server_plan.outgoing);
@@ -226,7 +236,9 @@ fn ideal(scenario: &Scenario, plan: &ConversationPlan, all: u64) -> Duration {
     let held_back = [one, other].iter().map(|it| it.tcp.delayed_ack).max().unwrap_or_default();
     // A window of few segments is acknowledged late each time.
     let waits = if window < 8.0 * mss as f64 { full_windows + 2.0 } else { 2.0 };
-    let late = held_back.min(Duration::from_millis(200)).as_secs_f64() * waits;
+    // What does not fill a segment waits for as long.
+    let cork = if told.iter().any(|told| told.cork) { CORK_TIME } else { Duration::ZERO };
+    let late = (held_back.min(Duration::from_millis(200)) + cork).as_secs_f64() * waits;
     let on_way = if is_local { 0.0 } else { on_wire + round_trip * rounds };
     Duration::try_from_secs_f64(on_way + late).unwrap_or(Duration::MAX)
 }

@@ -129,6 +129,40 @@ fn a_timeout_in_clear_weather_fails() {
 }
 
 #[test]
+fn an_end_that_gives_up_too_early_fails() {
+    // In weather in which connections may time out, and with losses enough.
+    let mut scenario = clear(Plan::bulk(1_000_000), Plan::bulk(0));
+    scenario.weather = Weather::Cut;
+    scenario.cables[0].medium = netloom_base::Medium::Ip;
+    scenario.listeners[0].options.keepalive = Some(netloom_stack::transport::Keepalive {
+        idle: millis(60_000),
+        interval: millis(10_000),
+        probes: 9,
+    });
+    let cut = LinkConfig { is_partitioned: true, ..way() };
+    scenario.changes.push(Change { at: millis(20), cable: 0, ways: [cut.clone(), cut.clone()] });
+    assert_eq!(run(&scenario, None, 1).unwrap().broken_count, 1);
+    let timed_out = Outcome::Failed(TcpError::TimedOut);
+    let fails = |scenario: &Scenario| {
+        let kind = failure_of(scenario);
+        let FailureKind::Unexplained { outcome, side, .. } = kind else { panic!("{kind}") };
+        assert_eq!((outcome, side), (timed_out, Side::Client));
+    };
+    scenario.hosts[0].tcp.retries2 = 3;
+    fails(&scenario);
+    // A handshake has longer.
+    scenario.hosts[0].tcp.retries2 = 15;
+    scenario.cables[0].ways = [cut.clone(), cut];
+    scenario.changes.clear();
+    assert_eq!(run(&scenario, None, 1).unwrap().broken_count, 1);
+    scenario.hosts[0].tcp.syn_retries = 6;
+    fails(&scenario);
+    // Unless its user says so.
+    scenario.conversations[0].options.user_timeout = Some(millis(5_000));
+    assert_eq!(run(&scenario, None, 1).unwrap().broken_count, 1);
+}
+
+#[test]
 fn a_retransmission_that_nothing_explains_fails() {
     // Reordered, and said to be clear.
     let way = LinkConfig { reorder: Share::from_percent(10), reorder_by: millis(4), ..way() };

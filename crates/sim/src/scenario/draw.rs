@@ -64,6 +64,15 @@ fn draw(seed: u64) -> Scenario {
         open_fast(&mut dice, &mut listeners, &mut conversations);
     }
     narrow(&mut dice, weather, has_ipv6, &mut cables, &mut changes);
+    for options in listeners.iter_mut().map(|it| &mut it.options) {
+        tell_more(&mut dice, options);
+    }
+    for plan in &mut conversations {
+        tell_more(&mut dice, &mut plan.options);
+        for plan in [&mut plan.client_plan, &mut plan.server_plan] {
+            plan.is_urgent = dice.chance(5);
+        }
+    }
     Scenario {
         seed,
         weather,
@@ -85,6 +94,22 @@ fn open_fast(dice: &mut Dice, listeners: &mut [ListenerPlan], conversations: &mu
     }
     for conversation in conversations {
         conversation.options.fast_open = dice.chance(80);
+    }
+}
+
+/// What few sockets are told.
+fn tell_more(dice: &mut Dice, options: &mut SocketOptions) {
+    options.cork = dice.chance(5);
+    if dice.chance(5) {
+        options.user_timeout = Some(dice.micros(2_000_000, 120_000_000));
+    }
+    if dice.chance(10) {
+        options.congestion = Some(dice.pick(Congestion::ALL, Congestion::Cubic));
+    }
+    for buffer in [&mut options.send_buffer, &mut options.receive_buffer] {
+        if dice.chance(10) {
+            *buffer = u32::try_from(dice.spread(4_096, 1 << 19)).ok();
+        }
     }
 }
 
@@ -413,6 +438,7 @@ fn plan(dice: &mut Dice, largest: u64) -> Plan {
         } else {
             dice.size(1.max(usize::try_from(outgoing / 200).unwrap_or(1)), 16_384)
         },
+        is_urgent: false,
         reading,
         finish: Finish::InOrder,
     }

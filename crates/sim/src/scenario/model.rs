@@ -5,6 +5,7 @@ use core::time::Duration;
 use netloom_base::Medium;
 use netloom_stack::transport::{SocketOptions, TcpConfig};
 
+use crate::conversation::Side;
 use crate::conversation::plan::Plan;
 use netloom_impair::LinkConfig;
 
@@ -169,6 +170,16 @@ pub struct Change {
 }
 
 impl Scenario {
+    /// What the socket at one end of a conversation was told; `None`: there never is one.
+    pub(crate) fn options(&self, conversation: usize, side: Side) -> Option<&SocketOptions> {
+        let plan = self.conversations.get(conversation)?;
+        if side == Side::Client || plan.opening == Opening::Simultaneous {
+            return Some(&plan.options);
+        }
+        let is_meant = |it: &&ListenerPlan| it.host == plan.server && it.port == plan.port;
+        self.listeners.iter().find(is_meant).map(|listener| &listener.options)
+    }
+
     /// The smallest: two hosts, a cable that does the same both ways, and one conversation over IPv4.
     pub fn pair(seed: u64, weather: Weather, way: LinkConfig, client_plan: Plan, server_plan: Plan) -> Self {
         let host =

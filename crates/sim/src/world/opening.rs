@@ -45,15 +45,18 @@ impl World<'_> {
         self.note_progress(was_open);
         let Some(plan) = self.scenario.conversations.get(number) else { return Ok(()) };
         let Some(target) = self.conversations.get(number).map(|it| it.target) else { return Ok(()) };
+        let (lost, _) = self.losses();
         match plan.opening {
             Opening::Listener => {
                 if let Some(local) = self.open(number, Side::Client, 0, target)? {
+                    self.hearing.begin(self.now, lost, number, local, target);
                     self.expected.insert((local, target, self.now), number);
                 }
             }
             Opening::Simultaneous => {
                 let port = own_port(number, Side::Client);
                 let client = SocketAddr::new(self.address_of(plan, plan.client)?, port);
+                self.hearing.begin(self.now, lost, number, client, target);
                 self.open(number, Side::Client, port, target)?;
                 self.open(number, Side::Server, target.port(), client)?;
             }

@@ -20,7 +20,8 @@ impl World<'_> {
 
     /// Hands over the frames that have arrived.
     pub(super) fn deliver(&mut self) {
-        let Self { cables, hosts, capture, now, .. } = self;
+        let losses = self.losses();
+        let Self { scenario, cables, hosts, capture, hearing, now, .. } = self;
         for cable in cables {
             let due = cable.due(hosts);
             let Cable { hosts: ends, interfaces, ways, captured_as, medium } = cable;
@@ -28,10 +29,15 @@ impl World<'_> {
                 let Some(host) = hosts.get_mut(to).filter(|_| due.is_some_and(|due| due <= *now)) else {
                     continue;
                 };
+                // What a router has got, an end may never hear.
+                let is_end = scenario.hosts.get(to).is_some_and(|host| !host.is_router);
                 let mut frames = Vec::new();
                 while let Some(frame) = way.poll(*now) {
                     if let Some(capture) = capture {
                         capture.record(captured_as[side], *now, Way::In, *medium, &frame);
+                    }
+                    if is_end {
+                        hearing.note(*now, *medium, &frame, losses);
                     }
                     frames.push(frame);
                 }

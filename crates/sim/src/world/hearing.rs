@@ -1,0 +1,161 @@
+//! What each end of a conversation has heard of the other, as the cables brought it: what a timeout is judged by.
+//!
+//! It is read from the frames that arrive, so it does not depend on what the stack makes of them.
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+
+use netloom_base::{Instant, Medium};
+use netloom_wire::{
+    ETHERNET_HEADER_LEN, Ipv4Packet, Ipv6Packet, Protocol, SeqNumber, TcpFlags, TcpHeader, TcpSegment,
+};
+
+use crate::conversation::Side;
+
+/// What one end has heard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heard {
+    /// When anything new came last: what was received before may be an echo of long ago, and tells nobody that the peer lives.
+    /// At first, when the connection began.
+    pub(crate) at: Instant,
+    /// Where the furthest segment ended.
+    received: Option<SeqNumber>,
+    /// The furthest acknowledgment.
+    acknowledged: Option<SeqNumber>,
+    /// When something was acknowledged for the first time.
+    pub(crate) acknowledged_at: Instant,
+    /// The same, or when the peer has asked to wait.
+    pub(crate) progress_at: Instant,
+    /// Frames that all cables had lost by then.
+    lost_before: u64,
+    /// Frames that they have lost from then until the end was over.
+    pub(crate) lost_since: u64,
+    /// Whether it is: what comes later is nobody's.
+    is_over: bool,
+}
+
+impl Heard {
+    const fn new(now: Instant, lost: u64) -> Self {
+        Self {
+            at: now,
+            received: None,
+            acknowledged: None,
+            acknowledged_at: now,
+            progress_at: now,
+            lost_before: lost,
+            lost_since: 0,
+            is_over: false,
+        }
+    }
+
+    /// Whether the peer has acknowledged anything, the SYN to begin with.
+    pub(crate) const fn is_acknowledged(&self) -> bool {
+        self.acknowledged.is_some()
+    }
+
+    /// A segment has arrived when the cables had lost `lost` frames.
+    fn note(&mut self, now: Instant, lost: u64, segment: &TcpSegment<'_>) {
+        let TcpHeader { sequence, flags, .. } = segment.header;
+        let numbers = u32::from(flags.contains(TcpFlags::SYN)) + u32::from(flags.contains(TcpFlags::FIN));
+        let len = u32::try_from(segment.payload.len()).unwrap_or(u32::MAX) + numbers;
+        let is_next =
+            |received: SeqNumber| (sequence + len).after(received) || len == 0 && sequence == received;
+        if self.received.is_none_or(is_next) {
+            self.received = Some(sequence + len);
+            self.at = now;
+        }
+        if !segment.header.flags.contains(TcpFlags::ACK) {
+            return;
+        }
+        let acknowledgment = segment.header.acknowledgment;
+        let is_new = self.acknowledged.is_none_or(|before| before.before(acknowledgment));
+        let is_shut = segment.header.window == 0 && self.acknowledged == Some(acknowledgment);
+        if is_new {
+            self.acknowledged_at = now;
+        }
+        if is_new || is_shut {
+            self.acknowledged = Some(acknowledgment);
+            self.progress_at = now;
+            self.lost_before = lost;
+        }
+    }
+}
+
+/// What all ends have heard.
+#[derive(Debug, Default)]
+pub(super) struct Hearing {
+    /// Which end hears what goes from the first address to the second.
+    listeners: BTreeMap<(SocketAddr, SocketAddr), (usize, Side)>,
+    heard: BTreeMap<(usize, Side), Heard>,
+}
+
+impl Hearing {
+    /// A conversation begins between two addresses, when the cables have lost `lost` frames.
+    pub(super) fn begin(
+        &mut self,
+        now: Instant,
+        lost: u64,
+        number: usize,
+        client: SocketAddr,
+        server: SocketAddr,
+    ) {
+        self.listeners.insert((server, client), (number, Side::Client));
+        self.listeners.insert((client, server), (number, Side::Server));
+        for side in [Side::Client, Side::Server] {
+            self.heard.insert((number, side), Heard::new(now, lost));
+        }
+    }
+
+    /// A frame arrives at the host of address `to`, if it is one; `lost`: how many frames the cables have lost, and of how many
+    /// they have flipped a bit.
+    pub(super) fn note(&mut self, now: Instant, medium: Medium, frame: &[u8], lost: (u64, u64)) {
+        let Some((source, destination, bytes)) = text_of(medium, frame) else { return };
+        let Ok(segment) = TcpSegment::parse(bytes) else { return };
+        let path = (
+            SocketAddr::new(source, segment.header.source_port),
+            SocketAddr::new(destination, segment.header.destination_port),
+        );
+        let Some(heard) = self.listeners.get(&path).and_then(|end| self.heard.get_mut(end)) else { return };
+        let (lost, corrupted) = lost;
+        if heard.is_over {
+            return;
+        }
+        if corrupted == 0 || TcpSegment::checksum_is_valid(bytes, source, destination) {
+            heard.note(now, lost, &segment);
+        }
+    }
+
+    /// An end is over.
+    pub(super) fn end(&mut self, number: usize, side: Side, lost: u64) {
+        if let Some(heard) = self.heard.get_mut(&(number, side)) {
+            heard.lost_since = lost.saturating_sub(heard.lost_before);
+            heard.is_over = true;
+        }
+    }
+
+    pub(super) fn of(&self, number: usize, side: Side) -> Option<&Heard> {
+        self.heard.get(&(number, side))
+    }
+}
+
+/// The TCP segment in a frame, as bytes, with whom it goes from and to.
+fn text_of(medium: Medium, frame: &[u8]) -> Option<(IpAddr, IpAddr, &[u8])> {
+    let packet = match medium {
+        Medium::Ethernet => frame.get(ETHERNET_HEADER_LEN..)?,
+        Medium::Ip => frame,
+    };
+    match packet.first()? >> 4 {
+        4 => {
+            let it = Ipv4Packet::parse(packet).ok()?;
+            let is_whole = !it.header.more_fragments && it.header.fragment_offset == 0;
+            let is_tcp = it.header.protocol == Protocol::TCP && is_whole && it.checksum_is_valid();
+            is_tcp.then_some((it.header.source.into(), it.header.destination.into(), it.payload))
+        }
+        6 => {
+            let it = Ipv6Packet::parse(packet).ok()?;
+            let is_tcp = it.header.next_header == Protocol::TCP;
+            is_tcp.then_some((it.header.source.into(), it.header.destination.into(), it.payload))
+        }
+        _ => None,
+    }
+}
