@@ -20,7 +20,7 @@ pub use conversation::end::{Outcome, Untruth};
 pub use conversation::plan::{Finish, Order, Plan, Reading};
 pub use failure::{Failure, FailureKind};
 pub use frame_check::{FrameFault, check_frame};
-pub use run::{Report, run};
+pub use run::{Report, run, write_frames};
 pub use scenario::{
     CablePlan, Change, ConversationPlan, DatagramPlan, HostPlan, ListenerPlan, OffloadPlan, Opening, Restart,
     Scenario, Weather,

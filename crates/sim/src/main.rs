@@ -1,10 +1,9 @@
 //! Runs scenarios from seeds until one fails: what `cargo xtask sim` calls.
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use netloom_sim::{Capture, Failure, Report, Scenario, run};
+use netloom_sim::{Failure, Report, Scenario, run, write_frames};
 
 /// Run scenarios in virtual time, one for each seed, until one fails.
 #[derive(Parser)]
@@ -96,7 +95,7 @@ fn run_all(arguments: &Arguments) -> io::Result<bool> {
     print_results(&results, started.elapsed());
     for (seed, failure) in &results.failures {
         println!("\nseed {seed} failed {failure}");
-        match write_capture(*seed, &arguments.captures) {
+        match write_frames(&Scenario::from_seed(*seed), &arguments.captures) {
             Ok(path) => println!("its frames: {}", path.display()),
             Err(error) => println!("its frames could not be written: {error}"),
         }
@@ -158,16 +157,4 @@ fn print_results(results: &Results, elapsed: Duration) {
         total.dropped_count,
         total.duration.as_secs() / 3600
     );
-}
-
-/// Runs a seed again, and writes what crossed its cables.
-fn write_capture(seed: u64, directory: &Path) -> io::Result<PathBuf> {
-    let mut capture = Capture::default();
-    let _ = run(&Scenario::from_seed(seed), Some(&mut capture), 1);
-    fs::create_dir_all(directory)?;
-    let path = directory.join(format!("seed-{seed}.pcapng"));
-    let mut output = BufWriter::new(File::create(&path)?);
-    capture.write(&mut output)?;
-    output.flush()?;
-    Ok(path)
 }

@@ -21,7 +21,10 @@ mod tests;
 
 use core::time::Duration;
 use std::any::Any;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 
 use netloom_base::Instant;
 
@@ -56,6 +59,23 @@ fn guard(work: impl FnOnce() -> Result<Report, Failure>) -> Result<Report, Failu
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         Err(Failure { at: Instant::ZERO, kind: FailureKind::Panic(message_of(panic.as_ref())) })
     })
+}
+
+/// Runs a scenario again, and writes what crosses its cables to `seed-NUMBER.pcapng` in `directory`, which is made if it does
+/// not exist; the path of the file.
+///
+/// # Errors
+/// What the file system gave.
+pub fn write_frames(scenario: &Scenario, directory: &Path) -> io::Result<PathBuf> {
+    let mut capture = Capture::default();
+    // It is known how it ends.
+    let _ = run(scenario, Some(&mut capture), 1);
+    fs::create_dir_all(directory)?;
+    let path = directory.join(format!("seed-{}.pcapng", scenario.seed));
+    let mut output = BufWriter::new(File::create(&path)?);
+    capture.write(&mut output)?;
+    output.flush()?;
+    Ok(path)
 }
 
 fn message_of(panic: &(dyn Any + Send)) -> String {
