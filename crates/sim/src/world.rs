@@ -16,6 +16,8 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+#[cfg(test)]
+use netloom_base::Medium;
 use netloom_base::{DropReason, Instant, InterfaceId, ReasonCounters, Rng};
 use netloom_stack::transport::{
     ListenOptions, TcpBind, TcpCounters, TcpEvent, TcpListenerId, TcpSocketId, UdpEvent,
@@ -273,6 +275,37 @@ impl<'a> World<'a> {
     pub(crate) fn deceive(&mut self, conversation: usize, side: Side) {
         let (end, _) = self.conversations[conversation].ends(side);
         end.expect_another_stream();
+    }
+
+    /// Makes a flow expect other datagrams than it has sent.
+    #[cfg(test)]
+    pub(crate) fn deceive_flow(&mut self, flow: usize) {
+        self.flows[flow].stream = crate::pattern::Stream::new(1_000_003);
+    }
+
+    /// Makes the connection of a conversation look like nobody's.
+    #[cfg(test)]
+    pub(crate) fn forget_client(&mut self, conversation: usize) {
+        self.expected.retain(|_, number| *number != conversation);
+    }
+
+    /// Takes the frames on a cable for those of the other medium.
+    #[cfg(test)]
+    pub(crate) fn mistake_medium(&mut self, cable: usize) {
+        let medium = &mut self.cables[cable].medium;
+        *medium = match medium {
+            Medium::Ethernet => Medium::Ip,
+            Medium::Ip => Medium::Ethernet,
+        };
+    }
+
+    /// Hands a frame to the first interface of a host.
+    #[cfg(test)]
+    pub(crate) fn hand_over(&mut self, host: usize, frame: &[u8]) {
+        let host = &mut self.hosts[host];
+        host.stack.handle_frame(self.now, InterfaceId::new(0), frame, netloom_base::RxMeta::default());
+        host.is_touched = true;
+        self.is_settled = false;
     }
 
     /// Goes on to the next instant at which something happens, no later than `end`, and does it; false if nothing does.

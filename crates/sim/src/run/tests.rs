@@ -1,5 +1,7 @@
 //! Whether the oracles see what they are there for: each is shown a run that breaks its promise.
 
+mod oracles;
+
 use core::time::Duration;
 
 use netloom_stack::transport::TcpError;
