@@ -32,6 +32,7 @@ mod ack;
 mod ack_policy;
 mod answers;
 mod arrival;
+mod auto_cork;
 mod bound;
 mod buffering;
 mod config;

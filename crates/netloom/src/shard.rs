@@ -3,8 +3,12 @@
 //! # Theory of operation
 //! Whoever has work for the stack (the driver task with frames, a socket call with bytes) takes the lock, does it,
 //! sends what came of it to the devices, collects whom to wake, and wakes them after the lock is gone. So a `write` is on
-//! the wire when it returns, and nobody waits for another task to be scheduled; only a datagram may be held back for those that
-//! follow it ([`Hold`]). The lock is held for one batch and never across an await.
+//! the wire when it returns, and nobody waits for another task to be scheduled. The lock is held for one batch and
+//! never across an await.
+//!
+//! Three things wait for those who are about to run: the acknowledgment of a small segment, for its answer, the end of what
+//! a writer in bulk has written, for what it writes next, and a datagram, for those that follow it ([`Hold`]). The driver's next
+//! turn is the end of such a round; whoever makes something wait rings for it, if it is not coming anyway.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -67,6 +71,8 @@ pub(crate) struct Shard {
     pub(crate) hold: Hold,
     /// What was sent since the devices were read.
     unseen: Burst,
+    /// The driver comes back as soon as others have run: nobody has to ring for the end of the round.
+    is_driver_coming: bool,
     /// When the driver wakes up by itself.
     armed: Option<Instant>,
     /// Somebody waits for the last connection to end: every change is news.
@@ -128,12 +134,13 @@ pub(crate) struct Turn {
 impl Shared {
     /// A shard of the host whose `mailboxes` and `changed` these are.
     pub(crate) fn new(
-        stack: Stack,
+        mut stack: Stack,
         devices: Vec<Box<dyn Queue>>,
         mailboxes: Arc<[Mailbox]>,
         changed: Arc<Notify>,
     ) -> Self {
         let index = usize::from(stack.sharding().index());
+        stack.auto_cork(true);
         Self {
             shard: Mutex::new(Shard {
                 stack,
@@ -148,6 +155,7 @@ impl Shared {
                 has_more_to_send: false,
                 hold: Hold::default(),
                 unseen: Burst::default(),
+                is_driver_coming: false,
                 armed: None,
                 is_draining: false,
                 ended: None,
@@ -222,7 +230,10 @@ impl Shared {
             (Some(_), None) => true,
             (None, Some(_) | None) => false,
         };
-        let must_wake_driver = is_earlier || shard.stalled.is_some() || shard.has_more_to_send;
+        let starts_round = !shard.is_driver_coming && shard.stack.awaits_round();
+        shard.is_driver_coming |= starts_round;
+        let must_wake_driver =
+            is_earlier || shard.stalled.is_some() || shard.has_more_to_send || starts_round;
         let told = shard.take_told(news);
         drop(shard);
         self.tell(told);
@@ -259,13 +270,14 @@ impl Shared {
         let Received { frame_count, has_more } = shard.receive_from(now, look);
         shard.stack.await_answers(false);
         let news = mailed.news.max(shard.settle(now));
-        let is_unfinished = has_more || shard.has_more_to_send;
-        if !is_unfinished {
+        let has_work = has_more || shard.has_more_to_send;
+        if !has_work {
             shard.flush();
         }
+        shard.is_driver_coming = has_work || shard.stack.awaits_round();
         shard.armed = shard.stack.poll_timeout();
         let turn = Turn {
-            is_unfinished: is_unfinished || shard.stack.awaits_answers(),
+            is_unfinished: shard.is_driver_coming,
             frame_count: frame_count + mailed.frame_count,
             deadline: shard.armed.map(|deadline| shard.to_tokio(deadline)),
             stalled: shard.stalled.as_ref().map(|frame| frame.interface),
@@ -638,3 +650,6 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
         IpAddr::V6(_) => address,
     }
 }
+
+#[cfg(test)]
+mod tests;

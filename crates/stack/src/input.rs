@@ -64,12 +64,18 @@ impl Stack {
         self.tcp.await_answers(are_awaited);
     }
 
-    /// Whether [`end_round`](Self::end_round) is to be called.
-    pub fn awaits_answers(&self) -> bool {
-        self.tcp.awaits_answers()
+    /// Says whether text may wait for what its writer writes next. If so, [`end_round`](Self::end_round) must follow. See
+    /// [`Tcp::auto_cork`](netloom_l4_transport::Tcp::auto_cork).
+    pub fn auto_cork(&mut self, is_on: bool) {
+        self.tcp.auto_cork(is_on);
     }
 
-    /// Whoever had news could run once; what still waits for an answer may be acknowledged now. Drain
+    /// Whether [`end_round`](Self::end_round) is to be called.
+    pub fn awaits_round(&self) -> bool {
+        self.tcp.awaits_round()
+    }
+
+    /// Whoever had news could run once; what still waits for its answer or its next words may leave now. Drain
     /// [`poll_transmit`](Self::poll_transmit) next.
     pub fn end_round(&mut self, now: Instant) {
         self.tcp.end_round(now);

@@ -112,6 +112,10 @@ pub(super) struct Membership {
     pub(super) wants_output: bool,
     /// An acknowledgment is due that may ride on an answer.
     pub(super) wants_answer: bool,
+    /// Text may wait for the end of the round, and is not remembered yet.
+    pub(super) wants_cork: bool,
+    /// It is among those of which text waits for the end of the round.
+    pub(super) is_corked: bool,
 }
 
 /// How often something happened in a row, for limits.

@@ -6,6 +6,7 @@ use netloom_base::{BufferPool, DeadlineQueue, Instant, KeyedMap, LocalEnds, Rng,
 use tracing::trace;
 
 use super::answers::Answers;
+use super::auto_cork::{AutoCork, Corking};
 use super::bound::Bound;
 use super::config::{TcpConfig, TxSegmentation};
 use super::connection::{Connection, Context, Membership, Notices, Owner};
@@ -68,6 +69,8 @@ pub struct Tcp {
     pub(super) listeners: Slab<Listener>,
     /// Whose acknowledgments wait for answers.
     pub(super) answers: Answers,
+    /// Whose text waits for what is written next.
+    pub(super) auto_cork: AutoCork,
     /// Connections that may have something to send, each at most once.
     pub(super) ready: VecDeque<SlabId>,
     /// Half-open connections that have a SYN-ACK to send, each at most once.
@@ -107,6 +110,7 @@ impl Tcp {
             half_open_deadlines: DeadlineQueue::new(),
             listeners: Slab::new(config.max_listeners),
             answers: Answers::default(),
+            auto_cork: AutoCork::default(),
             ready: VecDeque::new(),
             ready_half_open: VecDeque::new(),
             replies: VecDeque::new(),
@@ -262,6 +266,13 @@ impl Tcp {
             connection.accounted = held;
         }
         connection.assert_invariants();
+        if core::mem::take(&mut connection.membership.wants_cork) {
+            let is_held = self.auto_cork.hold(id);
+            connection.membership.is_corked = is_held;
+            connection.membership.wants_output |= !is_held;
+            connection.sender.corking =
+                if is_held { connection.sender.corking.after_hold() } else { Corking::Off };
+        }
         let Membership { in_ready, wants_output, wants_answer, .. } = &mut connection.membership;
         if core::mem::take(wants_answer) {
             if self.answers.hold(id) {
@@ -273,6 +284,7 @@ impl Tcp {
         if core::mem::take(wants_output) && !core::mem::replace(in_ready, true) {
             self.ready.push_back(id);
         }
+        connection.assert_not_forgotten();
         if let Some(advice) = connection.take_advice()
             && self.advice.len() < MAX_ADVICE
         {

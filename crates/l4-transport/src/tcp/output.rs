@@ -231,6 +231,7 @@ impl Connection {
                 if blocked == SendBlockedBy::Cork && !self.timers.is_armed(Timer::Cork) {
                     self.timers.set(Timer::Cork, cx.now + LONGEST_CORK);
                 }
+                self.membership.wants_cork = blocked == SendBlockedBy::AutoCork && !self.membership.is_corked;
                 self.note_blocked(cx, blocked);
                 self.dues.window_probe = false;
                 self.dues.loss_probe = false;
@@ -401,8 +402,12 @@ impl Connection {
         };
         let (mss, limit) = (sender.mss, self.segment_limit(config));
         let most = available.min(usable).min(limit).min(allowed);
-        if limit > mss && most == available && available < limit && sender.expects_more(limit) {
-            return Err(SendBlockedBy::Coalescing);
+        if limit > mss
+            && most == available
+            && available < limit
+            && let Some(waits_for) = sender.filler(limit)
+        {
+            return Err(waits_for);
         }
         let full = most / mss * mss;
         let len = if most == available {

@@ -89,6 +89,8 @@ reasons! {
         Cork = "cork",
         /// A writer goes on as soon as something is acknowledged: what it writes then leaves in the same super-segment.
         Coalescing = "coalescing",
+        /// What does not fill a super-segment waits for what its writer writes next, until those have run who were about to.
+        AutoCork = "auto_cork",
         /// All is sent, FIN included.
         Finished = "finished",
     }
@@ -107,6 +109,7 @@ impl SendBlockedBy {
             | Self::Nagle
             | Self::Cork
             | Self::Coalescing
+            | Self::AutoCork
             | Self::Finished => false,
         }
     }

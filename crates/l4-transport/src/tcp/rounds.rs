@@ -1,4 +1,5 @@
-//! The rounds of users after which what waits for their answers is acknowledged (`answers.rs`).
+//! The rounds of users after which what waits for them leaves: acknowledgments for their answers (`answers.rs`), and text for
+//! what they write next (`auto_cork.rs`).
 
 use netloom_base::Instant;
 
@@ -7,21 +8,23 @@ use super::layer::Tcp;
 
 impl Tcp {
     /// Says whether small text that comes from now on may be acknowledged a little later than at once, with an answer. If so,
-    /// [`end_round`](Self::end_round) must follow, as long as [`awaits_answers`](Self::awaits_answers).
+    /// [`end_round`](Self::end_round) must follow, as long as [`awaits_round`](Self::awaits_round).
     pub const fn await_answers(&mut self, are_awaited: bool) {
         self.answers.open(are_awaited);
     }
 
-    /// Whether acknowledgments wait for answers, or did until they came.
-    pub fn awaits_answers(&self) -> bool {
-        !self.answers.is_empty()
+    /// Whether something waits for users, or did until they came.
+    pub fn awaits_round(&self) -> bool {
+        !self.answers.is_empty() || !self.auto_cork.is_empty()
     }
 
-    /// Whoever had news could run once: what has waited for two rounds is acknowledged now.
+    /// Whoever had news could run once: text that waited leaves now, and what has waited for an answer for two rounds is
+    /// acknowledged.
     pub fn end_round(&mut self, now: Instant) {
-        if !self.awaits_answers() {
+        if !self.awaits_round() {
             return;
         }
+        self.uncork(now);
         self.answers.end_round();
         while let Some(id) = self.answers.pop_due() {
             let has_waited = |it: &mut Connection| it.receiver.stop_awaiting_answer();

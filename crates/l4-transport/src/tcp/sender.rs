@@ -24,6 +24,8 @@
 use netloom_base::{BufferPool, ByteQueue, Instant, SharedBytes};
 use netloom_wire::SeqNumber;
 
+use super::auto_cork::Corking;
+use super::reason::SendBlockedBy;
 use super::scoreboard::{LazyScoreboard, SentSegment};
 
 /// Bytes that a socket takes for sending whatever the congestion window is: enough for a few super-segments.
@@ -66,6 +68,8 @@ pub(super) struct Sender {
     pub(super) is_window_limited: bool,
     /// Whether the last write left no room: more comes as soon as there is some.
     pub(super) is_full: bool,
+    /// Whether more is most likely to be written within the round.
+    pub(super) corking: Corking,
     /// Whether a writer waits for room.
     pub(super) is_writer_waiting: bool,
 }
@@ -99,6 +103,7 @@ impl Sender {
             has_fin: false,
             is_window_limited: false,
             is_full: false,
+            corking: Corking::Off,
             is_writer_waiting: false,
         }
     }
@@ -179,9 +184,18 @@ impl Sender {
         self.capacity(window).saturating_sub(length(self.queue.len()))
     }
 
-    /// Whether more is about to be written, and as much as `limit` is in flight, so that an acknowledgment comes before long.
-    pub(super) fn expects_more(&self, limit: u32) -> bool {
-        self.is_full && !self.has_fin && self.urgent_end.is_none() && self.flight_len() >= limit
+    /// What a last part of less than `limit` bytes waits for, if more is about to be written. As much as `limit` is in flight or
+    /// was when it began to wait: what follows comes before the peer has nothing to do.
+    pub(super) fn filler(&self, limit: u32) -> Option<SendBlockedBy> {
+        if (!self.is_full && self.corking == Corking::Off) || self.has_fin || self.urgent_end.is_some() {
+            return None;
+        }
+        let is_flying = self.flight_len() >= limit;
+        if self.is_full && is_flying {
+            Some(SendBlockedBy::Coalescing)
+        } else {
+            self.corking.holds(is_flying).then_some(SendBlockedBy::AutoCork)
+        }
     }
 
     /// Whether a writer that waits should be told of the room there is: a third is worth it, and so are a few super-segments.

@@ -6,6 +6,7 @@ use netloom_base::{Instant, PathInfo, SharedBytes, SlabId};
 use netloom_wire::{is_global_unicast_candidate, unspecified_like};
 use tracing::trace;
 
+use super::auto_cork::Corking;
 use super::config::{SocketOptions, TcpBind, TcpConfig};
 use super::congestion::Congestion;
 use super::connection::{Connection, Context, Opening, Origin, Owner};
@@ -132,7 +133,8 @@ impl Tcp {
     /// # Errors
     /// After the sending side was shut down, or the connection has ended.
     pub fn send(&mut self, now: Instant, id: TcpSocketId, bytes: &[u8]) -> Result<usize, SendError> {
-        self.with_held(now, id, |connection, cx| connection.write(cx, bytes))
+        let corks = self.auto_cork.is_on;
+        self.with_held(now, id, |connection, cx| connection.write(cx, bytes, corks))
             .unwrap_or(Err(SendError::NotFound))
     }
 
@@ -147,7 +149,8 @@ impl Tcp {
         id: TcpSocketId,
         bytes: SharedBytes,
     ) -> Result<usize, SendError> {
-        self.with_held(now, id, |connection, cx| connection.write_shared(cx, bytes))
+        let corks = self.auto_cork.is_on;
+        self.with_held(now, id, |connection, cx| connection.write_shared(cx, bytes, corks))
             .unwrap_or(Err(SendError::NotFound))
     }
 
@@ -175,7 +178,7 @@ impl Tcp {
     /// As [`send`](Self::send).
     pub fn send_urgent(&mut self, now: Instant, id: TcpSocketId, bytes: &[u8]) -> Result<usize, SendError> {
         self.with_held(now, id, |connection, cx| {
-            let written = connection.write(cx, bytes)?;
+            let written = connection.write(cx, bytes, false)?;
             if written > 0 {
                 connection.sender.urgent_end = Some(connection.sender.data_end());
             }
@@ -369,6 +372,7 @@ impl Tcp {
             connection.dues.rest = connection.settings.cork && !cork && connection.sender.unsent_len() > 0;
             connection.settings.cork = cork;
             if !cork {
+                connection.sender.corking = Corking::Off;
                 connection.timers.clear(Timer::Cork);
             }
             connection.membership.wants_output = true;
@@ -479,21 +483,27 @@ impl Tcp {
 }
 
 impl Connection {
-    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, SendError> {
+    /// `corks`: whether text may wait for the end of the round.
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8], corks: bool) -> Result<usize, SendError> {
         self.check_writable()?;
         let is_first = self.sender.unsent_len() == 0;
         let allowed = bytes.get(..self.send_allowance(cx, bytes.len())).unwrap_or(bytes);
         let written = self.sender.write(allowed, self.congestion.window(), cx.buffers);
         let is_cut_short = written < bytes.len();
         self.sender.is_writer_waiting |= is_cut_short;
-        self.note_fullness(is_cut_short);
+        self.note_fullness(is_cut_short, corks);
         if written > 0 {
             self.on_written(cx, is_first);
         }
         Ok(written)
     }
 
-    fn write_shared(&mut self, cx: &mut Context<'_>, bytes: SharedBytes) -> Result<usize, SendError> {
+    fn write_shared(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: SharedBytes,
+        corks: bool,
+    ) -> Result<usize, SendError> {
         self.check_writable()?;
         let is_first = self.sender.unsent_len() == 0;
         let len = (*bytes).as_ref().len();
@@ -502,14 +512,16 @@ impl Connection {
             return Ok(0);
         }
         self.sender.write_shared(bytes, cx.buffers);
-        self.note_fullness(false);
+        self.note_fullness(false, corks);
         self.on_written(cx, is_first);
         Ok(len)
     }
 
     /// A writer that had more than there was room for, or that has left none, most likely goes on when there is some.
-    fn note_fullness(&mut self, is_cut_short: bool) {
+    fn note_fullness(&mut self, is_cut_short: bool, corks: bool) {
         self.sender.is_full = is_cut_short || self.sender.room(self.congestion.window()) == 0;
+        let is_full = self.sender.is_full;
+        self.sender.corking = if corks { self.sender.corking.after_write(is_full) } else { Corking::Off };
     }
 
     fn check_writable(&self) -> Result<(), SendError> {

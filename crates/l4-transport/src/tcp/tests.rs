@@ -4,6 +4,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "tests know their numbers")]
 
 mod answers;
+mod auto_cork;
 mod buffers;
 mod causes;
 mod closing;

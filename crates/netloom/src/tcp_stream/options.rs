@@ -11,7 +11,8 @@ use crate::hop_limit::{DEFAULT_TTL, hop_limit};
 use crate::keepalive::{TcpKeepalive, switched};
 
 impl TcpStream {
-    /// Whether small writes leave at once (`true`) or wait for the acknowledgment of what is in flight (RFC 9293 3.7.4).
+    /// Whether small writes leave at once (`true`) or wait for the acknowledgment of what is in flight (RFC 9293 3.7.4). Either
+    /// way, with 64 KB and more in flight the end of what a stream has written may wait until the tasks that are ready have run.
     ///
     /// # Errors
     /// `NotConnected` once the connection is gone.

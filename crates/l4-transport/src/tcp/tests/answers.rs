@@ -31,7 +31,7 @@ fn an_answer_carries_the_acknowledgment_of_small_text() {
     lab.send(flow, b"y");
     let answer = lab.one();
     assert_eq!((answer.acknowledgment(), &answer.text[..]), (flow.theirs.wrapping_add(1), &b"y"[..]));
-    while lab.tcp.awaits_answers() {
+    while lab.tcp.awaits_round() {
         end_round(&mut lab);
         lab.none();
     }
@@ -44,11 +44,11 @@ fn without_an_answer_the_acknowledgment_goes_after_two_rounds() {
     inject(&mut lab, flow, P | A, 0, b"x");
     end_round(&mut lab);
     lab.none();
-    assert!(lab.tcp.awaits_answers());
+    assert!(lab.tcp.awaits_round());
     end_round(&mut lab);
     let ack = lab.one();
     assert_eq!((ack.flags(), ack.acknowledgment(), ack.len()), (A, flow.theirs.wrapping_add(1), 0));
-    assert!(!lab.tcp.awaits_answers());
+    assert!(!lab.tcp.awaits_round());
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_connection_that_ends_meanwhile_is_forgotten() {
         end_round(&mut lab);
     }
     lab.none();
-    assert!(!lab.tcp.awaits_answers());
+    assert!(!lab.tcp.awaits_round());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use netloom_wire::{IcmpErrorKind, TcpHeader, TcpOptions, TcpTimestamps};
 
+use super::auto_cork;
 use super::ecn;
 use super::fast_open::{answer, client, connect};
 use super::icmp::{report, report_too_big};
@@ -442,6 +443,10 @@ fn provoke_block(reason: SendBlockedBy) -> (Lab, TcpSocketId) {
             }
             flow
         }
+        SendBlockedBy::AutoCork => {
+            lab = auto_cork::new_lab();
+            auto_cork::held(&mut lab).flow
+        }
         SendBlockedBy::Handshake
         | SendBlockedBy::Nothing
         | SendBlockedBy::Application
@@ -471,7 +476,8 @@ fn provoke_block(reason: SendBlockedBy) -> (Lab, TcpSocketId) {
                 | SendBlockedBy::EcnPause
                 | SendBlockedBy::MtuProbe
                 | SendBlockedBy::Pacing
-                | SendBlockedBy::Coalescing => {}
+                | SendBlockedBy::Coalescing
+                | SendBlockedBy::AutoCork => {}
             }
             if reason != SendBlockedBy::Finished {
                 lab.send(flow, b"two");

@@ -48,6 +48,9 @@ impl Default for Faults {
 #[derive(Clone, Debug)]
 pub(super) struct Script {
     pub(super) to_send: Vec<u8>,
+    /// The most that it writes before what that lets go has left, and how often it does until something else happens.
+    pub(super) write_len: usize,
+    pub(super) write_count: u32,
     /// Whether it shuts writing down when all is written, and closes after the peer's end; otherwise it closes only
     /// after both.
     pub(super) half_closes: bool,
@@ -58,7 +61,14 @@ pub(super) struct Script {
 
 impl Script {
     pub(super) fn sending(to_send: Vec<u8>) -> Self {
-        Self { to_send, half_closes: true, read_len: 100_000, read_pause: Duration::ZERO }
+        Self {
+            to_send,
+            write_len: usize::MAX,
+            write_count: u32::MAX,
+            half_closes: true,
+            read_len: 100_000,
+            read_pause: Duration::ZERO,
+        }
     }
 }
 
@@ -70,6 +80,8 @@ pub(super) struct Side {
     pub(super) listener: Option<TcpListenerId>,
     pub(super) script: Script,
     written: usize,
+    /// Writes since something else happened.
+    write_count: u32,
     pub(super) received: Vec<u8>,
     next_read: Instant,
     has_shut: bool,
@@ -123,6 +135,7 @@ impl Side {
             listener: None,
             script,
             written: 0,
+            write_count: 0,
             received: Vec::new(),
             next_read: Instant::ZERO,
             has_shut: false,
@@ -154,11 +167,14 @@ impl Side {
 
     fn write(&mut self, now: Instant, id: TcpSocketId) -> bool {
         let rest = &self.script.to_send[self.written..];
+        let rest = &rest[..rest.len().min(self.script.write_len)];
         let mut did = false;
         if !rest.is_empty()
+            && self.write_count < self.script.write_count
             && let Ok(count @ 1..) = self.tcp.send(now, id, rest)
         {
             self.written += count;
+            self.write_count += 1;
             did = true;
         }
         if self.written == self.script.to_send.len() && self.script.half_closes && !self.has_shut {
@@ -317,6 +333,7 @@ impl Pair {
 
     /// Users and stacks do what they can at this moment.
     pub(super) fn settle(&mut self) {
+        self.sides.iter_mut().for_each(|side| side.write_count = 0);
         loop {
             let mut did = false;
             for side in 0..2 {
@@ -328,10 +345,21 @@ impl Pair {
                 while self.sides[side].tcp.poll_event().is_some() {}
                 while self.sides[side].tcp.poll_advice().is_some() {}
             }
-            if !did {
+            if !did && !self.end_rounds() {
                 return;
             }
         }
+    }
+
+    /// Nobody goes on by itself: the round is over. Whether somebody waited for that.
+    fn end_rounds(&mut self) -> bool {
+        let now = self.now;
+        let mut has_waited = false;
+        for side in self.sides.iter_mut().filter(|side| side.tcp.awaits_round()) {
+            side.tcp.end_round(now);
+            has_waited = true;
+        }
+        has_waited
     }
 
     /// Goes on to the next thing that happens; `false` if nothing ever will.

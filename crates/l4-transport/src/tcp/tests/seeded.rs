@@ -43,6 +43,8 @@ fn world(seed: u64) -> Pair {
         number += 1;
         Script {
             to_send: pattern(len, seed * 2 + number),
+            write_len: usize::MAX,
+            write_count: u32::MAX,
             half_closes: true,
             read_len: 1 + usize::try_from(below(20_000)).unwrap(),
             read_pause: if below(4) == 0 { Duration::from_micros(below(20_000)) } else { Duration::ZERO },
