@@ -40,15 +40,29 @@ impl Drop for Leaving {
     }
 }
 
-/// Runs the driver of shard `index` until it has ended, and with it the host.
-pub(crate) async fn run_shard(
+/// What a driver holds. Fields are dropped in this order.
+struct Held {
+    /// Duplicates of the devices' own, in the order of the interfaces.
+    descriptors: Vec<AsyncFd<OwnedFd>>,
+    leaving: Leaving,
+}
+
+/// Runs the driver of shard `index` until it has ended, and with it the host. Its end is told even if its runtime ends before it
+/// has begun.
+pub(crate) fn run_shard(
     shards: Arc<[Arc<Shared>]>,
     index: usize,
     descriptors: Vec<AsyncFd<OwnedFd>>,
     spin: Duration,
-) {
-    let Some(shared) = shards.get(index).map(Arc::clone) else { return };
-    run(Arc::clone(&shared), descriptors, spin).await;
+) -> impl Future<Output = ()> + Send {
+    let held = shards.get(index).map(|shared| Held { descriptors, leaving: Leaving(Arc::clone(shared)) });
+    run_held(shards, held, spin)
+}
+
+async fn run_held(shards: Arc<[Arc<Shared>]>, held: Option<Held>, spin: Duration) {
+    let Some(held) = held else { return };
+    let shared = Arc::clone(&held.leaving.0);
+    run(held, spin).await;
     if let Some(why) = shared.look(|shard| shard.ended) {
         for other in shards.iter() {
             other.end(why);
@@ -56,12 +70,10 @@ pub(crate) async fn run_shard(
     }
 }
 
-/// Runs until the shard has ended. `descriptors` are duplicates of the devices' own, in the order of the interfaces;
-/// `spin` is how long it may look for the next frame before it sleeps.
-async fn run(shared: Arc<Shared>, descriptors: Vec<AsyncFd<OwnedFd>>, spin: Duration) {
-    let _leaving = Leaving(Arc::clone(&shared));
-    // Dropped before it leaves.
-    let descriptors = descriptors;
+/// Runs until the shard has ended; `spin` is how long it may look for the next frame before it sleeps.
+async fn run(held: Held, spin: Duration) {
+    let Held { descriptors, leaving } = &held;
+    let shared = &leaving.0;
     let mut spin = Spin::new(spin);
     let mut turns_without_news = 0;
     let mut wake_up = WakeUp::Other;
@@ -96,7 +108,7 @@ async fn run(shared: Arc<Shared>, descriptors: Vec<AsyncFd<OwnedFd>>, spin: Dura
             // The device was read until it was empty.
             guard.clear_ready();
         }
-        wake_up = wait(&shared, &descriptors, &turn).await;
+        wake_up = wait(shared, descriptors, &turn).await;
     }
 }
 
