@@ -38,6 +38,8 @@ use crate::world::World;
 /// How long nothing may move while there is something to do. Longer than any timeout of TCP in its default
 /// configuration: R2 is reached after about fifteen minutes.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// Steps after which the stacks' tables are looked at as a whole.
+const CHECK_EVERY: u64 = 64;
 /// How long a whole run may take.
 const LIMIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long after the last conversation something may be left of any.
@@ -94,7 +96,12 @@ fn run_to_end(
 /// Lets a world run to its end and judges it.
 fn follow(scenario: &Scenario, world: &mut World<'_>) -> Result<Report, Failure> {
     let last_change = scenario.changes.iter().map(|change| change.at).max().unwrap_or_default();
+    let mut step_count = 0_u64;
     while !world.is_over() {
+        step_count += 1;
+        if step_count.is_multiple_of(CHECK_EVERY) {
+            judge::check_tables(world);
+        }
         let patience_ends = world.progress_at().max(Instant::ZERO + last_change) + PATIENCE;
         if !world.step(patience_ends)? {
             judge::end_what_waits_in_vain(scenario, world)?;

@@ -342,6 +342,15 @@ fn usage(world: &mut World<'_>, host: usize) -> TcpUsage {
     world.stack(host).map(|stack| stack.tcp().usage()).unwrap_or_default()
 }
 
+/// Has every TCP compare its tables and its memory with its connections, where debug assertions are compiled in.
+pub(super) fn check_tables(world: &mut World<'_>) {
+    if cfg!(debug_assertions) {
+        for host in 0..world.host_count() {
+            usage(world, host);
+        }
+    }
+}
+
 pub(super) fn check_leftovers(world: &mut World<'_>) -> Result<(), Failure> {
     for host in 0..world.host_count() {
         let usage = usage(world, host);
