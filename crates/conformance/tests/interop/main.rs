@@ -1,10 +1,8 @@
 //! netloom against the kernel and against smoltcp over a cable with faults, which is the program itself: `netloom link --impair`.
 //!
-//! Each case is a test of its own, in network namespaces of its own, with real time: 10 MB each way with the peer as client, and at the
+//! Each case is in network namespaces of its own, with real time: 10 MB each way with the peer as client, and at the
 //! same time as much with the peer as server, in both families of addresses, byte for byte. Most of a case's time is spent waiting,
 //! for what is under way or for a timer, so several run side by side.
-//!
-//! `cargo nextest run -p netloom-conformance --test interop 'loss'` runs those with this in their name.
 
 mod conversation;
 mod ground;
@@ -14,6 +12,7 @@ mod smoltcp_peer;
 mod transfer;
 
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -68,31 +67,54 @@ enum Peer {
     Smoltcp,
 }
 
+/// A case by its name.
+type Named = (String, Box<dyn FnOnce() + Send>);
+
+/// How many cases run at a time.
+const SIDE_BY_SIDE: usize = 4;
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let mut trials = Vec::new();
-    for case in CASES {
-        for peer in [Peer::Smoltcp, Peer::Kernel] {
-            let name = format!("{peer:?} {} mtu={}", case.faults, case.mtu).to_lowercase();
-            trials.push(trial(name, move || exchange(case, peer)));
-        }
-    }
-    trials.extend(shrinking::trials());
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let exchanges = |peer: Peer| -> Vec<Named> {
+        CASES
+            .iter()
+            .map(|case| {
+                let name = format!("{peer:?} {} mtu={}", case.faults, case.mtu).to_lowercase();
+                let run: Box<dyn FnOnce() + Send> = Box::new(move || exchange(case, peer));
+                (name, run)
+            })
+            .collect()
+    };
+    let trials = [
+        ("every_byte_arrives_at_and_from_the_kernel", exchanges(Peer::Kernel)),
+        ("every_byte_arrives_at_and_from_smoltcp", exchanges(Peer::Smoltcp)),
+        ("every_byte_arrives_while_the_mtu_shrinks", shrinking::cases()),
+    ]
+    .map(|(name, cases)| Trial::test(name, move || side_by_side(cases)));
+    libtest_mimic::run(&arguments, trials.into()).exit_code()
 }
 
-/// A test in a thread of its own: the namespace is the thread's, and goes with it.
-fn trial(name: String, test: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::test(name.clone(), move || {
-        let started = Instant::now();
-        std::thread::spawn(test).join().map_err(|panic| {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
-            Failed::from(text.unwrap_or_else(|| "it panicked".to_owned()))
-        })?;
-        eprintln!("{name}: {:?}", started.elapsed());
-        Ok(())
-    })
+/// Runs the cases, each in a thread of its own: the namespace is the thread's, and goes with it. Tells what each took.
+fn side_by_side(cases: Vec<Named>) -> Result<(), Failed> {
+    let cases = Mutex::new(cases.into_iter());
+    let next = || cases.lock().expect("a case fails in its own thread").next();
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                while let Some((name, run)) = next() {
+                    let started = Instant::now();
+                    let is_well = std::thread::spawn(run).join().is_ok();
+                    eprintln!("{name}: {:?}", started.elapsed());
+                    if !is_well {
+                        failures.lock().expect("nobody fails with it").push(name);
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().expect("nobody fails with it");
+    if failures.is_empty() { Ok(()) } else { Err(format!("failed: {}", failures.join(", ")).into()) }
 }
 
 /// Runs what has to do with netloom's sockets, by the deadline.

@@ -8,7 +8,6 @@
 
 use std::process::Command;
 
-use libtest_mimic::Trial;
 use netloom::Net;
 use netloom::device::{TunTap, TunTapConfig};
 use netloom::stack::Medium;
@@ -18,7 +17,7 @@ use tokio::task::spawn_blocking;
 use crate::conversation::{self, Effort, Progress, a_third_has_come, both_roles, with_kernel, with_smoltcp};
 use crate::ground::{self, FAMILIES, Ground, Link, Namespace, beside_us, family_count, ip, nodad};
 use crate::smoltcp_peer::Site;
-use crate::{block_on, trial};
+use crate::{Named, block_on};
 
 /// The MTU before.
 const WIDE: u16 = 1500;
@@ -30,15 +29,15 @@ const BETWEEN: [[&str; 3]; 2] =
     [["10.1.0.0/24", "10.1.0.1", "10.1.0.2"], ["fd01::/64", "fd01::1", "fd01::2"]];
 const BEHIND: [[&str; 3]; 2] = [["10.2.0.0/24", "10.2.0.1", "10.2.0.2"], ["fd02::/64", "fd02::1", "fd02::2"]];
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn()); 5] = [
+pub(crate) fn cases() -> Vec<Named> {
+    let cases: [(&str, fn()); 5] = [
+        ("kernel mtu shrinks to 1280 in a black hole", kernel_in_black_hole),
+        ("smoltcp mtu shrinks to 1280 in a black hole", smoltcp_in_black_hole),
         ("kernel mtu shrinks to 1280 behind a router", || kernel_behind_routers(NARROW)),
         ("kernel mtu shrinks to 576 behind a router", || kernel_behind_routers(576)),
-        ("kernel mtu shrinks to 1280 in a black hole", kernel_in_black_hole),
         ("smoltcp mtu shrinks to 1280 behind a router", smoltcp_behind_a_router),
-        ("smoltcp mtu shrinks to 1280 in a black hole", smoltcp_in_black_hole),
     ];
-    tests.map(|(name, test)| trial(name.to_owned(), test)).into()
+    cases.map(|(name, run)| -> Named { (name.to_owned(), Box::new(run)) }).into()
 }
 
 /// Writes into the calling thread's `/proc/sys/net`.
