@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use netloom_stack::transport::{ListenOptions, TcpBind, TcpListenerId};
 
+use crate::address::{canonical, wildcard};
 use crate::error;
 use crate::host::Host;
 use crate::reservations::{ReservationId, Reservations, Reuse};
-use crate::shard::{Shared, canonical, wildcard};
+use crate::shard::Shared;
 use crate::wakers::SocketKey;
 
 fn check(

@@ -169,6 +169,7 @@
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 mod accept_any;
+mod address;
 mod any_udp_socket;
 mod binding;
 pub mod blocking;

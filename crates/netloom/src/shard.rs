@@ -11,7 +11,7 @@
 //! turn is the end of such a round; whoever makes something wait rings for it, if it is not coming anyway.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -635,19 +635,6 @@ impl Shard {
             self.has_more_to_send = false;
         }
         self.wakers.ready_everything();
-    }
-}
-
-/// The address to bind to: `[::]` stands for all of both families, as it does on Linux.
-pub(crate) fn wildcard(address: IpAddr) -> Option<IpAddr> {
-    (address != IpAddr::V6(Ipv6Addr::UNSPECIFIED)).then_some(address)
-}
-
-/// The address that is meant: an IPv6 socket may write an IPv4 address as `::ffff:10.0.0.1` (RFC 4291 2.5.5.2).
-pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
-    match address.ip().to_canonical() {
-        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
-        IpAddr::V6(_) => address,
     }
 }
 

@@ -15,9 +15,10 @@ use netloom_stack::transport::{UdpBind, UdpSocketId};
 use tokio::io::{Interest, Ready};
 use tokio::net::ToSocketAddrs;
 
+use crate::address::{canonical, wildcard};
 use crate::host::Host;
 use crate::names::first_of;
-use crate::shard::{Shard, Shared, canonical, wildcard};
+use crate::shard::{Shard, Shared};
 use crate::wakers::{Interest as Wait, SocketKey, in_turn, wait_for};
 use crate::{binding, current, error};
 

@@ -6,7 +6,7 @@
 //! super-segment, as much as one is in flight, and its writer has been filling what room there was. What it writes next goes
 //! along. When those have run who were about to (`rounds.rs`), what is left leaves as it is; if its writer did not go on,
 //! nothing of its waits again until it has filled the room once more. A full socket is another matter: its writer waits
-//! for room, so that the last part waits for the acknowledgment which makes some ([`SendBlockedBy::Coalescing`]).
+//! for room, so that the last part waits for the acknowledgment which makes some (`SendBlockedBy::Coalescing`).
 //! Whether Nagle's algorithm is on plays no part, as with automatic corking on Linux; a FIN, urgent text and a cork that
 //! is taken out make it leave at once. Time plays none either.
 //!
@@ -15,11 +15,7 @@
 
 use std::collections::VecDeque;
 
-use netloom_base::{Instant, SlabId};
-
-use super::connection::Connection;
-use super::layer::Tcp;
-use super::reason::SendBlockedBy;
+use netloom_base::SlabId;
 
 /// Connections of which something may wait.
 const CORKED_MAX: usize = 256;
@@ -28,7 +24,7 @@ const CORKED_MAX: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct AutoCork {
     pub(super) is_on: bool,
-    corked: VecDeque<SlabId>,
+    pub(super) corked: VecDeque<SlabId>,
 }
 
 /// Whether the last part of what a writer has written waits for what it writes next.
@@ -63,7 +59,8 @@ impl Corking {
         if self == Self::Joined { Self::Joined } else { Self::Waiting }
     }
 
-    fn after_round(self) -> Self {
+    /// The round is over.
+    pub(super) fn after_round(self) -> Self {
         match self {
             Self::Off | Self::Waiting => Self::Off,
             Self::Ready | Self::Joined | Self::Over => Self::Over,
@@ -94,41 +91,5 @@ impl AutoCork {
     /// Whether somebody is remembered.
     pub(super) fn is_empty(&self) -> bool {
         self.corked.is_empty()
-    }
-}
-
-impl Tcp {
-    /// Says whether the last small part of what a writer in bulk has written may wait for the end of the round. If so,
-    /// [`end_round`](Self::end_round) must follow, as long as [`awaits_round`](Self::awaits_round).
-    pub const fn auto_cork(&mut self, is_on: bool) {
-        self.auto_cork.is_on = is_on;
-    }
-
-    /// Lets all go that waits.
-    pub(super) fn uncork(&mut self, now: Instant) {
-        // No more than there are now.
-        for _ in 0..self.auto_cork.corked.len() {
-            let Some(id) = self.auto_cork.corked.pop_front() else { return };
-            self.with_connection(now, id, |connection, _| connection.uncork());
-        }
-    }
-}
-
-impl Connection {
-    /// What waits is remembered, or about to leave.
-    pub(super) fn assert_not_forgotten(&self) {
-        debug_assert!(
-            self.blocked_by != SendBlockedBy::AutoCork
-                || self.sender.unsent_len() == 0
-                || (self.membership.is_corked || self.membership.in_ready),
-            "nothing waits longer than the round"
-        );
-    }
-
-    /// The round is over: what still waits leaves.
-    fn uncork(&mut self) {
-        self.membership.is_corked = false;
-        self.sender.corking = self.sender.corking.after_round();
-        self.membership.wants_output |= self.blocked_by == SendBlockedBy::AutoCork;
     }
 }

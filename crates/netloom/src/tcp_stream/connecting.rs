@@ -11,9 +11,10 @@ use netloom_stack::transport::{SocketOptions, TcpBind};
 use tokio::net::ToSocketAddrs;
 
 use super::TcpStream;
+use crate::address::canonical;
 use crate::host::Host;
 use crate::names::first_of;
-use crate::shard::{Shard, Shared, canonical};
+use crate::shard::{Shard, Shared};
 use crate::{current, error};
 
 /// The shard that a connection from `local` to `remote` is to belong to: without a port the nearest, which will find a port

@@ -8,9 +8,10 @@ use netloom_stack::transport::UdpOptions;
 use nix::errno::Errno;
 
 use super::UdpSocket;
+use crate::address::canonical;
 use crate::error;
 use crate::hop_limit::DEFAULT_TTL;
-use crate::shard::{Shard, canonical};
+use crate::shard::Shard;
 
 impl UdpSocket {
     fn options<R>(&self, look: impl FnOnce(&UdpOptions) -> R) -> io::Result<R> {
