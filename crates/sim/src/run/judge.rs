@@ -167,10 +167,10 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
             } else {
                 // The word that the peer was gone must have been lost, and nobody asked after it.
                 let has_keepalive = has_keepalive(scenario, number, side);
+                let has_closed = matches!(peer.outcome, Some(Outcome::Closed { .. }));
                 let is_peer_gone = peer.has_left_rudely()
                     || matches!(peer.outcome, Some(Outcome::Failed(_)))
-                    || matches!(peer.outcome, Some(Outcome::Closed { .. }))
-                        && (losses.is_rough || is_impatient(scenario, number, side.other()));
+                    || has_closed && losses.is_rough;
                 let is_peer_unaware = matches!(peer.outcome, Some(Outcome::Absent | Outcome::Forgotten))
                     || peer.outcome.is_some() && has_restarted(scenario, peer.host);
                 // A client was reset by the very server before what was late opened the connection, or its own reset came
@@ -182,7 +182,8 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
                     && peer.received == 0;
                 let is_late_cookie = side == Side::Server && (was_reset || has_reset);
                 // Who has waited too long says nothing.
-                let is_peer_tired = peer.outcome == Some(Outcome::Failed(TcpError::TimedOut));
+                let is_peer_tired = peer.outcome == Some(Outcome::Failed(TcpError::TimedOut))
+                    || has_closed && is_impatient(scenario, number, side.other());
                 let is_peer_gone = is_peer_tired || is_peer_gone && losses.lost > 0;
                 !has_keepalive && (is_peer_unaware || is_peer_gone || is_late_cookie)
             };
@@ -283,7 +284,7 @@ pub(super) fn check_outcomes(scenario: &Scenario, world: &mut World<'_>) -> Resu
                     let patience = Patience::of(scenario, world, number, side, end);
                     let has_forgotten = matches!(peer.outcome, Some(Outcome::Closed { .. }))
                         && (losses.is_rough || is_impatient(scenario, number, side.other()));
-                    has_forgotten && error == TcpError::ConnectionReset
+                    has_forgotten && matches!(error, TcpError::ConnectionReset | TcpError::ConnectionRefused)
                         || explains(error, peer, patience, losses.may_break_cookie(conversation), &losses)
                 }
                 Outcome::Closed { .. }

@@ -60,11 +60,13 @@ impl Heard {
         let len = u32::try_from(segment.payload.len()).unwrap_or(u32::MAX) + numbers;
         let is_next =
             |received: SeqNumber| (sequence + len).after(received) || len == 0 && sequence == received;
-        if self.received.is_none_or(is_next) {
+        let brings_news = self.received.is_none_or(is_next);
+        if brings_news {
             self.received = Some(sequence + len);
             self.at = now;
         }
-        if !segment.header.flags.contains(TcpFlags::ACK) {
+        // What lies before the window is dropped, and its acknowledgment with it (RFC 9293 3.10.7.4).
+        if !segment.header.flags.contains(TcpFlags::ACK) || !brings_news {
             return;
         }
         let acknowledgment = segment.header.acknowledgment;
@@ -157,5 +159,37 @@ fn text_of(medium: Medium, frame: &[u8]) -> Option<(IpAddr, IpAddr, &[u8])> {
             is_tcp.then_some((it.header.source.into(), it.header.destination.into(), it.payload))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netloom_wire::TcpOptions;
+
+    use super::*;
+
+    #[test]
+    fn an_acknowledgment_that_comes_with_old_text_is_not_heard() {
+        let mut heard = Heard::new(Instant::ZERO, 0);
+        let mut note = |seconds: u64, sequence: u32, acknowledgment: u32| {
+            let header = TcpHeader {
+                source_port: 80,
+                destination_port: 1,
+                sequence: SeqNumber(sequence),
+                acknowledgment: SeqNumber(acknowledgment),
+                flags: TcpFlags::ACK,
+                window: 1000,
+                urgent_pointer: 0,
+                options: TcpOptions::default(),
+            };
+            let now = Instant::from_millis(seconds * 1000);
+            heard.note(now, 0, &TcpSegment { header, payload: b"text" });
+            (heard.at, heard.acknowledged_at, heard.progress_at)
+        };
+        let first = Instant::from_millis(1000);
+        assert_eq!(note(1, 100, 10), (first, first, first));
+        assert_eq!(note(2, 100, 20), (first, first, first));
+        let third = Instant::from_millis(3000);
+        assert_eq!(note(3, 104, 20), (third, third, third));
     }
 }
