@@ -56,6 +56,10 @@ impl Heard {
     /// A segment has arrived when the cables had lost `lost` frames.
     fn note(&mut self, now: Instant, lost: u64, segment: &TcpSegment<'_>) {
         let TcpHeader { sequence, flags, .. } = segment.header;
+        // Who believes it is over, and who does not has heard nothing.
+        if flags.contains(TcpFlags::RST) {
+            return;
+        }
         let numbers = u32::from(flags.contains(TcpFlags::SYN)) + u32::from(flags.contains(TcpFlags::FIN));
         let len = u32::try_from(segment.payload.len()).unwrap_or(u32::MAX) + numbers;
         let is_next =

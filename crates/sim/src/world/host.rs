@@ -45,6 +45,12 @@ pub(crate) enum SetupError {
     TooMany,
 }
 
+/// The Ethernet address of a host on a cable.
+pub(super) fn link_address(cable: usize, host: usize) -> Result<EthernetAddress, SetupError> {
+    let byte = |number: usize| u8::try_from(number).map_err(|_| SetupError::TooMany);
+    Ok(EthernetAddress([2, 0, 0, 0, byte(cable)?, byte(host)?]))
+}
+
 /// The address of a host on a cable: `10.0.CABLE.(HOST + 1)` or `fd00:0:0:CABLE::(HOST + 1)`.
 pub(super) fn address(cable: usize, host: usize, is_ipv6: bool) -> Result<Cidr, SetupError> {
     let number = host + 1;
@@ -98,7 +104,6 @@ impl Host {
         let offload = scenario.hosts.get(number).map(|host| host.offload).unwrap_or_default();
         let CablePlan { medium, mtu, ends, ways: _ } =
             scenario.cables.get(cable).ok_or(SetupError::TooMany)?;
-        let byte = |number: usize| u8::try_from(number).map_err(|_| SetupError::TooMany);
         let interface = self.stack.add_interface(InterfaceSetup {
             caps: DeviceCaps {
                 transmit_checksum: offload.segmentation.is_some(),
@@ -106,7 +111,7 @@ impl Host {
                 tcp6_segmentation: offload.segmentation,
                 ..DeviceCaps::plain(*medium, *mtu)
             },
-            link_address: EthernetAddress([2, 0, 0, 0, byte(cable)?, byte(number)?]),
+            link_address: link_address(cable, number)?,
         });
         self.ports.push((cable, side));
         let other = ends.get(1 - side).copied().unwrap_or(number);

@@ -1,8 +1,8 @@
 //! What happens between the stacks: devices and cables.
 
-use netloom_base::{Instant, RxMeta};
+use netloom_base::{Instant, Medium, RxMeta};
 
-use super::host::{Cable, Host};
+use super::host::{Cable, Host, link_address};
 use super::{World, failure};
 use crate::capture::Way;
 use crate::failure::{Failure, FailureKind};
@@ -22,7 +22,7 @@ impl World<'_> {
     pub(super) fn deliver(&mut self) {
         let losses = self.losses();
         let Self { scenario, cables, hosts, capture, hearing, now, .. } = self;
-        for cable in cables {
+        for (number, cable) in cables.iter_mut().enumerate() {
             let due = cable.due(hosts);
             let Cable { hosts: ends, interfaces, ways, captured_as, medium } = cable;
             for ((way, due), (to, side)) in ways.iter_mut().zip(due).zip([(ends[1], 1), (ends[0], 0)]) {
@@ -36,7 +36,10 @@ impl World<'_> {
                     if let Some(capture) = capture {
                         capture.record(captured_as[side], *now, Way::In, *medium, &frame);
                     }
-                    if is_end {
+                    // Whoever was told a wrong Ethernet address, by damaged ARP, speaks to nobody.
+                    let is_for_it = *medium == Medium::Ip
+                        || link_address(number, to).is_ok_and(|own| frame.starts_with(&own.0));
+                    if is_end && is_for_it {
                         hearing.note(*now, *medium, &frame, losses);
                     }
                     frames.push(frame);
