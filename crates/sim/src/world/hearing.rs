@@ -56,8 +56,9 @@ impl Heard {
     /// A segment has arrived when the cables had lost `lost` frames.
     fn note(&mut self, now: Instant, lost: u64, segment: &TcpSegment<'_>) {
         let TcpHeader { sequence, flags, .. } = segment.header;
-        // Who believes it is over, and who does not has heard nothing.
-        if flags.contains(TcpFlags::RST) {
+        // Who believes a reset is over, and who does not has heard nothing. What comes before the peer's SYN is dropped.
+        let is_early = self.received.is_none() && !flags.contains(TcpFlags::SYN);
+        if flags.contains(TcpFlags::RST) || is_early {
             return;
         }
         let numbers = u32::from(flags.contains(TcpFlags::SYN)) + u32::from(flags.contains(TcpFlags::FIN));
@@ -69,8 +70,10 @@ impl Heard {
             self.received = Some(sequence + len);
             self.at = now;
         }
-        // What lies before the window is dropped, and its acknowledgment with it (RFC 9293 3.10.7.4).
-        if !segment.header.flags.contains(TcpFlags::ACK) || !brings_news {
+        // What lies before the window is dropped, and its acknowledgment with it (RFC 9293 3.10.7.4); but for a SYN that comes
+        // again with one, where both have opened.
+        let is_dropped = !brings_news && !flags.contains(TcpFlags::SYN);
+        if !flags.contains(TcpFlags::ACK) || is_dropped {
             return;
         }
         let acknowledgment = segment.header.acknowledgment;
@@ -174,7 +177,7 @@ mod tests {
 
     #[test]
     fn an_acknowledgment_that_comes_with_old_text_is_not_heard() {
-        let mut heard = Heard::new(Instant::ZERO, 0);
+        let mut heard = Heard { received: Some(SeqNumber(100)), ..Heard::new(Instant::ZERO, 0) };
         let mut note = |seconds: u64, sequence: u32, acknowledgment: u32| {
             let header = TcpHeader {
                 source_port: 80,
