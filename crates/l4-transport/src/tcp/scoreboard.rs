@@ -4,7 +4,8 @@
 //! # Theory of operation
 //! Each transmission of text leaves a record [`SentSegment`]: its numbers, when it was last sent, and its [`Fate`]. A
 //! super-segment is one record that knows how long its segments are, and counts as so many; where an acknowledgment or a
-//! SACK block ends inside of it, it is split, at a segment's boundary for SACK. Records stand in the order of their numbers, without gaps, from SND.UNA to SND.NXT.
+//! SACK block ends inside of it, it is split, at a segment's boundary for SACK. Records stand in the order of their numbers,
+//! without gaps, from SND.UNA to SND.NXT.
 //!
 //! Beside them stands a queue of transmissions in the order of time. RACK's question, what was sent long enough ago, is
 //! answered from its front, so that an acknowledgment costs what it changes and not what is in flight.
