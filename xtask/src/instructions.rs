@@ -5,7 +5,7 @@
 //! packets cost, without the start. An instruction belongs to the layer whose function it was compiled into. The table in
 //! docs/performance.md is the budget: `--check` fails where the layers together take more.
 
-mod profile;
+pub(crate) mod profile;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -20,32 +20,55 @@ use crate::report;
 use crate::steps::cargo;
 use profile::{ELSEWHERE, EXCHANGE, LAYERS, layer_of};
 
-/// What is exchanged, and how often in the shorter run; the other is twice as long.
-const LOADS: &[(&str, u32, &str)] = &[
-    ("segments", 50, "a stream in segments of 1448 bytes"),
-    ("super-segments", 100, "a stream in super-segments"),
-    ("round-trips", 500, "round trips of 1 byte"),
-    ("connections", 100, "connections with one round trip"),
-    ("datagrams", 500, "UDP echo, 64 bytes"),
+/// What is exchanged.
+pub(crate) struct Load {
+    /// What the program calls it.
+    pub(crate) name: &'static str,
+    /// How often in the shorter run under callgrind; the other is twice as long.
+    pub(crate) count: u32,
+    /// How many of the shorter runs take about a second by themselves.
+    pub(crate) repeats_of_a_second: u32,
+    pub(crate) title: &'static str,
+}
+
+pub(crate) const LOADS: &[Load] = &[
+    Load {
+        name: "segments",
+        count: 50,
+        repeats_of_a_second: 400,
+        title: "a stream in segments of 1448 bytes",
+    },
+    Load {
+        name: "super-segments",
+        count: 100,
+        repeats_of_a_second: 500,
+        title: "a stream in super-segments",
+    },
+    Load { name: "round-trips", count: 500, repeats_of_a_second: 1000, title: "round trips of 1 byte" },
+    Load {
+        name: "connections",
+        count: 100,
+        repeats_of_a_second: 250,
+        title: "connections with one round trip",
+    },
+    Load { name: "datagrams", count: 500, repeats_of_a_second: 2000, title: "UDP echo, 64 bytes" },
 ];
 /// What a compiler may make of the same code, in percent.
 const TOLERANCE: f64 = 5.0;
+/// What another C library may make of the same calls, in percent: less than one copy more of what a stream carries, which is
+/// copied four times, twice by what stands for devices.
+const TOLERANCE_ELSEWHERE: f64 = 20.0;
 
 /// Instructions a packet, by layer.
 type Costs = BTreeMap<&'static str, f64>;
 
 /// Counts, and writes the table or holds the counts against it; false if something has become dearer.
 pub(crate) fn run(mode: Mode) -> Result<bool> {
-    let metadata =
-        MetadataCommand::new().no_deps().exec().context("cargo metadata does not read the workspace")?;
-    let target = metadata.target_directory.as_std_path();
-    let page = metadata.workspace_root.as_std_path().join("docs/performance.md");
-    let arguments = ["build", "--quiet", "--release", "--package", "netloom-sim", "--bin", "netloom-packets"];
-    ensure!(cargo(&arguments).status()?.success(), "netloom-packets does not build");
-    let lab = Lab { program: target.join("release/netloom-packets"), profile: target.join("callgrind.out") };
+    let Programs { packets, target, page } = Programs::build()?;
+    let lab = Lab { program: packets, profile: target.join("callgrind.out") };
     let mut measured = Vec::new();
-    for &(load, count, title) in LOADS {
-        measured.push((title, lab.costs(load, count)?));
+    for &Load { name, count, title, .. } in LOADS {
+        measured.push((title, lab.costs(name, count)?));
     }
     let table = render(&measured);
     println!("{table}");
@@ -55,6 +78,33 @@ pub(crate) fn run(mode: Mode) -> Result<bool> {
             let text = std::fs::read_to_string(&page).context("docs/performance.md cannot be read")?;
             Ok(is_within_budget(&measured, &text))
         }
+    }
+}
+
+/// What is measured, and where it is told.
+pub(crate) struct Programs {
+    /// The exchange.
+    pub(crate) packets: PathBuf,
+    /// Where what is built lies.
+    pub(crate) target: PathBuf,
+    /// The page with the table.
+    pub(crate) page: PathBuf,
+}
+
+impl Programs {
+    /// Builds the exchange.
+    pub(crate) fn build() -> Result<Self> {
+        let metadata =
+            MetadataCommand::new().no_deps().exec().context("cargo metadata does not read the workspace")?;
+        let arguments =
+            ["build", "--quiet", "--release", "--package", "netloom-sim", "--bin", "netloom-packets"];
+        ensure!(cargo(&arguments).status()?.success(), "netloom-packets does not build");
+        let target = metadata.target_directory.into_std_path_buf();
+        Ok(Self {
+            packets: target.join("release/netloom-packets"),
+            target,
+            page: metadata.workspace_root.as_std_path().join("docs/performance.md"),
+        })
     }
 }
 
@@ -125,48 +175,58 @@ fn render(measured: &[(&str, Costs)]) -> String {
     text
 }
 
-/// Whether no load takes more than the table on the page says, but for what compilers differ in.
+/// Whether no load takes more than the table on the page says, but for what compilers and C libraries differ in.
 fn is_within_budget(measured: &[(&str, Costs)], page: &str) -> bool {
     let mut is_within = true;
     for (title, costs) in measured {
-        let own = own(costs);
-        match budget(page, title) {
-            None => {
-                eprintln!("docs/performance.md has no line for {title}: cargo xtask instructions writes it");
+        let Some((own_budget, elsewhere_budget)) = budget(page, title) else {
+            eprintln!("docs/performance.md has no line for {title}: cargo xtask instructions writes it");
+            is_within = false;
+            continue;
+        };
+        let elsewhere = costs.get(ELSEWHERE).copied().unwrap_or_default();
+        for (whose, count, budget, tolerance) in [
+            ("the layers", own(costs), own_budget, TOLERANCE),
+            (ELSEWHERE, elsewhere, elsewhere_budget, TOLERANCE_ELSEWHERE),
+        ] {
+            if count > budget * (1.0 + tolerance / 100.0) {
+                eprintln!(
+                    "{title}: {whose} take {count:.0} instructions a packet, docs/performance.md says {budget:.0}"
+                );
+                is_within = false;
             }
-            Some(budget) if own > budget * (1.0 + TOLERANCE / 100.0) => {
-                eprintln!("{title}: {own:.0} instructions a packet, docs/performance.md says {budget:.0}");
-            }
-            Some(_) => continue,
         }
-        is_within = false;
     }
     is_within
 }
 
-/// The sum of the layers in the line of the page that begins with `title`.
-fn budget(page: &str, title: &str) -> Option<f64> {
+/// What the line of the page that begins with `title` says of the layers together, and of libraries.
+fn budget(page: &str, title: &str) -> Option<(f64, f64)> {
     let begin = format!("| {title} |");
-    let line = page.lines().find_map(|line| line.strip_prefix(&begin))?;
-    line.split('|').nth(LAYERS.len())?.trim().parse().ok()
+    // The other table on the page has the same lines.
+    let (_, table) = page.split_once("| instructions a packet |")?;
+    let line = table.lines().find_map(|line| line.strip_prefix(&begin))?;
+    let mut cells = line.split('|').skip(LAYERS.len()).map(|cell| cell.trim().parse().ok());
+    Some((cells.next()??, cells.next()??))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn measured(transport: f64) -> [(&'static str, Costs); 1] {
-        [("a load", Costs::from([("l4-transport", transport), ("wire", 50.0), (ELSEWHERE, 999.0)]))]
+    fn measured(transport: f64, libraries: f64) -> [(&'static str, Costs); 1] {
+        [("a load", Costs::from([("l4-transport", transport), ("wire", 50.0), (ELSEWHERE, libraries)]))]
     }
 
     #[test]
     fn what_is_written_is_the_budget() {
-        let page = format!("# Performance\n\n{}", render(&measured(1000.0)));
-        assert_eq!(budget(&page, "a load"), Some(1050.0));
-        assert!(is_within_budget(&measured(1000.0), &page));
-        assert!(is_within_budget(&measured(1050.0), &page));
-        assert!(is_within_budget(&measured(10.0), &page));
-        assert!(!is_within_budget(&measured(1060.0), &page));
-        assert!(!is_within_budget(&measured(1.0), "a page without a table"));
+        let page = format!("# Performance\n\n{}", render(&measured(1000.0, 500.0)));
+        assert_eq!(budget(&page, "a load"), Some((1050.0, 500.0)));
+        assert!(is_within_budget(&measured(1000.0, 500.0), &page));
+        assert!(is_within_budget(&measured(1050.0, 590.0), &page));
+        assert!(is_within_budget(&measured(10.0, 10.0), &page));
+        assert!(!is_within_budget(&measured(1060.0, 500.0), &page));
+        assert!(!is_within_budget(&measured(1000.0, 610.0), &page), "a fifth copy of a stream");
+        assert!(!is_within_budget(&measured(1.0, 1.0), "a page without a table"));
     }
 }

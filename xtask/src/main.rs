@@ -6,6 +6,7 @@ mod compliance;
 mod fsm_diagram;
 mod goodput;
 mod instructions;
+mod nanoseconds;
 mod report;
 mod runner;
 mod sim;
@@ -69,6 +70,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Measure what a packet takes in each layer, in nanoseconds, with perf, and write it into docs/performance.md.
+    Nanoseconds(nanoseconds::Options),
     /// What CI runs: the documentation and the licences, then everything that `test` does.
     Ci,
 }
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::Goodput(options) => goodput::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Instructions { check } => instructions::run(Mode::new(check)),
+        Command::Nanoseconds(options) => nanoseconds::run(&options),
         Command::Ci => runner::ci(),
     };
     match outcome {

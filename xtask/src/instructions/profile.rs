@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 /// The parts of the stack in the order in which a packet meets them.
-pub(super) const LAYERS: &[&str] = &["wire", "l2-link", "l3-internet", "l4-transport", "stack", "base"];
+pub(crate) const LAYERS: &[&str] = &["wire", "l2-link", "l3-internet", "l4-transport", "stack", "base"];
 /// Functions of the C library and of crates that others wrote, copies and memory above all.
-pub(super) const ELSEWHERE: &str = "libraries";
+pub(crate) const ELSEWHERE: &str = "libraries";
 /// What stands for devices and applications.
-pub(super) const EXCHANGE: &str = "exchange";
+pub(crate) const EXCHANGE: &str = "exchange";
 
 /// Where a function belongs: to the first crate of ours in its name, which a method of another's type has in it too.
-pub(super) fn layer_of(function: &str) -> &'static str {
+pub(crate) fn layer_of(function: &str) -> &'static str {
     let Some((_, name)) = function.split_once("netloom_") else { return ELSEWHERE };
     let end = name.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(name.len());
     let name = name.get(..end).unwrap_or_default();
@@ -21,7 +21,7 @@ pub(super) fn layer_of(function: &str) -> &'static str {
 ///
 /// Of the format (Callgrind Format Specification 1.0) this knows what callgrind writes without options: `fn=` begins a
 /// function, a line that begins with a position is a cost of it, and the cost after `calls=` is the callee's.
-pub(super) fn self_costs(text: &str) -> Vec<(String, f64)> {
+pub(crate) fn self_costs(text: &str) -> Vec<(String, f64)> {
     let mut names: HashMap<&str, &str> = HashMap::new();
     let mut costs: Vec<(String, f64)> = Vec::new();
     let mut is_callees = false;
