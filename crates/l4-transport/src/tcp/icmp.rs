@@ -14,6 +14,7 @@ use super::error::TcpError;
 use super::layer::Tcp;
 use super::path_search::RAISE_INTERVAL;
 use super::reason::{EndReason, IcmpIgnored, RetransmitCause};
+use super::scoreboard::SentSegment;
 use super::state::{Input, State};
 use super::tuple::FourTuple;
 
@@ -130,7 +131,8 @@ impl Connection {
             // What fitted before may be on its way; what is larger now was dropped.
             let smss = self.sender.mss;
             self.sender.stop_timing();
-            self.sender.scoreboard.lose_where(RetransmitCause::PathMtu, |segment| segment.len() > smss);
+            let is_too_long = |segment: &SentSegment| segment.longest_part() > smss;
+            self.sender.scoreboard.lose_where(RetransmitCause::PathMtu, is_too_long);
         }
         self.membership.wants_output = true;
         self.rearm_send_timers(cx.now);

@@ -68,6 +68,11 @@ impl SentSegment {
         self.start.distance_to(self.end)
     }
 
+    /// Bytes of the longest segment that it went over the path as.
+    pub(super) fn longest_part(&self) -> u32 {
+        self.len().min(self.part_len.into())
+    }
+
     /// As how many segments it went over the path. A single number behind whole segments is the FIN of the last of them; a
     /// byte there is too rare to be told from it.
     fn segment_count(&self) -> u32 {

@@ -1,8 +1,9 @@
 //! ICMP errors: believed as far as RFC 5927 advises.
 
-use netloom_wire::{IcmpError, IcmpErrorKind, Protocol};
+use netloom_wire::{IcmpError, IcmpErrorKind, Protocol, TcpOptions};
 
 use super::lab::*;
+use super::pair::with_segmentation;
 use super::traces::Traces;
 use crate::tcp::*;
 
@@ -60,6 +61,21 @@ fn every_error_that_changes_nothing_has_its_reason() {
         }
         traces.assert_as_counted(counters);
         lab.none();
+    }
+}
+
+#[test]
+fn what_already_went_in_small_parts_is_not_lost_where_the_path_narrows() {
+    for (told, lost_len) in [(1200, 0), (1040, 0), (1000, 4000)] {
+        let mut lab = Lab::new(with_segmentation(plain_config()));
+        // The peer takes 1000 bytes at a time, whatever the path does.
+        let flow = lab.accept_with(TcpOptions { mss: Some(1000), ..TcpOptions::default() });
+        lab.send(flow, &[1; 4000]);
+        let flight = lab.sent();
+        assert_eq!((flight.len(), flight[0].len()), (1, 4000), "one super-segment");
+        report_too_big(&mut lab, told, flow.ours);
+        let again: usize = lab.sent().iter().map(Sent::len).sum();
+        assert_eq!(again, lost_len, "{told}");
     }
 }
 
