@@ -29,6 +29,16 @@ macro_rules! drop_reasons {
 }
 
 drop_reasons! {
+    // Device
+    /// What the device gave was longer than any frame, or its description of it makes no sense.
+    DeviceBadFrame = "device.bad_frame",
+    /// The device had no memory for a frame, and lost it.
+    DeviceNoMemory = "device.no_memory",
+    /// The interface is down: the frame for it is lost.
+    DeviceDown = "device.down",
+    /// The device failed to send a frame for another reason.
+    DeviceRefused = "device.refused",
+
     // Link
     /// A frame shorter than its header, or an ARP packet that is.
     LinkTruncated = "link.truncated",

@@ -174,6 +174,7 @@ mod any_udp_socket;
 mod binding;
 pub mod blocking;
 mod builder;
+mod burst;
 mod cable;
 mod current;
 mod driver;

@@ -2,12 +2,14 @@
 
 use std::io;
 
+use netloom_stack::DropReason;
+
 /// What becomes of the frame, and of the device.
 pub(crate) enum SendFailure {
     /// Try again when it is writable.
     Later,
     /// The frame is gone, as on any link.
-    Lost,
+    Lost(DropReason),
     /// The device is gone.
     Broken,
 }
@@ -15,13 +17,12 @@ pub(crate) enum SendFailure {
 impl SendFailure {
     /// What `error`, which sending gave, means.
     pub(crate) fn of(error: &io::Error) -> Self {
-        let kind = error.kind();
-        if kind == io::ErrorKind::WouldBlock {
-            Self::Later
-        } else if kind == io::ErrorKind::NotConnected {
-            Self::Broken
-        } else {
-            Self::Lost
+        match error.kind() {
+            io::ErrorKind::WouldBlock => Self::Later,
+            io::ErrorKind::NotConnected => Self::Broken,
+            io::ErrorKind::OutOfMemory => Self::Lost(DropReason::DeviceNoMemory),
+            io::ErrorKind::NetworkDown => Self::Lost(DropReason::DeviceDown),
+            _ => Self::Lost(DropReason::DeviceRefused),
         }
     }
 }

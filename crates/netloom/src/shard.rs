@@ -17,15 +17,15 @@ use std::task::Waker;
 
 use netloom_device::Queue;
 use netloom_stack::transport::{TcpEvent, UdpEvent};
-use netloom_stack::{Event, HeadBuf, Instant, InterfaceId, PIECE_LEN, Stack, TxMeta};
+use netloom_stack::{DropReason, Event, HeadBuf, Instant, InterfaceId, PIECE_LEN, Stack};
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
+use crate::burst::{Burst, StalledFrame};
 use crate::error;
 use crate::hold::Hold;
 use crate::mailbox::{GroupChange, Mail, Mailbox, Post};
 use crate::report::Reports;
-use crate::send_failure::SendFailure;
 use crate::wakers::{Interest, SocketKey, Wakers};
 
 /// Frames that one turn takes from a device before it looks at anything else.
@@ -33,13 +33,6 @@ const FRAMES_PER_TURN: usize = 64;
 /// Bytes of frames after which a turn takes no more, so that super-segments are acknowledged, and read, before the
 /// window is full.
 const BYTES_PER_TURN: usize = 1 << 20;
-/// Frames that are sent before somebody looks at what has come. Small ones are answered many at a time: each side then finds a
-/// batch, and neither wakes the other for one.
-const FRAMES_PER_BURST: usize = 64;
-/// Bytes of frames after which somebody looks: what is acknowledged may change what is sent next, and its memory is still in
-/// the cache.
-const BYTES_PER_BURST: usize = 256 << 10;
-
 const _: () = assert!(PIECE_LEN >= netloom_device::RECEIVE_BUFFER_LEN, "every frame fits");
 
 /// What the stack's users share.
@@ -96,13 +89,6 @@ pub(crate) enum Ended {
     ShutDown,
     /// Its device failed.
     DeviceFailed(io::ErrorKind),
-}
-
-#[derive(Debug)]
-struct StalledFrame {
-    interface: InterfaceId,
-    meta: TxMeta,
-    bytes: Vec<u8>,
 }
 
 /// Which devices a turn reads.
@@ -270,7 +256,8 @@ impl Shared {
         let Received { frame_count, has_more } = shard.receive_from(now, look);
         shard.stack.await_answers(false);
         let news = mailed.news.max(shard.settle(now));
-        let has_work = has_more || shard.has_more_to_send;
+        let is_late = shard.stack.poll_timeout().is_some_and(|deadline| deadline <= now);
+        let has_work = has_more || shard.has_more_to_send || is_late;
         if !has_work {
             shard.flush();
         }
@@ -326,25 +313,6 @@ impl Shared {
     /// A panic under the lock has been reported already; the stack's own state is checked by its own assertions.
     fn lock(&self) -> MutexGuard<'_, Shard> {
         self.shard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What was sent in a row.
-#[derive(Clone, Copy, Debug, Default)]
-struct Burst {
-    frame_count: usize,
-    byte_count: usize,
-}
-
-impl Burst {
-    fn add(&mut self, len: usize) {
-        self.frame_count += 1;
-        self.byte_count += len;
-    }
-
-    /// Whether it is time to look at what has come.
-    fn is_over(self) -> bool {
-        self.frame_count >= FRAMES_PER_BURST || self.byte_count >= BYTES_PER_BURST
     }
 }
 
@@ -467,7 +435,7 @@ impl Shard {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => frame_count += 1,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     frame_count += 1;
-                    debug!(%interface, %error, "frame ignored");
+                    self.stack.note_lost(DropReason::DeviceBadFrame, interface, 0);
                 }
                 Err(error) => {
                     self.device_failed(interface, &error);
@@ -489,63 +457,6 @@ impl Shard {
             }
         }
         news
-    }
-
-    /// Sends one burst.
-    fn transmit(&mut self, now: Instant) {
-        self.has_more_to_send = false;
-        self.hold.end();
-        if self.ended.is_some() {
-            return;
-        }
-        if let Some(StalledFrame { interface, meta, bytes }) = self.stalled.take()
-            && !self.send(interface, meta, &bytes, [&[], &[]])
-        {
-            self.stalled = Some(StalledFrame { interface, meta, bytes });
-            return;
-        }
-        let mut burst = Burst::default();
-        while !burst.is_over() {
-            if self.ended.is_some() {
-                return;
-            }
-            let Some(transmit) = self.stack.poll_transmit(now, &mut self.head) else { return };
-            burst.add(transmit.len());
-            self.unseen.add(transmit.len());
-            let Some(device) = self.devices.get_mut(transmit.interface.index()) else { continue };
-            let Err(error) = device.send(transmit.meta, transmit.head, transmit.payload) else { continue };
-            let (interface, meta) = (transmit.interface, transmit.meta);
-            match SendFailure::of(&error) {
-                SendFailure::Later => {
-                    self.stalled = Some(StalledFrame { interface, meta, bytes: transmit.to_vec() });
-                    return;
-                }
-                SendFailure::Lost => debug!(%interface, %error, len = transmit.len(), "frame lost"),
-                SendFailure::Broken => self.device_failed(interface, &error),
-            }
-        }
-        self.has_more_to_send = true;
-    }
-
-    /// Sends one frame; false if the device does not take it now.
-    fn send(&mut self, interface: InterfaceId, meta: TxMeta, head: &[u8], payload: [&[u8]; 2]) -> bool {
-        let Some(device) = self.devices.get_mut(interface.index()) else { return true };
-        let Err(error) = device.send(meta, head, payload) else { return true };
-        match SendFailure::of(&error) {
-            SendFailure::Later => return false,
-            SendFailure::Lost => debug!(%interface, %error, "frame lost"),
-            SendFailure::Broken => self.device_failed(interface, &error),
-        }
-        true
-    }
-
-    /// Lets the devices finish what they put off during the batch.
-    fn flush(&mut self) {
-        for device in &mut self.devices {
-            if let Err(error) = device.flush() {
-                debug!(device = device.name(), %error, "flush failed");
-            }
-        }
     }
 
     fn take_told(&mut self, news: News) -> Told {
@@ -638,5 +549,6 @@ impl Shard {
     }
 }
 
+mod sending;
 #[cfg(test)]
 mod tests;

@@ -100,6 +100,12 @@ impl Stack {
         Some(transmit)
     }
 
+    /// The device did not take the last frame: until it does, the caller asks for no other, and connections that would have sent
+    /// are blocked by it.
+    pub fn note_stall(&mut self, now: Instant) {
+        self.tcp.note_stall(now);
+    }
+
     fn next_ready(&mut self, now: Instant, head: &mut HeadBuf) -> Option<Ready> {
         loop {
             head.clear();

@@ -31,6 +31,10 @@ use crate::ports::EphemeralPorts;
 /// Hints for the neighbour cache that may wait; more are dropped.
 const MAX_ADVICE: usize = 64;
 
+/// Timers that one call looks after, so that whatever waits behind it has its turn even if those of 100,000 connections run out
+/// together.
+const TIMERS_PER_CALL: usize = 1024;
+
 /// TCP: sans-IO, and blind to the version of IP.
 ///
 /// # Contract
@@ -73,6 +77,8 @@ pub struct Tcp {
     pub(super) auto_cork: AutoCork,
     /// Connections that may have something to send, each at most once.
     pub(super) ready: VecDeque<SlabId>,
+    /// The first so many of them are noted as held up by the device.
+    pub(super) stalled_count: usize,
     /// Half-open connections that have a SYN-ACK to send, each at most once.
     pub(super) ready_half_open: VecDeque<SlabId>,
     pub(super) replies: VecDeque<Reply>,
@@ -112,6 +118,7 @@ impl Tcp {
             answers: Answers::default(),
             auto_cork: AutoCork::default(),
             ready: VecDeque::new(),
+            stalled_count: 0,
             ready_half_open: VecDeque::new(),
             replies: VecDeque::new(),
             events: VecDeque::new(),
@@ -406,20 +413,24 @@ impl Tcp {
             .min()
     }
 
-    /// Does what is due at `now`.
+    /// Does what is due at `now`, or a part of it: at most 1024 timers of connections, of half-open ones and of TIME-WAIT each.
+    /// What is left shows in [`poll_timeout`](Self::poll_timeout), which stays at or before `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(index) = self.deadlines.pop_due(now) {
+        for _ in 0..TIMERS_PER_CALL {
+            let Some(index) = self.deadlines.pop_due(now) else { break };
             if let Some(id) = self.connections.id_at(index) {
                 self.with_connection(now, id, Connection::on_timeout);
                 self.conclude_fast_open(now, id);
             }
         }
-        while let Some(index) = self.time_wait_deadlines.pop_due(now) {
+        for _ in 0..TIMERS_PER_CALL {
+            let Some(index) = self.time_wait_deadlines.pop_due(now) else { break };
             if let Some(id) = self.time_waits.id_at(index) {
                 self.remove_time_wait(id);
             }
         }
-        while let Some(index) = self.half_open_deadlines.pop_due(now) {
+        for _ in 0..TIMERS_PER_CALL {
+            let Some(index) = self.half_open_deadlines.pop_due(now) else { break };
             if let Some(id) = self.half_open.id_at(index) {
                 self.on_half_open_timeout(id);
             }

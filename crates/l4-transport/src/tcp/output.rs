@@ -241,6 +241,13 @@ impl Connection {
         }
     }
 
+    /// Its turn would come, but the device takes no frame.
+    pub(super) fn note_stall(&mut self, cx: &mut Context<'_>) {
+        if self.state.is_synchronized() && self.has_data() && self.decide(cx, u32::MAX).is_ok() {
+            self.note_blocked(cx, SendBlockedBy::Device);
+        }
+    }
+
     #[inline]
     pub(super) fn note_blocked(&mut self, cx: &mut Context<'_>, blocked: SendBlockedBy) {
         if self.blocked_by != blocked {

@@ -91,6 +91,8 @@ reasons! {
         Coalescing = "coalescing",
         /// What does not fill a super-segment waits for what its writer writes next, until those have run who were about to.
         AutoCork = "auto_cork",
+        /// The device takes no frame now, and this would be sent.
+        Device = "device",
         /// All is sent, FIN included.
         Finished = "finished",
     }
@@ -110,6 +112,7 @@ impl SendBlockedBy {
             | Self::Cork
             | Self::Coalescing
             | Self::AutoCork
+            | Self::Device
             | Self::Finished => false,
         }
     }

@@ -34,6 +34,7 @@ mod robustness;
 mod sack;
 mod seeded;
 mod sharing;
+mod stall;
 mod states;
 mod statistics;
 mod super_segments;

@@ -9,6 +9,9 @@ use super::ecn;
 use super::layer::Tcp;
 use super::segment::{Draft, PayloadRef, Reply, SegmentPlan};
 
+/// Connections that one call notes as held up by the device: as many as a turn sends frames.
+const STALLS_PER_CALL: usize = 64;
+
 impl Tcp {
     /// The next segment to send, if any. It counts as sent: numbers have moved, timers run.
     ///
@@ -95,7 +98,18 @@ impl Tcp {
         }
     }
 
+    /// The device takes no frame: connections that would have sent text are blocked by it. For callers that do not ask for
+    /// another frame until it does; each call notes up to 64 connections, and one that is noted is not visited again.
+    pub fn note_stall(&mut self, now: Instant) {
+        for _ in 0..STALLS_PER_CALL {
+            let Some(&id) = self.ready.get(self.stalled_count) else { return };
+            self.stalled_count += 1;
+            self.with_connection(now, id, Connection::note_stall);
+        }
+    }
+
     fn next_of_connections(&mut self, now: Instant) -> Option<SegmentPlan> {
+        self.stalled_count = 0;
         let mut next = None;
         while next.is_none() {
             let id = self.ready.pop_front()?;

@@ -1,21 +1,22 @@
 //! Two shards over a cable in memory, with their drivers' turns taken by hand.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::pin;
 use std::task::{Context, Poll};
 
 use netloom_device::{MemoryQueue, Offload};
 use netloom_stack::link::AddressDetection;
 use netloom_stack::transport::{
-    ListenOptions, Recv, SendBlockedBy, SocketOptions, TcpBind, TcpListenerId, TcpSocketId,
+    ListenOptions, Recv, SendBlockedBy, SocketOptions, TcpBind, TcpInfo, TcpListenerId, TcpSocketId,
 };
-use netloom_stack::{EthernetAddress, InterfaceSetup, Medium, Rng, StackConfig};
+use netloom_stack::{DeviceCaps, EthernetAddress, InterfaceSetup, Medium, Rng, RxMeta, StackConfig, TxMeta};
 
 use super::*;
 
 /// The text of a super-segment: 45 parts with timestamps.
 const LIMIT: usize = 45 * 1448;
 
-fn shared(device: MemoryQueue, address: &str) -> Shared {
+fn shared(device: impl Queue + 'static, address: &str) -> Shared {
     let mut stack = Stack::new(StackConfig::default(), Rng::from_number(1));
     let setup = InterfaceSetup { caps: device.caps(), link_address: EthernetAddress([2; 6]) };
     let interface = stack.add_interface(setup);
@@ -49,6 +50,19 @@ impl Pair {
         server.turn(Look::Everywhere);
         let incoming = server.with(|shard, _| shard.stack.tcp().accept(listener)).unwrap().id;
         Self { server, client, incoming, outgoing }
+    }
+
+    /// Fills the room there is for text, until the window has room for a few super-segments.
+    fn widen(&self) {
+        for _ in 0..8 {
+            let written = self.write(4 << 20);
+            assert!(written < 4 << 20, "there is no room for more");
+            self.read(written);
+        }
+    }
+
+    fn info(&self) -> TcpInfo {
+        self.server.with(|shard, _| shard.stack.tcp().info(self.incoming)).unwrap()
     }
 
     fn write(&self, len: usize) -> usize {
@@ -87,20 +101,14 @@ impl Pair {
 #[test]
 fn what_waits_for_its_writer_rings_for_the_driver_and_leaves_with_its_next_turn() {
     let pair = Pair::new();
-    // A writer that fills the room there is, until the window has room for a few super-segments.
-    for _ in 0..8 {
-        let written = pair.write(4 << 20);
-        assert!(written < 4 << 20, "there is no room for more");
-        pair.read(written);
-    }
+    pair.widen();
     assert_eq!(pair.write(LIMIT), LIMIT);
     pair.server.turn(Look::Nowhere);
     pair.is_rung();
     let before = pair.frames_sent();
     pair.write(1000);
     assert_eq!(pair.frames_sent(), before, "it waits for more");
-    let info = pair.server.with(|shard, _| shard.stack.tcp().info(pair.incoming)).unwrap();
-    assert_eq!(info.blocked_by, SendBlockedBy::AutoCork);
+    assert_eq!(pair.info().blocked_by, SendBlockedBy::AutoCork);
     assert!(pair.is_rung(), "the driver may be asleep");
     pair.write(1000);
     assert!(!pair.is_rung(), "once a round");
@@ -108,4 +116,76 @@ fn what_waits_for_its_writer_rings_for_the_driver_and_leaves_with_its_next_turn(
     assert_eq!(pair.frames_sent(), before + 1);
     assert!(!turn.is_unfinished);
     pair.read(LIMIT + 2000);
+}
+
+#[test]
+fn what_waits_behind_a_frame_that_the_device_does_not_take_is_blocked_by_the_device() {
+    let pair = Pair::new();
+    pair.widen();
+    let blocked = || pair.server.take(|shard| shard.stack.tcp().counters().blocked(SendBlockedBy::Device));
+    let before = blocked();
+    // More than the cable holds.
+    let written = pair.write(4 << 20);
+    pair.server.turn(Look::Nowhere);
+    let turn = pair.server.turn(Look::Nowhere);
+    assert_eq!(turn.stalled, Some(InterfaceId::new(0)));
+    assert!(!turn.is_unfinished, "the driver waits for the device");
+    assert_eq!((pair.info().blocked_by, blocked()), (SendBlockedBy::Device, before + 1));
+    pair.read(written);
+    pair.server.turn(Look::Everywhere);
+    assert_eq!(pair.info().blocked_by, SendBlockedBy::Application);
+}
+
+/// Fails with this, as often as it is asked to.
+struct Failing {
+    inner: MemoryQueue,
+    kind: io::ErrorKind,
+}
+
+impl AsFd for Failing {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+impl Queue for Failing {
+    fn caps(&self) -> DeviceCaps {
+        self.inner.caps()
+    }
+
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+        // The frame is taken, and gone.
+        self.inner.recv(buffer)?;
+        Err(self.kind.into())
+    }
+
+    fn send(&mut self, _: TxMeta, _: &[u8], _: [&[u8]; 2]) -> io::Result<()> {
+        Err(self.kind.into())
+    }
+}
+
+#[test]
+fn a_frame_that_a_device_loses_is_counted_with_its_reason() {
+    let failing = |kind| {
+        let (inner, other) = MemoryQueue::pair(Medium::Ip, 1500).unwrap();
+        (shared(Failing { inner, kind }, "10.0.0.1/24"), other)
+    };
+    for (kind, reason) in [
+        (io::ErrorKind::OutOfMemory, DropReason::DeviceNoMemory),
+        (io::ErrorKind::NetworkDown, DropReason::DeviceDown),
+        (io::ErrorKind::InvalidInput, DropReason::DeviceRefused),
+    ] {
+        let (shared, _other) = failing(kind);
+        let bind = TcpBind { address: None, port: 0 };
+        let remote = "10.0.0.2:80".parse().unwrap();
+        shared
+            .with(|shard, now| shard.stack.tcp().connect(now, bind, remote, &SocketOptions::default()))
+            .unwrap();
+        assert_eq!(shared.look(|shard| shard.stack.counters().drops.get(reason)), 1, "{kind}");
+        assert!(!shared.turn(Look::Nowhere).has_ended, "{kind}");
+    }
+    let (shared, mut other) = failing(io::ErrorKind::InvalidData);
+    other.send(TxMeta::default(), &[0; 100], [&[], &[]]).unwrap();
+    assert_eq!(shared.turn(Look::Everywhere).frame_count, 1);
+    assert_eq!(shared.look(|shard| shard.stack.counters().drops.get(DropReason::DeviceBadFrame)), 1);
 }

@@ -404,6 +404,12 @@ fn provoke_block(reason: SendBlockedBy) -> (Lab, TcpSocketId) {
         lab.one();
         return (lab, id);
     }
+    if reason == SendBlockedBy::Device {
+        let flow = lab.accept();
+        lab.send(flow, b"one");
+        lab.tcp.note_stall(lab.now);
+        return (lab, flow.id);
+    }
     let flow = match reason {
         SendBlockedBy::EcnPause => {
             let (paused, flow) = ecn::paused();
@@ -448,6 +454,7 @@ fn provoke_block(reason: SendBlockedBy) -> (Lab, TcpSocketId) {
             auto_cork::held(&mut lab).flow
         }
         SendBlockedBy::Handshake
+        | SendBlockedBy::Device
         | SendBlockedBy::Nothing
         | SendBlockedBy::Application
         | SendBlockedBy::ReceiveWindow
@@ -471,6 +478,7 @@ fn provoke_block(reason: SendBlockedBy) -> (Lab, TcpSocketId) {
                 SendBlockedBy::Cork => lab.tcp.set_cork(lab.now, flow.id, true).unwrap(),
                 SendBlockedBy::Finished => lab.tcp.shutdown_write(lab.now, flow.id).unwrap(),
                 SendBlockedBy::Handshake
+                | SendBlockedBy::Device
                 | SendBlockedBy::Nothing
                 | SendBlockedBy::Application
                 | SendBlockedBy::EcnPause

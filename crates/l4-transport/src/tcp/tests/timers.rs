@@ -180,3 +180,43 @@ fn a_peer_that_repeats_what_waits_for_its_acknowledgment_waits_no_longer() {
     assert_eq!(acks.len(), 1);
     assert_eq!(acks[0].acknowledgment(), flow.theirs + (number + 1) * 10);
 }
+
+#[test]
+fn timers_that_run_out_together_are_looked_after_in_bounded_parts() {
+    const COUNT: u16 = 2500;
+    let mut lab = Lab::plain();
+    lab.listen_with(ListenOptions { backlog: COUNT.into(), ..ListenOptions::default() });
+    for number in 0..COUNT {
+        lab.remote_port = 10_000 + number;
+        lab.inject_header(&lab.header(S, 1, 0), &[]).unwrap();
+    }
+    assert_eq!(lab.sent().len(), usize::from(COUNT), "half-open each");
+    lab.now = lab.tcp.poll_timeout().unwrap();
+    for done in [1024, 2048, 2500] {
+        assert!(lab.tcp.poll_timeout().unwrap() <= lab.now, "there is more to do");
+        lab.tcp.handle_timeout(lab.now);
+        assert_eq!(lab.tcp.counters().timeouts(RtoCause::SynAck), done);
+    }
+    assert_eq!(lab.sent().len(), usize::from(COUNT));
+    assert!(lab.tcp.poll_timeout().unwrap() > lab.now);
+
+    let mut lab = Lab::plain();
+    let mut flows = Vec::new();
+    for number in 0..COUNT {
+        lab.remote_port = 10_000 + number;
+        flows.push(lab.accept());
+    }
+    for &flow in &flows {
+        lab.tcp.set_keepalive(lab.now, flow.id, Some(KEEPALIVE)).unwrap();
+    }
+    lab.now += KEEPALIVE.idle;
+    let mut probed = 0;
+    for count in [1024, 1024, 452] {
+        assert!(lab.tcp.poll_timeout().unwrap() <= lab.now, "there is more to do");
+        lab.tcp.handle_timeout(lab.now);
+        probed += count;
+        lab.sent();
+        assert_eq!(lab.tcp.counters().probes(ProbeCause::Idle), probed);
+    }
+    assert!(lab.tcp.poll_timeout().unwrap() > lab.now);
+}
