@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 
 /// Bytes of a full piece: a buffer that holds every frame of every device.
 pub const PIECE_LEN: usize = 65_600;
@@ -40,6 +41,33 @@ impl BufferPool {
         if buffer.len() == PIECE_LEN && self.free.len() < POOL_BUFFERS {
             self.free.push(buffer);
         }
+    }
+}
+
+/// Bytes that left a queue with the memory that they lie in.
+#[derive(Debug)]
+pub struct OwnedBytes {
+    memory: Vec<u8>,
+    range: Range<usize>,
+}
+
+impl OwnedBytes {
+    /// The memory that they lie in: a buffer of [`PIECE_LEN`] bytes is worth giving back to a [`BufferPool`].
+    pub fn into_memory(self) -> Vec<u8> {
+        self.memory
+    }
+}
+
+impl From<Vec<u8>> for OwnedBytes {
+    fn from(memory: Vec<u8>) -> Self {
+        let range = 0..memory.len();
+        Self { memory, range }
+    }
+}
+
+impl AsRef<[u8]> for OwnedBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.memory.get(self.range.clone()).unwrap_or_default()
     }
 }
 
@@ -365,6 +393,27 @@ impl ByteQueue {
             }
             inner.pop_front(pool);
         }
+    }
+
+    /// Takes out the first piece with its memory, if at most `most` bytes wait in it, and they fill a quarter of it or more.
+    pub fn take_first(&mut self, most: usize) -> Option<OwnedBytes> {
+        let inner = self.0.as_mut()?;
+        debug_assert_eq!(inner.promised, 0, "what was promised comes first");
+        let piece = inner.pieces.pop_front()?;
+        let waiting = inner.waiting_in(&piece);
+        let end = piece.offset + piece.len;
+        let is_worth_while = waiting > 0 && waiting <= most && waiting >= piece.storage.size() / 4;
+        let memory = match piece.storage {
+            Storage::Part(memory) if is_worth_while => memory,
+            Storage::Full(memory) if is_worth_while => memory.into_vec(),
+            storage @ (Storage::Part(_) | Storage::Full(_) | Storage::Shared(_)) => {
+                inner.pieces.push_front(Piece { storage, ..piece });
+                return None;
+            }
+        };
+        inner.allocated -= memory.capacity();
+        inner.start += waiting as u64;
+        Some(OwnedBytes { memory, range: end - waiting..end })
     }
 
     /// Gives the memory back if no byte is in it.

@@ -71,6 +71,7 @@ mod path_mtu;
 mod path_search;
 mod prr;
 mod rack;
+mod reading;
 mod reason;
 mod reassembly;
 mod receiver;

@@ -1,12 +1,12 @@
-//! TCP as a service sees it that sends the same memory again and again.
+//! TCP as a service sees it that sends the same memory again and again, and forgets what it receives.
 
 use std::io;
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A TCP connection that may send memory from where it is.
+/// A TCP connection that may send memory from where it is, and leave what it receives where that is.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// Sends all of `bytes`, and takes from them what was sent: dropped before it is done, the future leaves the rest in
     /// them.
@@ -14,11 +14,22 @@ pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// # Errors
     /// As writing.
     fn send_bytes(&mut self, bytes: &mut Bytes) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Receives some bytes, at most as many as `scratch` has, and says how many: none at the end of the stream. What is in `scratch`
+    /// then is of no use.
+    ///
+    /// # Errors
+    /// As reading.
+    fn skip(&mut self, scratch: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send;
 }
 
 impl Connection for netloom::TcpStream {
     async fn send_bytes(&mut self, bytes: &mut Bytes) -> io::Result<()> {
         Self::send_bytes(self, bytes).await
+    }
+
+    async fn skip(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
+        Ok(self.recv_bytes(scratch.len()).await?.len())
     }
 }
 
@@ -30,5 +41,8 @@ impl Connection for TcpStream {
             }
         }
         Ok(())
+    }
+    async fn skip(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
+        self.read(scratch).await
     }
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use netloom_stack::transport::{Recv, RecvError, SendError, TcpError, TcpSocketId};
 use netloom_stack::{Instant, SHARED_LEN_MIN};
 use tokio::io::{Interest, ReadBuf, Ready};
@@ -360,18 +360,19 @@ impl Handle {
         self.poll_as(claim, cx, &[Wait::Write], |shard, now| self.send(shard, now, pieces))
     }
 
-    /// One attempt to receive into memory of its own.
+    /// One attempt to receive with the memory that the bytes lie in.
     pub(crate) fn poll_receive_bytes(&self, cx: &mut Context<'_>, limit: usize) -> Poll<io::Result<Bytes>> {
         if limit == 0 {
             return Poll::Ready(Ok(Bytes::new()));
         }
-        let mut bytes = BytesMut::new();
+        let mut bytes = Bytes::new();
         let polled = self.poll(cx, &[Wait::Read], |shard, now| {
-            let mut tcp = shard.stack.tcp();
-            let received = tcp.recv_with(now, self.id, limit, |part| bytes.extend_from_slice(part));
+            let tray = &shard.tray;
+            let take = |owned| bytes = tray.lend(owned);
+            let received = shard.stack.tcp().recv_owned(now, self.id, limit, take);
             self.count_of(received)
         });
-        polled.map_ok(|_| bytes.freeze())
+        polled.map_ok(|_| bytes)
     }
 
     /// One attempt to send some of `bytes`, without a copy where there are enough of them.

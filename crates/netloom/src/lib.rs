@@ -191,6 +191,7 @@ mod keepalive;
 mod mailbox;
 mod names;
 pub mod net;
+mod owned;
 mod quick_start;
 mod report;
 mod reservations;

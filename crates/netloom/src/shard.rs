@@ -25,6 +25,7 @@ use crate::burst::{Burst, StalledFrame};
 use crate::error;
 use crate::hold::Hold;
 use crate::mailbox::{GroupChange, Mail, Mailbox, Post};
+use crate::owned::Tray;
 use crate::report::Reports;
 use crate::wakers::{Interest, SocketKey, Wakers};
 
@@ -56,6 +57,8 @@ pub(crate) struct Shard {
     origin: tokio::time::Instant,
     head: HeadBuf,
     receive_buffer: Box<[u8]>,
+    /// Where buffers come back that readers took.
+    pub(crate) tray: Tray,
     /// A frame that its device did not take.
     stalled: Option<StalledFrame>,
     /// A burst ended before everything was sent, or datagrams are held.
@@ -137,6 +140,7 @@ impl Shared {
                 origin: tokio::time::Instant::now(),
                 head: HeadBuf::new(),
                 receive_buffer: vec![0; PIECE_LEN].into_boxed_slice(),
+                tray: Tray::default(),
                 stalled: None,
                 has_more_to_send: false,
                 hold: Hold::default(),
@@ -382,6 +386,9 @@ impl Shard {
     fn receive_from(&mut self, now: Instant, look: Look) -> Received {
         let mut received = Received::default();
         self.unseen = Burst::default();
+        while let Some(buffer) = self.tray.take() {
+            self.stack.tcp().give_back(buffer);
+        }
         for (index, _) in (0..).zip(0..self.devices.len()) {
             let interface = InterfaceId::new(index);
             if look == Look::Everywhere || look == Look::At(interface) {

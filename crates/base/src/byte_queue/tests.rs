@@ -19,6 +19,7 @@ enum Step {
     Share(usize),
     HandIn(usize),
     Consume(usize),
+    Take(usize),
     Release,
 }
 
@@ -30,6 +31,7 @@ fn step() -> impl Strategy<Value = Step> {
         (1usize..60_000).prop_map(Step::HandIn),
         (0usize..6000).prop_map(Step::Consume),
         (0usize..300_000).prop_map(Step::Consume),
+        (0usize..100_000).prop_map(Step::Take),
         Just(Step::Release),
     ]
 }
@@ -63,6 +65,15 @@ proptest! {
                     queue.consume(len, &mut pool);
                     start = (start + len).min(end);
                 }
+                Step::Take(most) => {
+                    if let Some(taken) = queue.take_first(most) {
+                        let len = taken.as_ref().len();
+                        prop_assert!((1..=most).contains(&len));
+                        prop_assert_eq!(taken.as_ref(), &stream(start, len));
+                        prop_assert!(taken.into_memory().capacity() / 4 <= len, "most of it is used");
+                        start += len;
+                    }
+                }
                 Step::Release => queue.release_if_empty(),
             }
             prop_assert_eq!(queue.len(), end - start);
@@ -84,7 +95,7 @@ proptest! {
                 Step::Append(len) => queue.append(&vec![1; len], &mut pool),
                 Step::Share(len) => queue.append_shared(Box::new(vec![2; len]), &mut pool),
                 Step::Consume(len) => queue.consume(len, &mut pool),
-                Step::HandIn(_) | Step::Release => {}
+                Step::HandIn(_) | Step::Take(_) | Step::Release => {}
             }
             let offset = if queue.is_empty() { 0 } else { at.index(queue.len()) };
             let [first, second] = queue.slices(offset, SHARED_LEN_MIN);
@@ -149,4 +160,24 @@ fn large_blocks_are_kept_as_they_are_and_small_ones_copied() {
     assert_eq!(queue.allocated(), SHARED_LEN_MIN);
     queue.append_shared(Box::new(vec![2; SHARED_LEN_MIN - 1]), &mut pool);
     assert_eq!(queue.allocated(), SHARED_LEN_MIN + PIECE_LEN);
+}
+
+#[test]
+fn a_piece_is_taken_with_its_memory_if_that_is_well_filled() {
+    let (mut queue, mut pool) = (ByteQueue::default(), BufferPool::default());
+    queue.append(&stream(0, 100), &mut pool);
+    assert!(queue.take_first(usize::MAX).is_none(), "100 bytes of 512");
+    queue.append(&stream(100, 60), &mut pool);
+    assert!(queue.take_first(159).is_none(), "more than may be taken");
+    let first = queue.first(1).as_ptr();
+    let taken = queue.take_first(160).unwrap();
+    assert_eq!((taken.as_ref(), taken.as_ref().as_ptr()), (&stream(0, 160)[..], first));
+    assert_eq!((queue.len(), queue.allocated()), (0, 0));
+    assert!(queue.take_first(usize::MAX).is_none());
+    queue.append(&stream(0, 10), &mut pool);
+    queue.consume(10, &mut pool);
+    assert!(queue.take_first(usize::MAX).is_none(), "nothing waits");
+    queue.append_shared(Box::new(stream(0, SHARED_LEN_MIN)), &mut pool);
+    assert!(queue.take_first(usize::MAX).is_none(), "it is somebody else's");
+    assert_eq!(queue.len(), SHARED_LEN_MIN);
 }

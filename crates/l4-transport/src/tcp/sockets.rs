@@ -11,12 +11,11 @@ use super::config::{SocketOptions, TcpBind, TcpConfig};
 use super::congestion::Congestion;
 use super::connection::{Connection, Context, Opening, Origin, Owner};
 use super::demux::{Slot, Tables};
-use super::error::{ConnectError, NoSuchSocket, RecvError, SendError, TcpError};
-use super::id::{Recv, TcpSocketId};
+use super::error::{ConnectError, NoSuchSocket, SendError, TcpError};
+use super::id::TcpSocketId;
 use super::layer::Tcp;
 use super::negotiation::mss_of_mtu;
 use super::reason::{EndReason, SendBlockedBy};
-use super::receiver::AckDue;
 use super::state::{Input, State};
 use super::timers::Timer;
 use super::tuple::FourTuple;
@@ -103,7 +102,7 @@ impl Tcp {
     }
 
     /// Runs `work` on a connection that its user still holds.
-    fn with_held<R>(
+    pub(super) fn with_held<R>(
         &mut self,
         now: Instant,
         id: TcpSocketId,
@@ -187,67 +186,6 @@ impl Tcp {
         .unwrap_or(Err(SendError::NotFound))
     }
 
-    /// Takes received bytes into `target`. Drain `poll_transmit` afterwards: the window may have opened.
-    ///
-    /// # Errors
-    /// If the connection broke, once all that came before has been taken.
-    pub fn recv(&mut self, now: Instant, id: TcpSocketId, target: &mut [u8]) -> Result<Recv, RecvError> {
-        let mut place = target;
-        self.recv_with(now, id, place.len(), |part| {
-            if let Some((head, rest)) = std::mem::take(&mut place).split_at_mut_checked(part.len()) {
-                head.copy_from_slice(part);
-                place = rest;
-            }
-        })
-    }
-
-    /// Shows up to `most` received bytes to `take`, in order and in some pieces, and takes them: for whoever has a better place
-    /// for them than a slice of bytes. Drain `poll_transmit` afterwards: the window may have opened.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    pub fn recv_with(
-        &mut self,
-        now: Instant,
-        id: TcpSocketId,
-        most: usize,
-        mut take: impl FnMut(&[u8]),
-    ) -> Result<Recv, RecvError> {
-        let connection = self.held(id).ok_or(RecvError::NotFound)?;
-        let count = most.min(connection.receiver.queue.len());
-        if count == 0 {
-            return connection.nothing_to_read(most);
-        }
-        self.with_connection(now, id.0, |connection, cx| {
-            let (queue, mut left) = (&mut connection.receiver.queue, count);
-            loop {
-                let part = queue.first(left);
-                if part.is_empty() {
-                    break;
-                }
-                take(part);
-                let len = part.len();
-                queue.consume(len, cx.buffers);
-                left -= len;
-            }
-            connection.receiver.on_read(now, count);
-            connection.open_window();
-        });
-        Ok(Recv::Data(count))
-    }
-
-    /// Copies received bytes into `target` and leaves them where they are.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    pub fn peek(&self, id: TcpSocketId, target: &mut [u8]) -> Result<Recv, RecvError> {
-        let connection = self.held(id).ok_or(RecvError::NotFound)?;
-        match connection.receiver.queue.peek(target) {
-            0 => connection.nothing_to_read(target.len()),
-            count => Ok(Recv::Data(count)),
-        }
-    }
-
     /// Says that no more will be sent: after what was taken goes a FIN, be the peer's window as it may. Receiving goes
     /// on. Saying it twice changes nothing.
     ///
@@ -262,20 +200,6 @@ impl Tcp {
             Ok(())
         })
         .unwrap_or(Err(SendError::NotFound))
-    }
-
-    /// Says that no more will be read: what came is dropped, what comes is acknowledged and dropped, and
-    /// [`recv`](Self::recv) reports the end of the stream. The peer does not notice.
-    ///
-    /// # Errors
-    /// If the socket does not exist.
-    pub fn shutdown_read(&mut self, now: Instant, id: TcpSocketId) -> Result<(), NoSuchSocket> {
-        self.with_held(now, id, |connection, _| {
-            connection.is_read_shut = true;
-            connection.receiver.discard();
-            connection.open_window();
-        })
-        .ok_or(NoSuchSocket)
     }
 
     /// Gives the socket back. What was taken for sending is still delivered, and the FIN after it; if received data is
@@ -540,34 +464,6 @@ impl Connection {
         self.membership.wants_output |= self.state.is_synchronized() || self.may_send_early();
         if self.settings.user_timeout().is_some() && !self.timers.is_armed(Timer::UserTimeout) {
             self.restart_user_timeout(cx.now);
-        }
-    }
-
-    /// What a reader of at most `most` bytes is told when it gets none.
-    fn nothing_to_read(&self, most: usize) -> Result<Recv, RecvError> {
-        if most == 0 && !self.receiver.queue.is_empty() {
-            return Ok(Recv::Data(0));
-        }
-        if self.is_read_shut || self.receiver.has_finished() {
-            return Ok(Recv::EndOfStream);
-        }
-        match (self.error(), self.end_reason) {
-            (Some(error), _) => Err(RecvError::Failed(error)),
-            (None, Some(_)) => Ok(Recv::EndOfStream),
-            (None, None) => Ok(Recv::WouldBlock),
-        }
-    }
-
-    /// The reader has made room: the peer hears of it if it matters.
-    fn open_window(&mut self) {
-        if self.state.accepts_text()
-            && self.state != State::SynReceived
-            // An answer that is awaited tells of the window as well.
-            && self.receiver.ack_due() != AckDue::WithAnswer
-            && self.receiver.window_update_is_due()
-        {
-            self.receiver.owe_one_ack();
-            self.membership.wants_output = true;
         }
     }
 

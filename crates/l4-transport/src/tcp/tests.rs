@@ -29,6 +29,7 @@ mod options;
 mod pair;
 mod path_mtu;
 mod rack;
+mod reading;
 mod reductions;
 mod robustness;
 mod sack;

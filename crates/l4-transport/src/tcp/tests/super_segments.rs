@@ -148,8 +148,18 @@ fn what_a_writer_did_not_go_on_with_leaves_with_the_next_acknowledgment() {
     assert_eq!(acked as usize, written);
 }
 
-/// Text in order, as a frame whose buffer may be kept; whether it was.
-fn inject_buffer(lab: &mut Lab, flow: Flow, offset: usize, text: &[u8]) -> bool {
+/// Text in order, as a frame whose buffer may be kept; where the text lies if it was.
+pub(super) fn inject_buffer(lab: &mut Lab, flow: Flow, offset: usize, text: &[u8]) -> Option<usize> {
+    inject_for_spare(lab, flow, offset, text).map(|(address, _)| address)
+}
+
+/// The same, and the buffer for the next frame.
+pub(super) fn inject_for_spare(
+    lab: &mut Lab,
+    flow: Flow,
+    offset: usize,
+    text: &[u8],
+) -> Option<(usize, Box<[u8]>)> {
     const LINK: usize = 14;
     let header = lab.header(A, flow.theirs.wrapping_add(u32::try_from(offset).unwrap()), flow.ours);
     let segment = bytes_of(lab.remote, lab.local, &header, text);
@@ -160,11 +170,11 @@ fn inject_buffer(lab: &mut Lab, flow: Flow, offset: usize, text: &[u8]) -> bool 
     let bytes = &buffer[LINK..LINK + segment.len()];
     deliver(&mut lab.tcp, lab.now, lab.remote, lab.local, bytes, RxMeta::default()).unwrap();
     lab.tcp.offer_buffer(false);
-    let Some(taken) = lab.tcp.taken_text() else { return false };
+    let taken = lab.tcp.taken_text()?;
     let offset = taken.address - base;
     let spare = lab.tcp.adopt(lab.now, taken, buffer, offset);
     assert_eq!(spare.len(), PIECE_LEN);
-    true
+    Some((taken.address, spare))
 }
 
 #[test]
@@ -177,16 +187,16 @@ fn large_text_keeps_its_buffer_and_small_text_is_copied() {
     for (len, is_kept) in
         [(100, false), (40_000, true), (1000, false), (16_383, false), (16_384, true), (60_000, true)]
     {
-        assert_eq!(inject_buffer(&mut lab, flow, at, &text[at..at + len]), is_kept, "{len} bytes");
+        assert_eq!(inject_buffer(&mut lab, flow, at, &text[at..at + len]).is_some(), is_kept, "{len} bytes");
         at += len;
         lab.sent();
     }
     // Behind a hole nothing is kept; what fills it is copied, too, as more follows it.
-    assert!(!inject_buffer(&mut lab, flow, at + 20_000, &text[at + 20_000..at + 40_000]));
-    assert!(!inject_buffer(&mut lab, flow, at, &text[at..at + 20_000]));
+    assert_eq!(inject_buffer(&mut lab, flow, at + 20_000, &text[at + 20_000..at + 40_000]), None);
+    assert_eq!(inject_buffer(&mut lab, flow, at, &text[at..at + 20_000]), None);
     at += 40_000;
     // What came before is cut off in front.
-    assert!(inject_buffer(&mut lab, flow, at - 5000, &text[at - 5000..at + 30_000]));
+    assert!(inject_buffer(&mut lab, flow, at - 5000, &text[at - 5000..at + 30_000]).is_some());
     at += 30_000;
     assert_eq!(lab.info(flow).receive_queue_len, at);
     assert!(lab.tcp.usage().buffer_bytes >= at);
@@ -200,7 +210,7 @@ fn a_buffer_that_the_bound_does_not_allow_is_not_kept() {
     let config = TcpConfig { window_scaling: true, max_buffer_bytes: 60_000, ..plain_config() };
     let mut lab = Lab::new(config);
     let flow = lab.accept_with(TcpOptions { window_scale: Some(7), ..TcpOptions::default() });
-    assert!(!inject_buffer(&mut lab, flow, 0, &[1; 20_000]));
+    assert_eq!(inject_buffer(&mut lab, flow, 0, &[1; 20_000]), None);
     assert_eq!(lab.read(flow).len(), 20_000);
 }
 
