@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use netloom_device::{MemoryQueue, Offload};
@@ -9,7 +10,9 @@ use netloom_stack::link::AddressDetection;
 use netloom_stack::transport::{
     ListenOptions, Recv, SendBlockedBy, SocketOptions, TcpBind, TcpInfo, TcpListenerId, TcpSocketId,
 };
-use netloom_stack::{DeviceCaps, EthernetAddress, InterfaceSetup, Medium, Rng, RxMeta, StackConfig, TxMeta};
+use netloom_stack::{
+    DeviceCaps, EthernetAddress, InterfaceSetup, Medium, OwnedBytes, Rng, RxMeta, StackConfig, TxMeta,
+};
 
 use super::*;
 
@@ -121,19 +124,64 @@ fn what_waits_for_its_writer_rings_for_the_driver_and_leaves_with_its_next_turn(
 #[test]
 fn what_waits_behind_a_frame_that_the_device_does_not_take_is_blocked_by_the_device() {
     let pair = Pair::new();
-    pair.widen();
+    let is_full = Arc::new(AtomicBool::new(true));
+    pair.server.take(|shard| {
+        let inner = shard.devices.remove(0);
+        shard.devices.push(Box::new(Valve { inner, is_full: Arc::clone(&is_full) }));
+    });
     let blocked = || pair.server.take(|shard| shard.stack.tcp().counters().blocked(SendBlockedBy::Device));
-    let before = blocked();
-    // More than the cable holds.
-    let written = pair.write(4 << 20);
-    pair.server.turn(Look::Nowhere);
+    pair.server.with(|shard, now| shard.stack.tcp().set_nodelay(now, pair.incoming, true)).unwrap();
+    pair.write(100);
+    assert_eq!(pair.info().blocked_by, SendBlockedBy::Application, "it counts as sent");
+    pair.write(200);
+    assert_eq!((pair.info().blocked_by, blocked()), (SendBlockedBy::Device, 1));
     let turn = pair.server.turn(Look::Nowhere);
     assert_eq!(turn.stalled, Some(InterfaceId::new(0)));
     assert!(!turn.is_unfinished, "the driver waits for the device");
-    assert_eq!((pair.info().blocked_by, blocked()), (SendBlockedBy::Device, before + 1));
-    pair.read(written);
-    pair.server.turn(Look::Everywhere);
+    assert_eq!(blocked(), 1, "it is the same time");
+    is_full.store(false, Ordering::Relaxed);
+    pair.read(300);
     assert_eq!(pair.info().blocked_by, SendBlockedBy::Application);
+}
+
+/// Takes no frame while it is full.
+struct Valve {
+    inner: Box<dyn Queue>,
+    is_full: Arc<AtomicBool>,
+}
+
+impl AsFd for Valve {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+impl Queue for Valve {
+    fn caps(&self) -> DeviceCaps {
+        self.inner.caps()
+    }
+
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+        self.inner.recv(buffer)
+    }
+
+    fn send(&mut self, meta: TxMeta, head: &[u8], payload: [&[u8]; 2]) -> io::Result<()> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.inner.send(meta, head, payload)
+    }
+}
+
+#[test]
+fn a_buffer_that_its_reader_has_dropped_comes_back_before_the_next_frame() {
+    let pair = Pair::new();
+    let tray = pair.client.take(|shard| shard.tray.clone());
+    let back = |count: usize| (0..count).for_each(|_| drop(tray.lend(OwnedBytes::from(vec![0; PIECE_LEN]))));
+    back(3);
+    assert!(tray.take().is_some(), "they lie in the tray");
+    pair.client.turn(Look::Everywhere);
+    assert_eq!(tray.take(), None, "the stack has them");
 }
 
 /// Fails with this, as often as it is asked to.
