@@ -18,10 +18,12 @@ const ATTRIBUTE_HEADER_LEN: usize = 4;
 /// More than any answer about one link that the kernel builds without statistics of virtual functions.
 const ANSWER_LEN: usize = 32 * 1024;
 
-// Attributes of a link of the kind "tun" (linux/if_link.h), since Linux 4.20; one byte each.
+// Attributes of a link of the kind "tun" (linux/if_link.h), since Linux 4.20; one byte each, the numbers of queues four.
 const IFLA_TUN_TYPE: u16 = 3;
 const IFLA_TUN_PERSIST: u16 = 6;
 const IFLA_TUN_MULTI_QUEUE: u16 = 7;
+const IFLA_TUN_NUM_QUEUES: u16 = 8;
+const IFLA_TUN_NUM_DISABLED_QUEUES: u16 = 9;
 const TYPE_TUN: u8 = 1;
 const TYPE_TAP: u8 = 2;
 
@@ -43,6 +45,8 @@ pub(crate) struct TunInfo {
     pub(crate) persistent: Option<bool>,
     /// Whether it was made for several queues.
     pub(crate) multi_queue: Option<bool>,
+    /// How many queues processes hold; told only of one that was made for several.
+    pub(crate) held_queue_count: Option<u32>,
 }
 
 /// Asks for the interface of this name in the calling thread's network namespace; `None` if there is none.
@@ -107,6 +111,10 @@ fn tun_info(link_info: &[u8]) -> Option<TunInfo> {
     }
     let mut tun = TunInfo::default();
     for (kind, value) in attributes(find(libc::IFLA_INFO_DATA).unwrap_or_default()) {
+        if kind == IFLA_TUN_NUM_QUEUES || kind == IFLA_TUN_NUM_DISABLED_QUEUES {
+            let held = tun.held_queue_count.unwrap_or(0);
+            tun.held_queue_count = read_u32(value).map(|count| held.saturating_add(count));
+        }
         let &[byte] = value else { continue };
         if kind == IFLA_TUN_TYPE {
             tun.medium = match byte {
@@ -171,7 +179,9 @@ mod tests {
         let data = [
             attribute(IFLA_TUN_TYPE, &[2]),
             attribute(IFLA_TUN_PERSIST, &[1]),
-            attribute(IFLA_TUN_MULTI_QUEUE, &[0]),
+            attribute(IFLA_TUN_MULTI_QUEUE, &[1]),
+            attribute(IFLA_TUN_NUM_QUEUES, &2_u32.to_ne_bytes()),
+            attribute(IFLA_TUN_NUM_DISABLED_QUEUES, &1_u32.to_ne_bytes()),
         ];
         let info =
             [attribute(libc::IFLA_INFO_KIND, kind), attribute(libc::IFLA_INFO_DATA | 0x8000, &data.concat())];
@@ -185,8 +195,12 @@ mod tests {
 
     #[test]
     fn a_tap_is_recognised() {
-        let tun =
-            TunInfo { medium: Some(Medium::Ethernet), persistent: Some(true), multi_queue: Some(false) };
+        let tun = TunInfo {
+            medium: Some(Medium::Ethernet),
+            persistent: Some(true),
+            multi_queue: Some(true),
+            held_queue_count: Some(3),
+        };
         let expected = LinkInfo { mtu: 1400, tun: Some(tun) };
         assert_eq!(parse(&link_answer(b"tun\0")).unwrap(), Some(expected));
         assert_eq!(parse(&link_answer(b"veth\0")).unwrap(), Some(LinkInfo { mtu: 1400, tun: None }));

@@ -253,7 +253,13 @@ fn look_before(config: &TunTapConfig) -> Result<Option<LinkInfo>, OpenError> {
     // tun-tap gives one error for opening the file and for the ioctl after it; what a try of the first step
     // passes, fails in the second.
     open_tun_file()?;
-    link_of(name)
+    let before = link_of(name)?;
+    // Of one with several queues the kernel gives a second process some too, and the first's flows with them.
+    let held = before.and_then(|link| link.tun).and_then(|tun| tun.held_queue_count);
+    if held.is_some_and(|count| count > 0) {
+        return Err(OpenError::Busy { name: name.clone() });
+    }
+    Ok(before)
 }
 
 fn link_of(name: &str) -> Result<Option<LinkInfo>, OpenError> {

@@ -191,8 +191,21 @@ fn several_queues_open_together() {
                 socket.send_to(b"hello", PEER).unwrap();
                 receive_udp(queue);
             }
+            // The kernel would let anybody have further queues, and flows of ours with them.
+            for most in [Offload::Plain, Offload::Full] {
+                let refused = TunTap::open_queues(&config(Medium::Ip, "loom0"), most, two).unwrap_err();
+                assert!(matches!(refused, OpenError::Busy { .. }), "{refused:?}");
+            }
             drop(queues);
             assert!(!link_exists("loom0"));
+        }
+        // One that stays is free again when nobody holds it.
+        ip("tuntap add dev wide mode tun multi_queue");
+        for _ in 0..2 {
+            let queues = TunTap::open_queues(&config(Medium::Ip, "wide"), Offload::Full, two).unwrap();
+            let refused = TunTap::open_queues(&config(Medium::Ip, "wide"), Offload::Full, two).unwrap_err();
+            assert!(matches!(refused, OpenError::Busy { .. }), "{refused:?}");
+            drop(queues);
         }
         ip("tuntap add dev narrow mode tun");
         let refused = TunTap::open_queues(&config(Medium::Ip, "narrow"), Offload::Full, two).unwrap_err();
