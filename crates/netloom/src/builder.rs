@@ -21,7 +21,7 @@ use crate::host::{self, Host};
 use crate::mailbox::Mailbox;
 use crate::shard::{Ended, Look, Shared};
 use crate::spin::default_span;
-use crate::{InterfaceConfig, IntoInterface, Net, driver};
+use crate::{InterfaceConfig, InterfaceInfo, IntoInterface, Net, driver};
 
 /// Puts a [`Net`] together.
 ///
@@ -285,10 +285,12 @@ impl NetBuilder {
         let mut config = self.config;
         config.tcp.fast_open_secret.get_or_insert_with(|| FastOpenSecret::random(&mut rng));
         let mut setups = Vec::new();
+        let mut interfaces = Vec::new();
         let mut queues_of_shards: Vec<Vec<Box<dyn Queue>>> = (0..count).map(|_| Vec::new()).collect();
         for Planned { queues, config } in self.interfaces {
             let config = config?;
             let link_address = config.link_address.unwrap_or_else(|| made_up_address(&mut made_up));
+            interfaces.extend(InterfaceInfo::of(&queues, link_address));
             setups.push((link_address, config));
             for (shard, queue) in queues_of_shards.iter_mut().zip(queues) {
                 shard.push(queue);
@@ -319,7 +321,8 @@ impl NetBuilder {
             shards.iter().for_each(|shard| shard.end(Ended::ShutDown));
         })?;
         let sharding = Sharding::new(sharding_key, 0, count).unwrap_or_default();
-        Ok(Net { host: Arc::new(Host::new(shards, sharding, changed, runtimes)) })
+        let host = Host::new(shards, sharding, interfaces.into(), changed, runtimes);
+        Ok(Net { host: Arc::new(host) })
     }
 
     /// How many queues every interface has.

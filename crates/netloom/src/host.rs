@@ -16,6 +16,7 @@ use netloom_stack::Sharding;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 
+use crate::interface_info::InterfaceInfo;
 use crate::reservations::Reservations;
 use crate::shard::{Ended, Shard, Shared};
 
@@ -34,6 +35,8 @@ pub(crate) fn thread_serves(shard: usize) {
 pub(crate) struct Host {
     shards: Arc<[Arc<Shared>]>,
     sharding: Sharding,
+    /// What the interfaces were when it began: without their addresses.
+    interfaces: Box<[InterfaceInfo]>,
     /// Tells whoever waits for addresses or for the last connection to look again.
     changed: Arc<Notify>,
     /// TCP ports that are taken by nothing but a name.
@@ -49,15 +52,21 @@ impl Host {
     pub(crate) fn new(
         shards: Arc<[Arc<Shared>]>,
         sharding: Sharding,
+        interfaces: Box<[InterfaceInfo]>,
         changed: Arc<Notify>,
         runtimes: Vec<Handle>,
     ) -> Self {
         let (reservations, turn) = (Mutex::default(), AtomicUsize::new(0));
-        Self { shards, sharding, changed, reservations, runtimes, turn }
+        Self { shards, sharding, interfaces, changed, reservations, runtimes, turn }
     }
 
     pub(crate) fn shards(&self) -> &[Arc<Shared>] {
         &self.shards
+    }
+
+    /// What the interfaces were when it began: without their addresses.
+    pub(crate) fn interfaces(&self) -> &[InterfaceInfo] {
+        &self.interfaces
     }
 
     /// The shard that speaks for the host.

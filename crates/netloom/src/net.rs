@@ -24,11 +24,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netloom_stack::internet::{AddressState, LocalAddress};
-use netloom_stack::{Cidr, Stack};
+use netloom_stack::{Cidr, InterfaceId, Stack};
 use tokio::task::JoinHandle;
 
 use crate::current;
 use crate::host::Host;
+use crate::interface_info::InterfaceInfo;
 use crate::names::first_of;
 use crate::shard::{Ended, Shard};
 
@@ -306,6 +307,32 @@ impl Net {
     /// ```
     pub fn addresses(&self) -> Vec<Cidr> {
         self.host.first().look(|shard| shard.stack.internet().addresses().map(|it| it.cidr).collect())
+    }
+
+    /// The interfaces as they are now, in the order in which they were added.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("doc/two_hosts.md")]
+    /// for interface in server.interfaces() {
+    ///     for address in &interface.addresses {
+    ///         println!("{}: {} {}", interface.name, address.cidr, address.state);
+    ///     }
+    /// }
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn interfaces(&self) -> Vec<InterfaceInfo> {
+        // The first shard tries addresses out and answers for them: the others know only what can be used.
+        let addresses: Vec<LocalAddress> =
+            self.host.first().look(|shard| shard.stack.internet().addresses().copied().collect());
+        let mut interfaces = self.host.interfaces().to_vec();
+        for (index, interface) in (0..).zip(&mut interfaces) {
+            let id = InterfaceId::new(index);
+            interface.addresses = addresses.iter().filter(|it| it.interface == id).copied().collect();
+        }
+        interfaces
     }
 
     /// Looks at each shard's stack in turn: its counters, tables, connections. `look` runs under the shard's lock: be brief.
