@@ -19,7 +19,8 @@ Examples:
       without root, if an administrator typed: ip tuntap add tap0 mode tap user $USER
       and gave tap0 its addresses
 
-Ctrl-C ends it and takes the interface away. RUST_LOG (for example netloom=trace) overrides -v.";
+Ctrl-C ends it and takes the interface away. RUST_LOG (for example netloom=trace) overrides -v. `netloom addr` shows what
+runs: it asks over a control socket, which is at $NETLOOM_SOCKET, else $XDG_RUNTIME_DIR/netloom.sock or /run/netloom.sock.";
 
 const SHELL_EXAMPLE: &str = "\
 Examples:
@@ -28,7 +29,7 @@ Examples:
   netloom shell -- curl -s http://10.0.0.2/hello
 
 The command sees NETLOOM_SHELL=1, NETLOOM_ADDRESS (the stack's first address) and NETLOOM_ADDRESS6 (its first
-IPv6 address). Its exit status is netloom's, 128 plus the signal's number if one killed it. What it left running
+IPv6 address), and NETLOOM_SOCKET, so that `netloom addr` in it shows this stack. Its exit status is netloom's, 128 plus the signal's number if one killed it. What it left running
 is ended with it. Ctrl-C goes to the command alone; a SIGTERM, SIGHUP or SIGINT sent to netloom by kill is passed
 on to it (to an interactive shell as SIGHUP), and a second SIGINT kills it.";
 
@@ -55,6 +56,20 @@ Examples:
 A TAP that is moved to another namespace goes down there and must be raised again; the cable stays plugged in.
 `in:` is what goes in at the first TAP and comes out at the second, `out:` the way back. Ctrl-C ends it, prints
 what was counted and takes away the TAPs that it made.";
+
+const ADDR_EXAMPLE: &str = "\
+Examples:
+  netloom addr
+      1: netloom0: <TAP> mtu 1500
+          link/ether 02:35:d4:a1:0b:7c
+          1 queue, offload full: checksums, TCP segments over IPv4 and IPv6, UDP segments
+          inet 10.0.0.2/24 preferred
+          inet6 fd00::2/64 preferred
+  netloom addr --json | jq -r '.[].addresses[].address'
+
+An address is `tentative` while it is tried out, `optimistic` if it is used meanwhile, then `preferred`, or `duplicate` if
+another host has it. The daemon is asked over its control socket: $NETLOOM_SOCKET, else $XDG_RUNTIME_DIR/netloom.sock or
+/run/netloom.sock.";
 
 /// A TCP/IP stack in user space behind a Linux TUN or TAP interface.
 #[derive(Debug, Parser)]
@@ -85,6 +100,11 @@ pub(crate) enum Command {
     /// exist are made and raised (which takes root or CAP_NET_ADMIN), and go away at the end. Prints one line `ready`.
     #[command(after_help = format!("{FAULTS_HELP}\n\n{LINK_EXAMPLE}"))]
     Link(LinkOptions),
+    /// Show the interfaces of the running stack and its addresses, as `ip addr` shows the kernel's
+    ///
+    /// Those of the stack that `netloom up` runs, or the `netloom shell` that this is typed in.
+    #[command(after_help = ADDR_EXAMPLE)]
+    Addr(ShowOptions),
     /// Run a command, and end what it leaves behind.
     #[command(name = "__supervise", hide = true)]
     Supervise(SuperviseOptions),
@@ -205,12 +225,23 @@ pub(crate) struct LinkOptions {
     pub(crate) verbose: u8,
 }
 
+/// Options of what shows something of the running stack.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ShowOptions {
+    /// Print JSON: an array of objects, sizes in bytes
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Options of the hidden command that stands between `shell` and what it runs.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SuperviseOptions {
     /// The process whose death ends everything.
     #[arg(long)]
     pub(crate) parent: i32,
+    /// A private folder with the control socket, removed if the parent dies before it does so itself.
+    #[arg(long)]
+    pub(crate) folder: PathBuf,
     /// The command and its arguments.
     #[arg(last = true, required = true)]
     pub(crate) command: Vec<OsString>,

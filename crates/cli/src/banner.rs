@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use netloom_device::Offload;
 use netloom_wire::Cidr;
+
+use crate::interface_report::InterfaceReport;
 
 /// The port that a URL need not name.
 const HTTP_PORT: u16 = 80;
@@ -12,14 +13,10 @@ const HTTP_PORT: u16 = 80;
 /// The text, ending in a line break.
 #[derive(Debug)]
 pub(crate) struct Banner<'a> {
-    /// The interface's name.
-    pub(crate) name: &'a str,
+    /// The interface.
+    pub(crate) interfaces: Vec<InterfaceReport>,
     /// `tap` or `tun`.
     pub(crate) kind: &'static str,
-    /// Its MTU in bytes.
-    pub(crate) mtu: u16,
-    /// What the kernel and the stack leave to each other.
-    pub(crate) offload: Offload,
     /// The kernel's addresses.
     pub(crate) host: &'a [Cidr],
     /// The stack's addresses.
@@ -32,8 +29,11 @@ pub(crate) struct Banner<'a> {
 
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, kind, mtu, offload, host, own, http_port, place } = self;
-        writeln!(f, "{name} ({kind}, MTU {mtu}, offload: {offload})")?;
+        let Self { interfaces, kind, host, own, http_port, place } = self;
+        for interface in interfaces {
+            let InterfaceReport { name, mtu_bytes, .. } = interface;
+            writeln!(f, "{name} ({kind}, MTU {mtu_bytes}, {})", interface.choice())?;
+        }
         writeln!(f, "  kernel   {}", join(host))?;
         writeln!(f, "  netloom  {}", join(own))?;
         writeln!(f, "Type next{place}:")?;
@@ -69,16 +69,15 @@ fn join(list: &[Cidr]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interface_report::samples;
 
     #[test]
     fn it_says_what_to_type() {
         let cidr = |text: &str| text.parse::<Cidr>().unwrap();
         let (host, own) = ([cidr("10.0.0.1/24")], [cidr("10.0.0.2/24"), cidr("fd00::2/64")]);
         let text = Banner {
-            name: "netloom0",
+            interfaces: vec![samples::tap()],
             kind: "tap",
-            mtu: 1500,
-            offload: Offload::Tcp,
             host: &host,
             own: &own,
             http_port: Some(8080),
@@ -87,7 +86,8 @@ mod tests {
         .to_string();
         assert_eq!(
             text,
-            "netloom0 (tap, MTU 1500, offload: checksums, TCP segments)\n  kernel   10.0.0.1/24\n  netloom  10.0.0.2/24  fd00::2/64\nType next:\n  \
+            "netloom0 (tap, MTU 1500, 2 queues, offload full: checksums, TCP segments over IPv4 and IPv6, UDP segments)\n  \
+             kernel   10.0.0.1/24\n  netloom  10.0.0.2/24  fd00::2/64\nType next:\n  \
              ping 10.0.0.2\n  ping fd00::2\n  curl http://10.0.0.2:8080/\n  curl 'http://[fd00::2]:8080/'\n"
         );
     }

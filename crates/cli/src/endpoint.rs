@@ -11,16 +11,18 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::sync::{Arc, Mutex};
 
-use netloom::Cable;
 use netloom::impair::ImpairSpec;
-use netloom_device::{CaptureWriter, Captured, Offload, Queue, TunTap, TunTapConfig};
+use netloom::{Cable, Net};
+use netloom_device::{CaptureWriter, Captured, Queue, TunTap, TunTapConfig};
 use netloom_wire::Cidr;
 
 use crate::banner::Banner;
+use crate::control::protocol::{Answer, Request};
 use crate::device_access;
 use crate::failure::Failure;
 use crate::host::snapshot::{Link, Snapshot};
 use crate::host::{Host, conflict, ipv6};
+use crate::interface_report::InterfaceReport;
 use crate::settings::Settings;
 use crate::stack_host::{Neighborhood, StackHost};
 
@@ -28,8 +30,6 @@ use crate::stack_host::{Neighborhood, StackHost};
 pub(crate) struct Endpoint {
     settings: Settings,
     host_addresses: Vec<Cidr>,
-    mtu: u16,
-    offload: Offload,
     stack: StackHost,
     /// Between the interface and the stack, if there are to be faults.
     cable: Option<Cable>,
@@ -40,15 +40,13 @@ impl Endpoint {
     pub(crate) async fn open(host: &Host, mut settings: Settings) -> Result<Self, Failure> {
         device_access::check_node().map_err(Failure::new)?;
         let snapshot = host.snapshot().await?;
-        let (devices, kernel_end) = if snapshot.link_named(&settings.interface.name).is_some() {
+        let (devices, addresses) = if snapshot.link_named(&settings.interface.name).is_some() {
             attach(host, &settings, &snapshot).await?
         } else {
             create(host, &mut settings, &snapshot).await?
         };
-        let KernelEnd { mtu, addresses } = kernel_end;
         let is_created = devices.first().is_some_and(TunTap::created);
         let neighborhood = if is_created { Neighborhood::KernelAlone } else { Neighborhood::Unknown };
-        let offload = devices.first().map_or(Offload::Plain, TunTap::offload);
         let queues: Vec<Box<dyn Queue>> = match &settings.pcap {
             None => boxed(devices),
             Some(path) => {
@@ -65,20 +63,26 @@ impl Endpoint {
             Some(faults) => plug_in(queues, faults)?,
         };
         let stack = StackHost::start(queues, &settings, neighborhood, &addresses).await?;
-        Ok(Self { settings, host_addresses: addresses, mtu, offload, stack, cable })
+        Ok(Self { settings, host_addresses: addresses, stack, cable })
     }
 
     /// What to tell a person; `place` says where to type.
     pub(crate) fn banner(&self, place: &'static str) -> Banner<'_> {
         Banner {
-            name: &self.settings.interface.name,
+            interfaces: reports(self.stack.net(), &self.settings.interface.name),
             kind: self.settings.interface.kind(),
-            mtu: self.mtu,
-            offload: self.offload,
             host: &self.host_addresses,
             own: self.own_addresses(),
             http_port: self.stack.http_port(),
             place,
+        }
+    }
+
+    /// What answers the control socket's requests, also while the stack ends.
+    pub(crate) fn answerer(&self) -> impl Fn(Request) -> Answer + Send + Sync + use<> {
+        let (net, name) = (self.stack.net().clone(), self.settings.interface.name.clone());
+        move |request| match request {
+            Request::Addr => Answer::Addr(reports(&net, &name)),
         }
     }
 
@@ -121,6 +125,11 @@ impl Endpoint {
     }
 }
 
+/// What the stack says of its interface, under the name that the kernel has for it: a cable with faults has none.
+fn reports(net: &Net, name: &str) -> Vec<InterfaceReport> {
+    net.interfaces().iter().map(|info| InterfaceReport::new(name, info)).collect()
+}
+
 /// The queues of a device of any kind.
 type Queues = Vec<Box<dyn Queue>>;
 
@@ -141,17 +150,12 @@ fn plug_in(queues: Queues, faults: &ImpairSpec) -> Result<(Option<Cable>, Queues
     Ok((cable, behind))
 }
 
-/// The kernel's end as it is.
-struct KernelEnd {
-    mtu: u16,
-    addresses: Vec<Cidr>,
-}
-
+/// Makes the interface; gives its queues and the addresses of the kernel's end.
 async fn create(
     host: &Host,
     settings: &mut Settings,
     snapshot: &Snapshot,
-) -> Result<(Vec<TunTap>, KernelEnd), Failure> {
+) -> Result<(Vec<TunTap>, Vec<Cidr>), Failure> {
     device_access::check_privilege(&settings.interface).map_err(Failure::new)?;
     settle_ipv6(settings)?;
     conflict::check_free(snapshot, &settings.addressing, &settings.interface)?;
@@ -166,14 +170,15 @@ async fn create(
     let name = &settings.interface.name;
     host.set_up(name, mtu, &settings.addressing.host).await?;
     tracing::debug!(interface = name, mtu, "interface created and raised");
-    Ok((devices, KernelEnd { mtu, addresses: settings.addressing.host.clone() }))
+    Ok((devices, settings.addressing.host.clone()))
 }
 
+/// Attaches to an interface that exists; gives the same.
 async fn attach(
     host: &Host,
     settings: &Settings,
     snapshot: &Snapshot,
-) -> Result<(Vec<TunTap>, KernelEnd), Failure> {
+) -> Result<(Vec<TunTap>, Vec<Cidr>), Failure> {
     let name = &settings.interface.name;
     let devices = open_device(settings, settings.mtu_to_create())?;
     let link = host.link(name).await?;
@@ -187,7 +192,7 @@ async fn attach(
     conflict::check_own_free(snapshot, &settings.addressing, &settings.interface)?;
     let addresses: Vec<Cidr> = snapshot.addresses_of(link.index).map(|held| held.cidr).collect();
     warn_of_dead_ends(settings, &link, &addresses);
-    Ok((devices, KernelEnd { mtu, addresses }))
+    Ok((devices, addresses))
 }
 
 /// Says what an administrator's interface lacks; it is his to change.

@@ -10,7 +10,8 @@
 //!
 //! The supervisor is told of netloom's death by the kernel (PR_SET_PDEATHSIG) and then kills every descendant, so
 //! also after SIGKILL no process holds the namespace, and it goes with its interface. The command is told of the
-//! supervisor's death the same way.
+//! supervisor's death the same way. The control socket is in a private folder, which netloom removes, and after its SIGKILL
+//! the supervisor.
 //!
 //! *Signals.* What is typed at the terminal (Ctrl-C, Ctrl-\) reaches the command by itself, and netloom ignores
 //! it. What `kill` sends to netloom is passed on: SIGTERM, SIGHUP, SIGQUIT and SIGINT as they are, to an interactive
@@ -30,6 +31,9 @@ use tokio::time::{Instant, sleep_until};
 use tracing::Level;
 
 use crate::args::ShellOptions;
+use crate::control::place::SOCKET_VARIABLE;
+use crate::control::private_folder::PrivateFolder;
+use crate::control::socket::ControlSocket;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::host::Host;
@@ -79,6 +83,10 @@ fn login_shell() -> OsString {
 
 async fn serve(settings: Settings, job: Job) -> Result<ExitCode, Failure> {
     let requests = Requests::new()?;
+    let folder = PrivateFolder::make()?;
+    let socket = ControlSocket::claim(&folder.socket()).map_err(|error| {
+        Failure::new(format_args!("{error}: name another place for it: TMPDIR=PATH netloom shell"))
+    })?;
     let opening = async {
         let host = Host::connect()?;
         host.raise_loopback().await?;
@@ -88,8 +96,9 @@ async fn serve(settings: Settings, job: Job) -> Result<ExitCode, Failure> {
         opened = opening => opened?,
         received = requests.recv() => return Ok(exit_code_of_signal(received?.signal)),
     };
+    let _control = socket.serve(endpoint.answerer());
     greet(&endpoint, &job);
-    let child = spawn(&endpoint, &job)?;
+    let child = spawn(&endpoint, &job, &folder)?;
     let status = attend(child, &requests, job.is_interactive).await?;
     endpoint.close().await;
     Ok(shell_supervisor::exit_code(status))
@@ -109,7 +118,7 @@ fn greet(endpoint: &Endpoint, job: &Job) {
 }
 
 /// Starts the supervisor. The kernel ties its life to this thread, the main one, which lives as long as netloom.
-fn spawn(endpoint: &Endpoint, job: &Job) -> Result<Child, Failure> {
+fn spawn(endpoint: &Endpoint, job: &Job, folder: &PrivateFolder) -> Result<Child, Failure> {
     let first = |wanted: fn(&IpAddr) -> bool| {
         endpoint
             .own_addresses()
@@ -121,9 +130,12 @@ fn spawn(endpoint: &Endpoint, job: &Job) -> Result<Child, Failure> {
     let mut command = Command::new(SELF_EXECUTABLE);
     command
         .arg0("netloom")
-        .args(["__supervise", "--parent", &std::process::id().to_string(), "--"])
+        .args(["__supervise", "--parent", &std::process::id().to_string(), "--folder"])
+        .arg(folder.path())
+        .arg("--")
         .args(&job.command)
         .env("NETLOOM_SHELL", "1")
+        .env(SOCKET_VARIABLE, folder.socket())
         .env("NETLOOM_ADDRESS", first(|_| true).unwrap_or_default())
         .env_remove("NETLOOM_ADDRESS6");
     if let Some(address) = first(IpAddr::is_ipv6) {

@@ -4,7 +4,8 @@
 //! whose parent ends becomes its child and cannot get away by daemonising. It obeys signals of one sender, its
 //! parent; what the terminal sends, the command gets by itself. When the command ends, what it left behind gets
 //! SIGTERM, a second to obey, then SIGKILL. When the parent dies (the kernel then sends SIGTERM), all of it gets
-//! SIGKILL at once.
+//! SIGKILL at once, and what it
+//! left of its control socket is removed.
 
 use std::fs::{read_dir, read_to_string};
 use std::os::unix::process::CommandExt;
@@ -23,6 +24,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getppid};
 
 use crate::args::SuperviseOptions;
+use crate::control::private_folder;
 use crate::failure::Failure;
 use crate::signals::{Origin, Received, request_set, signal_failure};
 
@@ -75,6 +77,7 @@ pub(crate) fn run(options: &SuperviseOptions) -> Result<ExitCode, Failure> {
         }
         End::Parent => {
             supervisor.end_descendants(Signal::SIGKILL, KILL_PATIENCE)?;
+            private_folder::remove(&options.folder);
             Ok(exit_code_of_signal(Signal::SIGKILL))
         }
     }

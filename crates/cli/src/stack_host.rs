@@ -137,6 +137,11 @@ impl StackHost {
         Ok(())
     }
 
+    /// The stack.
+    pub(crate) fn net(&self) -> &Net {
+        &self.net
+    }
+
     /// Where the HTTP service listens, if it does.
     pub(crate) fn http_port(&self) -> Option<u16> {
         self.http_port

@@ -10,6 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
 
 use crate::args::Options;
+use crate::control::place;
+use crate::control::socket::{ClaimError, ControlSocket};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::host::Host;
@@ -33,6 +35,8 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, Failure> {
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let mut stop = StopSignals::new()?;
+    // First, as it is the least to undo; served when there is something to say.
+    let socket = claim_socket()?;
     let host = Host::connect()?;
     let endpoint = tokio::select! {
         opened = Endpoint::open(&host, settings) => opened?,
@@ -40,6 +44,13 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     };
     // Before anybody is told that it is ready, and may send signals.
     let mut faults = FaultsFile::of(&endpoint)?;
+    let control = match socket {
+        Ok(socket) => Some(socket.serve(endpoint.answerer())),
+        Err(error) => {
+            tracing::warn!("netloom addr will not find this daemon: {error}");
+            None
+        }
+    };
     announce(&endpoint);
     loop {
         tokio::select! {
@@ -48,11 +59,26 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
             () = faults.asked() => faults.read(&endpoint),
         }
     }
+    // While there is time: a second signal ends the process as it is.
+    drop(control);
     notify(&NotifyState::Stopping);
     tokio::select! {
         () = endpoint.close() => Ok(()),
         // The kernel closes what is open, and takes the interface away, as on SIGKILL.
         () = stop.recv() => std::process::exit(INTERRUPTED),
+    }
+}
+
+/// The control socket. Going without, for the reason given, is possible where nobody has named one and the default cannot be
+/// made: a user whom an administrator gave an interface may have no directory for it. Beside another daemon it is not.
+fn claim_socket() -> Result<Result<ControlSocket, ClaimError>, Failure> {
+    let place = place::to_listen();
+    match ControlSocket::claim(&place.path) {
+        Err(error @ ClaimError::Os { .. }) if !place.is_chosen => Ok(Err(error)),
+        Err(error) => Err(Failure::new(format_args!(
+            "{error}: name another control socket for this one: NETLOOM_SOCKET=PATH netloom up"
+        ))),
+        Ok(socket) => Ok(Ok(socket)),
     }
 }
 

@@ -16,6 +16,32 @@ pub(crate) const NOBODY: &str = "65534";
 /// Puts a fresh device directory over `/dev/net`, seen by this sandbox alone.
 const OWN_DEV_NET: &str = "mount -t tmpfs tmpfs /dev/net";
 
+/// The same for `/run`, where control sockets are: other daemons on the machine have theirs.
+const OWN_RUN: &str = "mount -t tmpfs -o mode=755 tmpfs /run";
+
+/// How many queues the stacks of this test program have.
+pub(crate) fn queues() -> usize {
+    match env!("CARGO_CRATE_NAME") {
+        "commands_queues" => 2,
+        _ => 1,
+    }
+}
+
+/// What `netloom` is given for these arguments: with as many queues as the stacks here have, unless they say so themselves.
+pub(crate) fn with_queues(arguments: &[&str]) -> Vec<String> {
+    let mut all: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+    let starts_stack = matches!(arguments.first(), Some(&("up" | "shell")));
+    if queues() > 1 && starts_stack && !arguments.contains(&"--queues") && !arguments.contains(&"--help") {
+        all.splice(1..1, ["--queues".to_owned(), queues().to_string()]);
+    }
+    all
+}
+
+/// The flag of `ip tuntap add` for an interface that such a stack attaches to.
+pub(crate) fn queues_flag() -> &'static str {
+    if queues() > 1 { "multi_queue" } else { "" }
+}
+
 /// A namespace of a network of its own. It goes with the process that holds it, which ends when this is dropped
 /// or the test dies.
 pub(crate) struct Sandbox {
@@ -34,7 +60,13 @@ impl Sandbox {
             return None;
         }
         let mut holder = Command::new("unshare")
-            .args(["--net", "--mount", "sh", "-c", "ip link set lo up && echo made && exec cat"])
+            .args([
+                "--net",
+                "--mount",
+                "sh",
+                "-c",
+                &format!("{OWN_RUN} && ip link set lo up && echo made && exec cat"),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -58,7 +90,8 @@ impl Sandbox {
     /// A command in the sandbox. Its process is the command itself.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.holder.id().to_string(), "--net", "--mount", program]);
+        command.args(["--target", &self.holder().to_string(), "--net", "--mount", program]);
+        command.env_remove("XDG_RUNTIME_DIR").env_remove("NETLOOM_SOCKET");
         command
     }
 
@@ -72,7 +105,7 @@ impl Sandbox {
     /// `netloom` with these arguments, as root.
     pub(crate) fn netloom(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(binary());
-        command.args(arguments);
+        command.args(with_queues(arguments));
         command
     }
 
@@ -80,13 +113,18 @@ impl Sandbox {
     pub(crate) fn netloom_as_nobody(&self, arguments: &[&str]) -> Command {
         let mut command = self.command("setpriv");
         let (user, group) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
-        command.args([&user, &group, "--clear-groups", binary()]).args(arguments);
+        command.args([&user, &group, "--clear-groups", binary()]).args(with_queues(arguments));
         command
     }
 
     /// Runs `netloom` to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         Running::start(&mut self.netloom(arguments)).finish()
+    }
+
+    /// What there is in `/run`, a name a line.
+    pub(crate) fn run_folder(&self) -> String {
+        self.sh("ls -A /run")
     }
 
     /// Hides `/dev/net/tun` from this sandbox.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 
 use crate::process::{Finished, Running, eventually, run};
-use crate::sandbox::{Sandbox, binary, skip};
+use crate::sandbox::{Sandbox, binary, skip, with_queues};
 
 /// A command in a shell, in the namespace of the test's own machine, which it must not touch.
 fn shell(test: &str, flags: &[&str], script: &str) -> Option<Running> {
@@ -14,7 +14,7 @@ fn shell(test: &str, flags: &[&str], script: &str) -> Option<Running> {
         skip(test, &format!("needs /dev/net/tun: {error}"));
         return None;
     }
-    let arguments = [&["shell"], flags, &["--", "sh", "-c", script]].concat();
+    let arguments = with_queues(&[&["shell"], flags, &["--", "sh", "-c", script]].concat());
     Some(Running::start(std::process::Command::new(binary()).args(arguments)))
 }
 
@@ -39,10 +39,10 @@ fn its_status_and_output_are_the_commands() {
     }
     let Some(finished) = finished(test, &[], "echo one; echo two >&2") else { return };
     assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("one\n", "two\n"));
-    let finished = run(binary(), &["shell", "--", "/nonexistent"]);
+    let finished = run(binary(), &with_queues(&["shell", "--", "/nonexistent"]));
     assert_eq!(finished.code(), 127);
     assert_eq!(finished.stderr, "netloom: /nonexistent: command not found\n");
-    assert_eq!(run(binary(), &["shell", "--", "/etc"]).code(), 126);
+    assert_eq!(run(binary(), &with_queues(&["shell", "--", "/etc"])).code(), 126);
 }
 
 #[test]
@@ -150,14 +150,19 @@ fn what_the_command_leaves_running_ends_with_it() {
 #[test]
 fn sigkill_takes_the_command_and_its_namespace_along() {
     let test = "sigkill_takes_the_command_and_its_namespace_along";
-    let script = "trap '' TERM HUP; setsid tail -f /dev/null & readlink /proc/self/ns/net; wait";
+    let script =
+        "trap '' TERM HUP; setsid tail -f /dev/null & echo $NETLOOM_SOCKET; readlink /proc/self/ns/net; wait";
     let Some(mut running) = shell(test, &[], script) else { return };
+    let socket = PathBuf::from(running.wait_for_line(|line| line.ends_with("/netloom.sock")));
+    let folder = socket.parent().unwrap();
+    assert!(socket.exists());
     let namespace = PathBuf::from(running.wait_for_line(|line| line.starts_with("net:")));
     // netloom, its supervisor, sh and tail; sh may not have started tail yet.
     assert!(processes_in(&namespace) >= 3);
     running.signal(Signal::SIGKILL);
     running.wait();
     eventually("every process of the namespace ends", || processes_in(&namespace) == 0);
+    eventually("the control socket and its folder go", || !folder.exists());
 }
 
 #[test]

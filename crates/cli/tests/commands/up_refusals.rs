@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::process::{Finished, Running};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, queues_flag};
 
 /// An interface of the sandbox's, up, to have something to collide with.
 const OTHER_LINK: &str = "ip tuntap add dev other mode tap && ip link set other up";
@@ -72,12 +72,13 @@ fn a_range_routed_in_another_table_is_refused() {
 fn a_taken_name_is_refused() {
     let Some(sandbox) = Sandbox::new("a_taken_name_is_refused") else { return };
     refused(&sandbox, &mut sandbox.netloom(&["up", "--tap", "lo"]), 1, &["lo exists", "choose another name"]);
-    sandbox.sh("ip tuntap add dev tunnel mode tun");
+    sandbox.sh(&format!("ip tuntap add dev tunnel mode tun {}", queues_flag()));
     refused(&sandbox, &mut sandbox.netloom(&["up", "--tap", "tunnel"]), 1, &["--tun tunnel"]);
     let mut first = Running::start(&mut sandbox.netloom(&["up"]));
     first.wait_for_line(|line| line == "ready");
     let words = ["netloom0 is in use", "choose another name"];
-    refused(&sandbox, &mut sandbox.netloom(&["up", "--address", "10.0.0.9/24"]), 1, &words);
+    let mut second = sandbox.netloom(&["up", "--address", "10.0.0.9/24"]);
+    refused(&sandbox, second.env("NETLOOM_SOCKET", "/run/second.sock"), 1, &words);
 }
 
 #[test]
@@ -151,7 +152,7 @@ fn a_user_without_privilege_is_refused() {
 fn another_users_interface_is_refused() {
     let Some(sandbox) = Sandbox::new("another_users_interface_is_refused") else { return };
     sandbox.set_tun_mode("666");
-    sandbox.sh("ip tuntap add dev theirs mode tap user 12345");
+    sandbox.sh(&format!("ip tuntap add dev theirs mode tap user 12345 {}", queues_flag()));
     let mut command = sandbox.netloom_as_nobody(&["up", "--tap", "theirs"]);
     refused(&sandbox, &mut command, 1, &["theirs belongs to another user"]);
 }
