@@ -1,5 +1,6 @@
 //! A network namespace with netloom in it.
 
+mod crossing;
 mod transfer;
 
 use std::future::Future;
@@ -8,6 +9,7 @@ use std::num::NonZeroU16;
 use std::process::Command;
 use std::time::Duration;
 
+use crossing::Watched;
 use netloom::device::{Offload, Queue, TunTap, TunTapConfig};
 use netloom::impair::ImpairSpec;
 use netloom::stack::Medium;
@@ -15,6 +17,7 @@ use netloom::{AddressDetection, Cable, InterfaceConfig, Net, StackConfig, TcpLis
 use nix::sched::{CloneFlags, unshare};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
+pub(crate) use crossing::{Crossing, Shapes, Way};
 pub(crate) use transfer::{pattern, write_and_finish};
 
 /// Longest that one test may take.
@@ -93,6 +96,15 @@ pub(crate) fn run<F: Future<Output = ()>>(test: impl Fn(Net) -> F + Send + Sync)
 
 /// The same with another configuration of the stack.
 pub(crate) fn run_with<F: Future<Output = ()>>(stack: &StackConfig, test: impl Fn(Net) -> F + Send + Sync) {
+    run_on_both(stack, |net, _| test(net));
+}
+
+/// As [`run`], for a test that looks at what crosses the device.
+pub(crate) fn run_watching<F: Future<Output = ()>>(test: impl Fn(Net, Crossing) -> F + Send + Sync) {
+    run_on_both(&StackConfig::default(), test);
+}
+
+fn run_on_both<F: Future<Output = ()>>(stack: &StackConfig, test: impl Fn(Net, Crossing) -> F + Send + Sync) {
     for setup in [Medium::Ethernet, Medium::Ip].map(Setup::plain) {
         std::thread::scope(|scope| {
             // The namespace is the thread's, and goes with it.
@@ -106,10 +118,14 @@ pub(crate) fn run_with<F: Future<Output = ()>>(stack: &StackConfig, test: impl F
 
 /// Runs `test` in a fresh namespace, which becomes the calling thread's; as [`run`] else.
 pub(crate) fn run_here<F: Future<Output = ()>>(setup: &Setup, test: &impl Fn(Net) -> F) {
-    run_stack_here(setup, &StackConfig::default(), test);
+    run_stack_here(setup, &StackConfig::default(), &|net, _| test(net));
 }
 
-fn run_stack_here<F: Future<Output = ()>>(setup: &Setup, stack: &StackConfig, test: &impl Fn(Net) -> F) {
+fn run_stack_here<F: Future<Output = ()>>(
+    setup: &Setup,
+    stack: &StackConfig,
+    test: &impl Fn(Net, Crossing) -> F,
+) {
     if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
         eprintln!("SKIPPED: no network namespace: {error}");
         return;
@@ -131,7 +147,9 @@ fn run_stack_here<F: Future<Output = ()>>(setup: &Setup, stack: &StackConfig, te
         eprintln!("SKIPPED: the kernel offloads {other} where {offload} was wanted");
         return;
     }
-    let boxed = |device: TunTap| -> Box<dyn Queue> { Box::new(device) };
+    let crossing = Crossing::default();
+    let boxed =
+        |device: TunTap| -> Box<dyn Queue> { Box::new(Watched::new(Box::new(device), crossing.clone())) };
     let devices: Vec<_> = devices.into_iter().map(boxed).collect();
     ip("link set lo up");
     ip("addr add 10.0.0.1/24 dev nl0");
@@ -164,7 +182,9 @@ fn run_stack_here<F: Future<Output = ()>>(setup: &Setup, stack: &StackConfig, te
             .interface_queues(devices, interface)
             .start()
             .expect("a stack");
-        tokio::time::timeout(LIMIT, test(net.clone())).await.expect("the test ends in time");
+        tokio::time::timeout(LIMIT, test(net.clone(), crossing.clone()))
+            .await
+            .expect("the test ends in time");
         let started = std::time::Instant::now();
         net.clone().shutdown(Duration::from_secs(20)).await;
         assert!(started.elapsed() < Duration::from_secs(20), "connections were left over");

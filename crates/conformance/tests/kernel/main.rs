@@ -14,4 +14,5 @@ mod handshakes;
 pub(crate) mod lab;
 mod narrow_path;
 mod streams;
+mod trains;
 mod urgent;

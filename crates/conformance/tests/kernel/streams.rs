@@ -1,9 +1,12 @@
 //! Bytes both ways, byte for byte.
 
+use netloom::device::Offload;
+use netloom::stack::DropReason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::lab::{
-    self, FAMILIES, Stream, exchange, from_kernel, pattern, read_all, to_kernel, write_and_finish,
+    self, FAMILIES, Shapes, Stream, Way, exchange, from_kernel, pattern, read_all, to_kernel,
+    write_and_finish,
 };
 
 const LEN: usize = 10_000_000;
@@ -25,6 +28,55 @@ fn the_kernel_as_server_exchanges_every_byte() {
             let (theirs, ours) = to_kernel(&net, family).await;
             exchange(theirs, ours, LEN).await;
         }
+    });
+}
+
+/// The largest packet without offloads.
+const MTU: usize = 1500;
+
+/// Whether the packets of a transfer of `len` bytes were of the kind that this test program's mode is about. Those without data,
+/// and those that the kernel makes without a socket, may be finished anywhere.
+fn check_shapes(shapes: Shapes, len: usize) {
+    let least_parts = (len / MTU) as u64;
+    let most_are_unfinished = 2 * shapes.unfinished > shapes.packets;
+    let is_right = match lab::offload() {
+        Offload::Full | Offload::Tcp => {
+            shapes.longest > MTU && 2 * shapes.packets < least_parts && most_are_unfinished
+        }
+        Offload::Checksum => {
+            shapes.trains == 0 && shapes.longest == MTU && shapes.packets > least_parts && most_are_unfinished
+        }
+        Offload::Plain => {
+            shapes.trains == 0
+                && shapes.longest == MTU
+                && shapes.packets > least_parts
+                && shapes.unfinished == 0
+        }
+    };
+    assert!(is_right, "{shapes:?} for at least {least_parts} segments");
+}
+
+#[test]
+fn what_crosses_the_device_is_of_the_kind_that_the_mode_promises() {
+    lab::run_watching(async |net, crossing| {
+        for family in FAMILIES {
+            let is_ipv4 = family.ours(0).is_ipv4();
+            let bytes = pattern(LEN, 6);
+            let (theirs, ours) = from_kernel(&net, family).await;
+            let ((), received) = tokio::join!(write_and_finish(theirs, &bytes), read_all(ours));
+            assert!(received == bytes);
+            check_shapes(crossing.take_tcp(Way::In, is_ipv4), LEN);
+            let (theirs, ours) = to_kernel(&net, family).await;
+            crossing.take_tcp(Way::Out, is_ipv4);
+            let ((), received) = tokio::join!(write_and_finish(ours, &bytes), read_all(theirs));
+            assert!(received == bytes);
+            check_shapes(crossing.take_tcp(Way::Out, is_ipv4), LEN);
+        }
+        // Groups of the kernel's alone, which it tells of when its interface comes up, and a byte sent once more, by which it probes.
+        let expected = [DropReason::LinkNotForUs, DropReason::TcpOutOfWindow];
+        let is_expected = |(reason, _): &(DropReason, u64)| expected.contains(reason);
+        let dropped = net.inspect(|stack| stack.counters().drops.nonzero().collect::<Vec<_>>()).concat();
+        assert!(dropped.iter().all(is_expected), "{dropped:?}");
     });
 }
 
