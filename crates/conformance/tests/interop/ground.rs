@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
+use std::num::NonZeroU16;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -46,6 +47,11 @@ pub(crate) const FAMILIES: [Family; 2] = [
     Family { ours: "10.0.0.2", far: "10.0.0.1", network: "10.0.0.0/24", prefix_len: 24, all: "0.0.0.0/0" },
     Family { ours: "fd00::2", far: "fd00::1", network: "fd00::/64", prefix_len: 64, all: "::/0" },
 ];
+
+/// The device has one queue, and the stack one shard.
+pub(crate) const ONE: NonZeroU16 = NonZeroU16::MIN;
+/// Or two.
+pub(crate) const TWO: NonZeroU16 = ONE.saturating_add(1);
 
 /// How many of them there are on an interface with this MTU.
 pub(crate) fn family_count(mtu: u16) -> usize {
@@ -197,13 +203,14 @@ pub(crate) fn change_cable() {
 /// The interfaces of a case, in the calling thread's namespace.
 pub(crate) struct Ground {
     mtu: u16,
-    /// netloom's TAP.
-    pub(crate) ours: TunTap,
+    /// The queues of netloom's TAP.
+    ours: Vec<TunTap>,
 }
 
 impl Ground {
-    /// Moves the calling thread to a fresh namespace and makes them there; `None`, said loudly, where that is not possible.
-    pub(crate) fn new(mtu: u16) -> Option<Self> {
+    /// Moves the calling thread to a fresh namespace and makes them there, netloom's with so many queues; `None`, said loudly, where
+    /// that is not possible.
+    pub(crate) fn new(mtu: u16, queues: NonZeroU16) -> Option<Self> {
         if program().is_none() {
             eprintln!("SKIPPED: no program netloom: cargo build, and name it in NETLOOM_BIN");
             return None;
@@ -214,8 +221,8 @@ impl Ground {
         }
         // With offloads, as the program has it; the bridge cuts what is too large for the cable.
         let config = TunTapConfig { kind: Medium::Ethernet, name: "nl0".to_owned(), mtu };
-        let ours = match TunTap::open_offloading(&config, Offload::Full) {
-            Ok(device) => device,
+        let ours = match TunTap::open_queues(&config, Offload::Full, queues) {
+            Ok(queues) => queues,
             Err(error) => {
                 eprintln!("SKIPPED: no TUN/TAP: {error}");
                 return None;
@@ -308,7 +315,8 @@ impl Ground {
             detection: AddressDetection::Off,
             ..InterfaceConfig::default()
         };
-        let queues: Vec<Box<dyn Queue>> = vec![Box::new(self.ours)];
+        let boxed = |queue: TunTap| -> Box<dyn Queue> { Box::new(queue) };
+        let queues = self.ours.into_iter().map(boxed).collect();
         Net::builder().interface_queues(queues, interface).start()
     }
 }

@@ -11,6 +11,7 @@ mod smoltcp_peer;
 #[path = "../kernel/lab/transfer.rs"]
 mod transfer;
 
+use std::num::NonZeroU16;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use conversation::{Effort, LEN, both_roles, with_kernel, with_smoltcp};
-use ground::{Ground, Link, beside_us};
+use ground::{Ground, Link, ONE, TWO, beside_us};
 use smoltcp_peer::Site;
 
 /// Longest that the bytes of a case may take; the runner kills it after five minutes.
@@ -76,11 +77,18 @@ const SIDE_BY_SIDE: usize = 4;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let exchanges = |peer: Peer| -> Vec<Named> {
+        // Each cable with one queue for one of the peers, and with two for the other.
+        let queues = match peer {
+            Peer::Kernel => [TWO, ONE],
+            Peer::Smoltcp => [ONE, TWO],
+        };
         CASES
             .iter()
-            .map(|case| {
-                let name = format!("{peer:?} {} mtu={}", case.faults, case.mtu).to_lowercase();
-                let run: Box<dyn FnOnce() + Send> = Box::new(move || exchange(case, peer));
+            .zip(queues.into_iter().cycle())
+            .map(|(case, queues)| {
+                let name =
+                    format!("{peer:?} {} mtu={} queues={queues}", case.faults, case.mtu).to_lowercase();
+                let run: Box<dyn FnOnce() + Send> = Box::new(move || exchange(case, peer, queues));
                 (name, run)
             })
             .collect()
@@ -124,9 +132,9 @@ fn block_on<F: Future<Output = ()>>(test: F) {
 }
 
 /// 10 MB each way in both roles and families, over one cable.
-fn exchange(case: &Case, peer: Peer) {
+fn exchange(case: &Case, peer: Peer, queues: NonZeroU16) {
     let &Case { faults, mtu, counted, smoltcps_effort } = case;
-    let Some(ground) = Ground::new(mtu) else { return };
+    let Some(ground) = Ground::new(mtu, queues) else { return };
     let link = Link::start(faults);
     let plan = both_roles(&beside_us(mtu));
     block_on(async {

@@ -6,6 +6,7 @@
 //! connection lives, also after a timeout. No TCP of its own could get through a path that narrows. So with smoltcp only the
 //! way from us narrows; what it sends comes by the way that it knows.
 
+use std::num::NonZeroU16;
 use std::process::Command;
 
 use netloom::Net;
@@ -15,7 +16,7 @@ use smoltcp::wire::IpCidr;
 use tokio::task::spawn_blocking;
 
 use crate::conversation::{self, Effort, Progress, a_third_has_come, both_roles, with_kernel, with_smoltcp};
-use crate::ground::{self, FAMILIES, Ground, Link, Namespace, beside_us, family_count, ip, nodad};
+use crate::ground::{self, FAMILIES, Ground, Link, Namespace, ONE, TWO, beside_us, family_count, ip, nodad};
 use crate::smoltcp_peer::Site;
 use crate::{Named, block_on};
 
@@ -33,8 +34,8 @@ pub(crate) fn cases() -> Vec<Named> {
     let cases: [(&str, fn()); 5] = [
         ("kernel mtu shrinks to 1280 in a black hole", kernel_in_black_hole),
         ("smoltcp mtu shrinks to 1280 in a black hole", smoltcp_in_black_hole),
-        ("kernel mtu shrinks to 1280 behind a router", || kernel_behind_routers(NARROW)),
-        ("kernel mtu shrinks to 576 behind a router", || kernel_behind_routers(576)),
+        ("kernel mtu shrinks to 1280 behind a router", || kernel_behind_routers(NARROW, TWO)),
+        ("kernel mtu shrinks to 576 behind a router", || kernel_behind_routers(576, ONE)),
         ("smoltcp mtu shrinks to 1280 behind a router", smoltcp_behind_a_router),
     ];
     cases.map(|(name, run)| -> Named { (name.to_owned(), Box::new(run)) }).into()
@@ -84,8 +85,8 @@ fn kernels_route(address: &str) -> String {
 }
 
 /// `netloom == the cable == router -- wire that gets narrower -- router -- the kernel`
-fn kernel_behind_routers(narrow: u16) {
-    let Some(ground) = Ground::new(WIDE) else { return };
+fn kernel_behind_routers(narrow: u16, queues: NonZeroU16) {
+    let Some(ground) = Ground::new(WIDE, queues) else { return };
     let link = Link::start("delay=1ms");
     // IPv6 leaves a wire that is too narrow for it.
     let pairs: Vec<_> = behind_routers().into_iter().take(family_count(narrow)).collect();
@@ -135,7 +136,7 @@ fn black_holes(net: &Net) -> u64 {
 }
 
 fn kernel_in_black_hole() {
-    let Some(ground) = Ground::new(WIDE) else { return };
+    let Some(ground) = Ground::new(WIDE, TWO) else { return };
     let wide = Link::start("delay=1ms");
     let narrow = ground.spare_link(&format!("delay=1ms,mtu={NARROW}"));
     let plan = both_roles(&beside_us(WIDE));
@@ -154,7 +155,7 @@ fn kernel_in_black_hole() {
 }
 
 fn smoltcp_in_black_hole() {
-    let Some(ground) = Ground::new(WIDE) else { return };
+    let Some(ground) = Ground::new(WIDE, ONE) else { return };
     let wide = Link::start("delay=1ms");
     let narrow = ground.spare_link(&format!("delay=1ms,in:mtu={NARROW}"));
     let plan = both_roles(&beside_us(WIDE));
@@ -177,7 +178,7 @@ fn smoltcp_in_black_hole() {
 
 /// `netloom == the cable == router -- a TAP that gets narrower -- smoltcp`
 fn smoltcp_behind_a_router() {
-    let Some(ground) = Ground::new(WIDE) else { return };
+    let Some(ground) = Ground::new(WIDE, ONE) else { return };
     let link = Link::start("delay=1ms");
     let pairs = behind_routers();
     let plan = both_roles(&pairs);
