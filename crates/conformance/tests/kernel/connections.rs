@@ -56,6 +56,10 @@ fn two_hundred_connections_at_once() {
         }
         clients.join_all().await;
         assert_eq!(server.await.expect("the server ends"), 200 * 50_000);
+        let of_shards = net.inspect(|stack| stack.tcp().counters().passive_opens.get());
+        assert_eq!(of_shards.len(), usize::from(lab::queues().get()));
+        assert_eq!(of_shards.iter().sum::<u64>(), 200);
+        assert!(of_shards.iter().all(|&count| count > 0), "each has its share: {of_shards:?}");
     });
 }
 
