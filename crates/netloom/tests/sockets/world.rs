@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::net::{TcpListener, TcpStream};
@@ -30,14 +31,32 @@ pub(crate) trait World: Sized + Send + Sync + 'static {
     async fn end(&self);
 }
 
+/// The runtime that the tests run on, by which of the test programs this is.
+fn runtime() -> Runtime {
+    let mut builder = match env!("CARGO_CRATE_NAME") {
+        "sockets_on_threads" => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    builder.worker_threads(2).enable_all().build().unwrap()
+}
+
 /// Runs a test, and looks for what it leaves behind.
 pub(crate) fn run<W: World, F: Future<Output = ()>>(test: impl FnOnce(Arc<W>) -> F) {
-    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = runtime();
     runtime.block_on(async {
         let world = Arc::new(W::start());
         timeout(LIMIT, test(Arc::clone(&world))).await.expect("it ends");
         world.end().await;
     });
+}
+
+/// Fails if `other`, which is always ready, has not run while this task found all that it waited for.
+pub(crate) async fn assert_has_run(other: JoinHandle<()>) {
+    // On several threads it runs when one of the others comes to it.
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        assert!(other.is_finished());
+    }
+    other.await.unwrap();
 }
 
 /// A listener of the server, at a port of its own.
