@@ -7,7 +7,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use netloom::device::MemoryQueue;
+use netloom::device::{MemoryQueue, Queue};
 use netloom::stack::Medium;
 use netloom::{AddressDetection, InterfaceConfig, Net, Usage, blocking};
 
@@ -22,14 +22,25 @@ fn address(text: &str) -> SocketAddr {
 
 /// A server at 10.0.0.1 and a client at 10.0.0.2.
 fn hosts() -> (blocking::Net, blocking::Net) {
-    let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
-    let start = |device, address: &str| {
+    hosts_of(1)
+}
+
+/// The same, each of so many shards.
+fn hosts_of(shards: usize) -> (blocking::Net, blocking::Net) {
+    let mut ends: [Vec<Box<dyn Queue>>; 2] = [Vec::new(), Vec::new()];
+    for _ in 0..shards {
+        let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
+        ends[0].push(Box::new(left));
+        ends[1].push(Box::new(right));
+    }
+    let [left, right] = ends;
+    let start = |queues, address: &str| {
         let config = InterfaceConfig {
             addresses: vec![address.parse().unwrap()],
             detection: AddressDetection::Off,
             ..InterfaceConfig::default()
         };
-        blocking::Net::start(Net::builder().interface(Box::new(device), config)).unwrap()
+        blocking::Net::start(Net::builder().interface_queues(queues, config)).unwrap()
     };
     (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"))
 }
@@ -112,6 +123,12 @@ behaves_as_std!(a_stream_behaves_as_std_s, {
     (incoming, outgoing, move || finish(server, client))
 });
 
+behaves_as_std!(a_stream_between_shards_behaves_as_std_s, {
+    let (server, client) = hosts_of(2);
+    let (incoming, outgoing) = pair(&server, &client);
+    (incoming, outgoing, move || finish(server, client))
+});
+
 behaves_as_std!(std_s_behaves_so, {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let outgoing = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -120,8 +137,16 @@ behaves_as_std!(std_s_behaves_so, {
 
 #[test]
 fn many_threads_accept_from_one_listener() {
+    accept_by_threads(hosts());
+}
+
+#[test]
+fn many_threads_accept_what_all_shards_own() {
+    accept_by_threads(hosts_of(2));
+}
+
+fn accept_by_threads((server, client): (blocking::Net, blocking::Net)) {
     const CLIENTS: usize = 12;
-    let (server, client) = hosts();
     let listener = server.tcp_listen("10.0.0.1:0").unwrap();
     let target = listener.local_addr().unwrap();
     let (tell, accepted) = channel();

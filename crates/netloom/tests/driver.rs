@@ -30,12 +30,17 @@ fn within_limit<T>(runtime: &Runtime, test: impl Future<Output = T>) -> T {
 }
 
 fn start(device: impl Queue + 'static, address: &str, spin: Duration) -> Net {
+    start_shards(vec![Box::new(device)], address, spin)
+}
+
+/// The same with a shard for each queue.
+fn start_shards(queues: Vec<Box<dyn Queue>>, address: &str, spin: Duration) -> Net {
     let config = InterfaceConfig {
         addresses: vec![address.parse().unwrap()],
         detection: AddressDetection::Off,
         ..InterfaceConfig::default()
     };
-    Net::builder().interface(Box::new(device), config).spin(spin).start().unwrap()
+    Net::builder().interface_queues(queues, config).spin(spin).start().unwrap()
 }
 
 async fn connect(server: &Net, client: &Net, address: &str) -> (TcpStream, TcpStream) {
@@ -59,12 +64,22 @@ async fn read_all(mut from: impl AsyncRead + Unpin) -> Vec<u8> {
     bytes
 }
 
-/// Sends both ways at once; how many frames the server got.
-async fn exchange(offload: Offload, medium: Medium, spin: Duration, networks: [&str; 3]) -> u64 {
+/// Sends both ways at once, between hosts of so many shards; how many frames the server got.
+async fn exchange(
+    (offload, medium, shards): (Offload, Medium, usize),
+    spin: Duration,
+    networks: [&str; 3],
+) -> u64 {
     let [server_address, client_address, listen] = networks;
-    let (left, right) = MemoryQueue::pair_offloading(medium, 1500, offload).unwrap();
-    let server = start(left, server_address, spin);
-    let client = start(right, client_address, spin);
+    let mut ends: [Vec<Box<dyn Queue>>; 2] = [Vec::new(), Vec::new()];
+    for _ in 0..shards {
+        let (left, right) = MemoryQueue::pair_offloading(medium, 1500, offload).unwrap();
+        ends[0].push(Box::new(left));
+        ends[1].push(Box::new(right));
+    }
+    let [left, right] = ends;
+    let server = start_shards(left, server_address, spin);
+    let client = start_shards(right, client_address, spin);
     let (incoming, outgoing) = connect(&server, &client, listen).await;
     let (incoming_read, incoming_write) = tokio::io::split(incoming);
     let (outgoing_read, outgoing_write) = tokio::io::split(outgoing);
@@ -76,7 +91,7 @@ async fn exchange(offload: Offload, medium: Medium, spin: Duration, networks: [&
         read_all(outgoing_read),
     );
     assert!(at_client == down && at_server == up, "{offload} over {medium:?}");
-    let frames = server.inspect(|stack| stack.counters().frames_received.get())[0];
+    let frames = server.inspect(|stack| stack.counters().frames_received.get()).iter().sum();
     leaks::end([server, client]).await;
     frames
 }
@@ -87,10 +102,12 @@ fn every_byte_arrives_on_each_runtime_with_each_offload() {
     const V6: [&str; 3] = ["fd00::1/64", "fd00::2/64", "[fd00::1]:80"];
     for runtime in runtimes() {
         for offload in [Offload::Plain, Offload::Checksum, Offload::Full] {
-            for (medium, spin, networks) in
-                [(Medium::Ethernet, Duration::from_micros(50), V4), (Medium::Ip, Duration::ZERO, V6)]
-            {
-                let frames = within_limit(&runtime, exchange(offload, medium, spin, networks));
+            for (medium, shards, spin, networks) in [
+                (Medium::Ethernet, 1, Duration::from_micros(50), V4),
+                (Medium::Ip, 1, Duration::ZERO, V6),
+                (Medium::Ethernet, 2, Duration::ZERO, V6),
+            ] {
+                let frames = within_limit(&runtime, exchange((offload, medium, shards), spin, networks));
                 let segments = u64::try_from(LEN / 1460).unwrap();
                 if offload == Offload::Full {
                     assert!(frames < segments / 2, "{frames} frames are no super-segments");

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use netloom::device::MemoryQueue;
+use netloom::device::{MemoryQueue, Queue};
 use netloom::stack::{IcmpErrorKind, Medium};
 use netloom::{AddressDetection, IcmpMessage, InterfaceConfig, Net, StackConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,10 +31,22 @@ fn interface(addresses: &[&str], gateways: &[(&str, &str)]) -> InterfaceConfig {
     }
 }
 
-/// A host, a router, and another host behind it.
-fn line() -> [Net; 3] {
-    let (left, left_router) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
-    let (right_router, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
+/// Two devices joined in memory, each with so many queues.
+fn wire(queues: usize) -> [Vec<Box<dyn Queue>>; 2] {
+    let mut ends = [Vec::new(), Vec::new()];
+    for _ in 0..queues {
+        let (one, other) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
+        for (end, queue) in ends.iter_mut().zip([one, other]) {
+            end.push(Box::new(queue) as Box<dyn Queue>);
+        }
+    }
+    ends
+}
+
+/// A host, a router, and another host behind it, all of so many shards.
+fn line(shards: usize) -> [Net; 3] {
+    let [left, left_router] = wire(shards);
+    let [right_router, right] = wire(shards);
     let mut forwarding = StackConfig::default();
     forwarding.internet.forwarding = true;
     let defaults = |by: &'static str, by6: &'static str| [("0.0.0.0/0", by), ("::/0", by6)];
@@ -44,19 +56,22 @@ fn line() -> [Net; 3] {
     let far_side = interface(&["10.1.0.1/24", "fd01::1/64"], &[]);
     let router = Net::builder()
         .config(forwarding)
-        .interface(Box::new(left_router), near_side)
-        .interface(Box::new(right_router), far_side);
-    [Net::builder().interface(Box::new(left), host), router, Net::builder().interface(Box::new(right), far)]
+        .interface_queues(left_router, near_side)
+        .interface_queues(right_router, far_side);
+    [Net::builder().interface_queues(left, host), router, Net::builder().interface_queues(right, far)]
         .map(|builder| builder.spin(Duration::ZERO).start().unwrap())
 }
 
-fn run<F: Future<Output = ()>>(test: impl FnOnce([Net; 3]) -> F) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let line = line();
-        timeout(LIMIT, test(line.clone())).await.expect("it ends in time");
-        leaks::end(line).await;
-    });
+/// Runs `test` with one shard and with two.
+fn run<F: Future<Output = ()>>(test: impl Fn([Net; 3]) -> F) {
+    for shards in [1, 2] {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let line = line(shards);
+            timeout(LIMIT, test(line.clone())).await.expect("it ends in time");
+            leaks::end(line).await;
+        });
+    }
 }
 
 #[test]
@@ -131,7 +146,8 @@ fn a_stream_s_ttl_is_what_its_packets_carry() {
         let mut outgoing = host.tcp_connect("10.1.0.2:80").await.unwrap();
         let (mut incoming, _) = listener.accept().await.unwrap();
         assert_eq!(outgoing.ttl().unwrap(), 64);
-        let dropped = || router.inspect(|stack| stack.internet().counters().icmp_errors_sent.get())[0];
+        let dropped =
+            || router.inspect(|stack| stack.internet().counters().icmp_errors_sent.get()).iter().sum::<u64>();
         let before = dropped();
         outgoing.set_ttl(1).unwrap();
         outgoing.write_all(b"x").await.unwrap();
