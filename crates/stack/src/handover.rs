@@ -29,6 +29,19 @@ impl Handover {
         self.to
     }
 
+    /// The interface that it came by.
+    pub fn interface(&self) -> InterfaceId {
+        self.interface
+    }
+
+    /// The frame and what the device said of it, if it is as the device gave it.
+    pub fn frame(&self) -> Option<(&[u8], RxMeta)> {
+        match self.kind {
+            Kind::Frame(meta) => Some((&self.bytes, meta)),
+            Kind::Packet { .. } | Kind::Overheard(_) => None,
+        }
+    }
+
     /// Bytes of the frame or packet.
     pub fn len(&self) -> usize {
         self.bytes.len()

@@ -56,6 +56,10 @@ fn what_is_others_is_counted_and_no_more_than_the_bound_waits() {
     assert_eq!(counters.drops.get(DropReason::HandoverFull), 5);
     let handover = first.poll_handover().unwrap();
     assert_eq!((handover.to(), handover.len()), (1, IPV4_HEADER_LEN + 9));
+    assert_eq!(
+        (handover.interface(), handover.frame()),
+        (id, Some((&datagram(other)[..], RxMeta::default())))
+    );
     first.drop_handover(&handover);
     assert_eq!(first.counters().drops.get(DropReason::HandoverFull), 6);
     assert_eq!(std::iter::from_fn(|| first.poll_handover()).count(), 9);
