@@ -73,7 +73,7 @@ fn count(kinds: &BTreeMap<String, usize>, kind: &str) -> usize {
 }
 
 fn listen(world: &mut Hosts, port: u16) {
-    for stack in &mut world.b.shards {
+    for stack in &mut world.b.shards.stacks {
         stack.tcp().listen(TcpBind { address: None, port }, ListenOptions::default()).unwrap();
     }
 }
@@ -97,7 +97,7 @@ fn connections_reach_their_owner_and_carry_bytes_both_ways() {
     // Each shard sends back what its connections got.
     let mut back = vec![0; ids.len()];
     world.run_until(LIMIT, |a, b, now| {
-        for stack in &mut b.shards {
+        for stack in &mut b.shards.stacks {
             let held: Vec<_> = stack.tcp().connections().map(|(id, _)| id).collect();
             let listeners: Vec<_> = stack.tcp().listeners().map(|listener| listener.id).collect();
             for listener in listeners {
@@ -118,11 +118,12 @@ fn connections_reach_their_owner_and_carry_bytes_both_ways() {
         }
         back.iter().all(|&len| len == 9000)
     });
-    let owned: Vec<_> = world.b.shards.iter_mut().map(|stack| stack.tcp().usage().connections).collect();
+    let owned: Vec<_> =
+        world.b.shards.stacks.iter_mut().map(|stack| stack.tcp().usage().connections).collect();
     assert_eq!(owned.iter().sum::<usize>(), ids.len());
     assert!(owned.iter().all(|&count| count > 0), "{owned:?}");
     assert_eq!(count(&sent(&mut world), "reset"), 0);
-    for stack in &world.b.shards {
+    for stack in &world.b.shards.stacks {
         assert_eq!(stack.counters().drops.get(DropReason::HandoverFull), 0);
     }
 }
@@ -135,13 +136,13 @@ fn a_shard_connects_from_ports_that_make_the_connection_its_own() {
     let mut ids = Vec::new();
     for shard in 0..usize::from(COUNT) {
         for address in ["10.0.0.1:80", "[fd00::1]:80"] {
-            let mut tcp = world.b.shards[shard].tcp();
+            let mut tcp = world.b.shards.stacks[shard].tcp();
             let to = address.parse().unwrap();
             ids.push((shard, tcp.connect(now, TcpBind::default(), to, &SocketOptions::default()).unwrap()));
         }
     }
     world.run_until(LIMIT, |_, b, _| {
-        ids.iter().all(|&(shard, id)| b.shards[shard].tcp().connected(id) == Ok(true))
+        ids.iter().all(|&(shard, id)| b.shards.stacks[shard].tcp().connected(id) == Ok(true))
     });
     // One question for each address of each shard's cache, and no answer that nobody asked for.
     let kinds = sent(&mut world);
@@ -184,7 +185,7 @@ fn what_nobody_wants_is_refused_once() {
 #[test]
 fn only_the_first_shard_tries_out_announces_and_answers() {
     let mut world = world(AddressDetection::Probe);
-    assert!(world.b.shards.iter().skip(1).all(|stack| stack.internet().addresses().count() == 0));
+    assert!(world.b.shards.stacks.iter().skip(1).all(|stack| stack.internet().addresses().count() == 0));
     world.run_for(Duration::from_secs(20));
     let shards: Vec<_> = world.b.sent.iter().map(|&(shard, _)| shard).collect();
     let kinds = sent(&mut world);
@@ -196,9 +197,9 @@ fn only_the_first_shard_tries_out_announces_and_answers() {
         let addresses = stack.internet().addresses().filter(|address| address.state.is_usable());
         addresses.map(|address| address.cidr.address()).collect()
     };
-    assert_eq!(usable(&world.b.shards[0]).len(), 3);
-    for stack in &world.b.shards {
-        assert_eq!(usable(stack), usable(&world.b.shards[0]));
+    assert_eq!(usable(&world.b.shards.stacks[0]).len(), 3);
+    for stack in &world.b.shards.stacks {
+        assert_eq!(usable(stack), usable(&world.b.shards.stacks[0]));
     }
     // A question comes to each shard in turn; the first answers.
     for _ in 0..6 {
@@ -226,7 +227,7 @@ fn a_group_is_reported_by_the_first_shard_for_all() {
     sent(&mut world);
     let group: IpAddr = "ff05::1234".parse().unwrap();
     let mut sockets = Vec::new();
-    for stack in &mut world.b.shards {
+    for stack in &mut world.b.shards.stacks {
         let socket = stack.udp().bind(UdpBind::new(None, 0)).unwrap();
         stack.udp().join_group(socket, group, None).unwrap();
         sockets.push((socket, stack.udp().local_addr(socket).unwrap().port));
@@ -239,11 +240,11 @@ fn a_group_is_reported_by_the_first_shard_for_all() {
         world.a.stack.udp().send_to(socket, SocketAddr::new(group, port), None, b"x").unwrap();
     }
     world.run_for(Duration::from_secs(1));
-    for (stack, &(socket, _)) in world.b.shards.iter_mut().zip(&sockets) {
+    for (stack, &(socket, _)) in world.b.shards.stacks.iter_mut().zip(&sockets) {
         assert!(stack.udp().is_readable(socket));
         stack.udp().close(socket);
     }
     // The last has left.
     world.run_for(Duration::from_secs(20));
-    assert!(!world.b.shards[0].internet().groups().any(|(_, joined)| joined == group));
+    assert!(!world.b.shards.stacks[0].internet().groups().any(|(_, joined)| joined == group));
 }

@@ -9,6 +9,7 @@ use netloom_stack::transport::{ConnectError, ListenError, RetransmitCause, TcpEr
 use crate::conversation::Side;
 use crate::conversation::end::{Outcome, Untruth};
 use crate::frame_check::FrameFault;
+use crate::shards::MailTally;
 
 /// A broken promise, and when it was noticed in virtual time.
 #[derive(Clone, Debug)]
@@ -122,6 +123,33 @@ pub enum FailureKind {
         /// What it holds.
         usage: TcpUsage,
     },
+    /// A shard kept what is another's, handed on its own, or lost what it should hand on.
+    Astray {
+        /// The host.
+        host: usize,
+        /// Which of its shards.
+        shard: usize,
+    },
+    /// What one shard handed over did not come to another, and nobody has counted that.
+    LostHandover {
+        /// The host.
+        host: usize,
+        /// Handed over, as the shards have counted.
+        handed_over: u64,
+        /// Taken over, as the shards have counted.
+        taken_over: u64,
+        /// What became of it between them.
+        tally: MailTally,
+    },
+    /// A connection lives in two shards, or in one that it does not belong to.
+    Misplaced {
+        /// The host.
+        host: usize,
+        /// The shard.
+        shard: usize,
+        /// Its ends.
+        ends: (core::net::SocketAddr, core::net::SocketAddr),
+    },
     /// A stack emitted a frame that etherparse does not accept.
     BadFrame {
         /// The host.
@@ -213,6 +241,17 @@ impl fmt::Display for FailureKind {
             }
             Self::Livelock { host } => write!(f, "time stands still: host {host} always has more to do"),
             Self::Leak { host, usage } => write!(f, "host {host} still holds {usage:?}"),
+            Self::Astray { host, shard } => {
+                write!(f, "shard {shard} of host {host} did not do with a frame what its owner is known for")
+            }
+            Self::LostHandover { host, handed_over, taken_over, tally } => write!(
+                f,
+                "the shards of host {host} handed over {handed_over} frames and took over {taken_over}, and that is not \
+                 {tally:?}"
+            ),
+            Self::Misplaced { host, shard, ends: (local, remote) } => {
+                write!(f, "shard {shard} of host {host} has a connection of another: {local} with {remote}")
+            }
             Self::BadFrame { host, fault, frame } => {
                 write!(f, "host {host} emitted a bad frame: {fault}: {frame:02x?}")
             }

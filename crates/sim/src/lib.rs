@@ -12,6 +12,7 @@ mod offload;
 mod pattern;
 mod run;
 mod scenario;
+mod shards;
 mod world;
 
 pub use capture::Capture;
@@ -23,5 +24,6 @@ pub use frame_check::{FrameFault, check_frame};
 pub use run::{Report, run, write_frames};
 pub use scenario::{
     CablePlan, Change, ConversationPlan, DatagramPlan, HostPlan, ListenerPlan, OffloadPlan, Opening, Restart,
-    Scenario, Weather,
+    Scenario, ShardPlan, SteeringPlan, Weather,
 };
+pub use shards::{Letter, MailPlan, MailTally, Shards};

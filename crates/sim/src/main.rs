@@ -133,6 +133,7 @@ fn add(total: &mut Report, report: &Report) {
     total.frame_count += report.frame_count;
     total.bytes += report.bytes;
     total.dropped_count += report.dropped_count;
+    total.handover_count += report.handover_count;
     total.delivered_bytes += report.delivered_bytes;
     total.conversation_count += report.conversation_count;
     total.broken_count += report.broken_count;
@@ -148,13 +149,14 @@ fn print_results(results: &Results, elapsed: Duration) {
         failures.len()
     );
     println!(
-        "{} conversations, {} more that broke with a reason; {} bytes delivered in {} frames, {} of them lost; {} h of \
-         virtual time",
+        "{} conversations, {} more that broke with a reason; {} bytes delivered in {} frames, {} of them lost, {} handed over \
+         between shards; {} h of virtual time",
         total.conversation_count,
         total.broken_count,
         total.delivered_bytes,
         total.frame_count,
         total.dropped_count,
+        total.handover_count,
         total.duration.as_secs() / 3600
     );
 }

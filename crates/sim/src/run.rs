@@ -8,6 +8,8 @@
 //!   (`run/judge.rs`).
 //! - The stacks' own invariants hold after every step, where debug assertions are compiled in.
 //! - Nothing outlives the connections: at the end every table of TCP is empty (`run/judge.rs`).
+//! - A connection lives in one shard of its host, a frame comes to the shard that it belongs to, and if it does not, that is
+//!   counted (`world/wire.rs`, `run/placement.rs`).
 //! - Every frame reads well to etherparse (`frame_check.rs`), and no stack calls another's frame malformed.
 //! - Nothing is sent again where nothing was lost or late, and not much more than was lost elsewhere; a transfer on a
 //!   clean link takes about as long as it must; datagrams come back as they were sent (`run/measure.rs`).
@@ -15,6 +17,7 @@
 mod judge;
 mod measure;
 mod patience;
+mod placement;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -100,7 +103,7 @@ fn follow(scenario: &Scenario, world: &mut World<'_>) -> Result<Report, Failure>
     while !world.is_over() {
         step_count += 1;
         if step_count.is_multiple_of(CHECK_EVERY) {
-            judge::check_tables(world);
+            judge::check_tables(world)?;
         }
         let patience_ends = world.progress_at().max(Instant::ZERO + last_change) + PATIENCE;
         if !world.step(patience_ends)? {
@@ -121,6 +124,7 @@ fn follow(scenario: &Scenario, world: &mut World<'_>) -> Result<Report, Failure>
         while world.step(next)? {}
     }
     judge::check_leftovers(world)?;
+    placement::check_handovers(world)?;
     judge::check_counters(scenario, world)?;
     measure::check(scenario, world)?;
     Ok(judge::report(world, duration))

@@ -6,5 +6,5 @@ mod model;
 
 pub use model::{
     CablePlan, Change, ConversationPlan, DatagramPlan, HostPlan, ListenerPlan, OffloadPlan, Opening, Restart,
-    Scenario, Weather,
+    Scenario, ShardPlan, SteeringPlan, Weather,
 };

@@ -10,6 +10,7 @@ mod flow;
 pub(crate) mod hearing;
 mod host;
 mod opening;
+mod steering;
 mod wire;
 
 use core::net::{IpAddr, SocketAddr};
@@ -30,6 +31,7 @@ use crate::conversation::{Conversation, Side};
 use crate::failure::{Failure, FailureKind};
 use crate::pattern::MAX_RUN;
 use crate::scenario::{ConversationPlan, ListenerPlan, Scenario};
+use crate::shards::Shards;
 use flow::Flow;
 use hearing::{Heard, Hearing};
 use host::{Cable, Host, address};
@@ -73,7 +75,8 @@ pub(crate) struct World<'a> {
     hosts: Vec<Host>,
     cables: Vec<Cable>,
     pub(crate) conversations: Vec<Conversation>,
-    listeners: Vec<Option<TcpListenerId>>,
+    /// Each with its part at each shard of its host.
+    listeners: Vec<Vec<TcpListenerId>>,
     /// Whether the listeners were closed for good.
     is_closing: bool,
     /// Until when each listener's application does something else.
@@ -81,7 +84,8 @@ pub(crate) struct World<'a> {
     agenda: BTreeSet<(Instant, Due)>,
     /// Ends with an event, each once or more.
     called: VecDeque<(usize, Side)>,
-    sockets: BTreeMap<(usize, TcpSocketId), (usize, Side)>,
+    /// By host, shard and number there.
+    sockets: BTreeMap<(usize, usize, TcpSocketId), (usize, Side)>,
     /// Which conversation a connection belongs to, by its client's address, what that connects to, and when it began: a
     /// client that has lost its memory may take the same port again, while the old connection still waits to be accepted.
     expected: BTreeMap<(SocketAddr, SocketAddr, Instant), usize>,
@@ -137,7 +141,7 @@ impl<'a> World<'a> {
             hosts,
             cables,
             conversations: Vec::new(),
-            listeners: vec![None; scenario.listeners.len()],
+            listeners: vec![Vec::new(); scenario.listeners.len()],
             is_closing: false,
             busy_until: vec![Instant::ZERO; scenario.listeners.len()],
             agenda: BTreeSet::new(),
@@ -175,8 +179,9 @@ impl<'a> World<'a> {
                     socket: plan.options,
                     ..ListenOptions::default()
                 };
-                let opened = host.stack.tcp().listen(bind, options);
-                *listener = Some(opened.map_err(|error| failure(*now, FailureKind::NoListener(error)))?);
+                let parts = host.shards.stacks.iter_mut().map(|stack| stack.tcp().listen(bind, options));
+                let parts = parts.collect::<Result<Vec<_>, _>>();
+                *listener = parts.map_err(|error| failure(*now, FailureKind::NoListener(error)))?;
             }
         }
         Ok(())
@@ -226,9 +231,24 @@ impl<'a> World<'a> {
         self.conversations.iter().all(Conversation::is_over) && self.flows.iter().all(Flow::is_over)
     }
 
-    /// The stack of a host.
-    pub(crate) fn stack(&mut self, host: usize) -> Option<&mut Stack> {
-        self.hosts.get_mut(host).map(|host| &mut host.stack)
+    /// The shards of a host.
+    pub(crate) fn shards(&mut self, host: usize) -> Option<&mut Shards> {
+        self.hosts.get_mut(host).map(|host| &mut host.shards)
+    }
+
+    /// The stacks of a host as often as it began: each time that it lost its memory, and now.
+    pub(crate) fn all_shards(&self, host: usize) -> impl Iterator<Item = &Shards> {
+        self.hosts.get(host).into_iter().flat_map(|host| host.former_shards.iter().chain([&host.shards]))
+    }
+
+    /// Segments that came to their shards after those that came later to the host.
+    pub(crate) fn overtaken_count(&self) -> u64 {
+        self.hosts.iter().map(|host| host.overtaken_count).sum()
+    }
+
+    /// Frames that full mailboxes have refused.
+    pub(crate) fn refused_count(&self) -> u64 {
+        refused_by(&self.hosts)
     }
 
     /// How much a host has dropped for one of `reasons`, in its stacks and at their links.
@@ -240,14 +260,14 @@ impl<'a> World<'a> {
             let links = interfaces().filter_map(|index| stack.link(InterfaceId::new(index)));
             counts(&stack.counters().drops) + links.map(|link| counts(&link.counters().drops)).sum::<u64>()
         };
-        host.former_stacks.iter().chain([&host.stack]).map(counts_of).sum()
+        host.all_stacks().map(counts_of).sum()
     }
 
-    /// What a host's TCP has counted: once for each time that the host lost its memory, and since.
+    /// What a host's TCP has counted: each shard, once for each time that the host lost its memory, and since.
     pub(crate) fn tcp_counters(&mut self, host: usize) -> Vec<TcpCounters> {
         let Some(host) = self.hosts.get_mut(host) else { return Vec::new() };
-        let stacks = host.former_stacks.iter_mut().chain([&mut host.stack]);
-        stacks.map(|stack| stack.tcp().counters().clone()).collect()
+        let shards = host.former_shards.iter_mut().chain([&mut host.shards]);
+        shards.flat_map(|shards| &mut shards.stacks).map(|stack| stack.tcp().counters().clone()).collect()
     }
 
     /// How many hosts there are.
@@ -260,9 +280,10 @@ impl<'a> World<'a> {
         self.cables.iter().flat_map(|cable| &cable.ways).map(Link::counters)
     }
 
-    /// Frames that the cables have lost, and of how many they have flipped a bit: those count as lost, too.
+    /// Frames that the cables and mailboxes have lost, and of how many a bit was flipped: those count as lost, too.
     fn losses(&self) -> (u64, u64) {
-        losses_of(&self.cables)
+        let (lost, corrupted) = losses_of(&self.cables);
+        (lost + refused_by(&self.hosts), corrupted)
     }
 
     /// What an end has heard of its peer.
@@ -303,9 +324,25 @@ impl<'a> World<'a> {
     #[cfg(test)]
     pub(crate) fn hand_over(&mut self, host: usize, frame: &[u8]) {
         let host = &mut self.hosts[host];
-        host.stack.handle_frame(self.now, InterfaceId::new(0), frame, netloom_base::RxMeta::default());
+        host.shards.handle_frame(self.now, 0, InterfaceId::new(0), frame, netloom_base::RxMeta::default());
         host.is_touched = true;
         self.is_settled = false;
+    }
+
+    /// Makes a shard of a host take itself for the whole.
+    #[cfg(test)]
+    pub(crate) fn unite(&mut self, host: usize, shard: usize) {
+        let stack = Stack::new(netloom_stack::StackConfig::default(), self.rng.fork());
+        self.hosts[host].shards.stacks[shard] = stack;
+    }
+
+    /// Begins a connection at a shard that it does not belong to.
+    #[cfg(test)]
+    pub(crate) fn connect_from_wrong_shard(&mut self, host: usize, local: SocketAddr, remote: SocketAddr) {
+        let shards = &mut self.hosts[host].shards;
+        let wrong = (shards.owner_of_flow(local, remote) + 1) % shards.stacks.len();
+        let bind = TcpBind { address: None, port: local.port() };
+        shards.stacks[wrong].tcp().connect(self.now, bind, remote, &Default::default()).unwrap();
     }
 
     /// Goes on to the next instant at which something happens, no later than `end`, and does it; false if nothing does.
@@ -330,8 +367,9 @@ impl<'a> World<'a> {
     pub(crate) fn abandon(&mut self, conversation: usize, side: Side) {
         let Some(talk) = self.conversations.get_mut(conversation) else { return };
         let (end, _) = talk.ends(side);
-        if let Some(host) = self.hosts.get_mut(end.host) {
-            end.abandon(&mut host.stack.tcp(), self.now);
+        let Some(host) = self.hosts.get_mut(end.host) else { return };
+        if let Some(stack) = host.shards.stacks.get_mut(end.shard) {
+            end.abandon(&mut stack.tcp(), self.now);
             host.is_touched = true;
             self.is_settled = false;
         }
@@ -341,9 +379,10 @@ impl<'a> World<'a> {
     pub(crate) fn close_listeners(&mut self) {
         self.is_closing = true;
         self.is_settled = false;
-        for (plan, listener) in self.scenario.listeners.iter().zip(&self.listeners) {
-            if let (Some(host), Some(listener)) = (self.hosts.get_mut(plan.host), *listener) {
-                host.stack.tcp().close_listener(self.now, listener);
+        for (plan, parts) in self.scenario.listeners.iter().zip(&self.listeners) {
+            let Some(host) = self.hosts.get_mut(plan.host) else { continue };
+            for (stack, &listener) in host.shards.stacks.iter_mut().zip(parts) {
+                stack.tcp().close_listener(self.now, listener);
                 host.is_touched = true;
             }
         }
@@ -352,7 +391,7 @@ impl<'a> World<'a> {
     /// Does all that is due now, and all that follows from it now.
     fn settle(&mut self) -> Result<(), Failure> {
         for _ in 0..MAX_ROUNDS {
-            self.deliver();
+            self.deliver()?;
             self.run_timers();
             self.run_agenda()?;
             self.run_called()?;
@@ -366,7 +405,7 @@ impl<'a> World<'a> {
                 return Ok(());
             }
         }
-        let wants_now = |host: &Host| host.stack.poll_timeout().is_some_and(|at| at <= self.now);
+        let wants_now = |host: &Host| host.shards.poll_timeout().is_some_and(|at| at <= self.now);
         let host = self.hosts.iter().position(wants_now).unwrap_or(0);
         Err(self.failure(FailureKind::Livelock { host }))
     }
@@ -374,7 +413,7 @@ impl<'a> World<'a> {
     fn run_timers(&mut self) {
         for host in &mut self.hosts {
             if host.wakes_at.is_some_and(|at| at <= self.now) {
-                host.stack.handle_timeout(self.now);
+                host.shards.handle_timeout(self.now);
                 host.is_touched = true;
             }
         }
@@ -414,7 +453,7 @@ impl<'a> World<'a> {
             let former = core::mem::replace(slot, again);
             slot.remember(former);
         }
-        self.sockets.retain(|(owner, _), _| *owner != host);
+        self.sockets.retain(|(owner, _, _), _| *owner != host);
         for conversation in &mut self.conversations {
             for end in [&mut conversation.client, &mut conversation.server] {
                 if end.host == host {
@@ -435,7 +474,8 @@ impl<'a> World<'a> {
             let peer = peer.view();
             let Some(host) = self.hosts.get_mut(end.host) else { continue };
             host.is_touched = true;
-            let result = end.run(&mut host.stack.tcp(), self.now, peer, &mut self.buffer);
+            let Some(stack) = host.shards.stacks.get_mut(end.shard) else { continue };
+            let result = end.run(&mut stack.tcp(), self.now, peer, &mut self.buffer);
             let wakes_at = end.wakes_after(self.now);
             let is_over = end.outcome.is_some();
             if is_over && side == Side::Client && !conversation.is_awaited {
@@ -466,17 +506,20 @@ impl<'a> World<'a> {
         for number in 0..self.hosts.len() {
             if self.hosts.get(number).is_some_and(|host| host.is_touched) {
                 self.transmit(number)?;
-                self.take_events(number)?;
+                for shard in 0..self.hosts.get(number).map_or(0, |host| host.shards.stacks.len()) {
+                    self.take_events(number, shard)?;
+                }
                 if let Some(host) = self.hosts.get_mut(number) {
-                    host.wakes_at = host.stack.poll_timeout();
+                    host.wakes_at = host.shards.poll_timeout();
                 }
             }
         }
         Ok(())
     }
 
-    fn take_events(&mut self, number: usize) -> Result<(), Failure> {
-        while let Some(event) = self.hosts.get_mut(number).and_then(|host| host.stack.poll_event()) {
+    fn take_events(&mut self, number: usize, shard: usize) -> Result<(), Failure> {
+        while let Some(host) = self.hosts.get_mut(number) {
+            let Some(event) = host.shards.stacks.get_mut(shard).and_then(Stack::poll_event) else { break };
             match event {
                 Event::Tcp(
                     TcpEvent::Connected(id)
@@ -485,27 +528,27 @@ impl<'a> World<'a> {
                     | TcpEvent::Closed(id)
                     | TcpEvent::Report(id),
                 ) => {
-                    self.called.extend(self.sockets.get(&(number, id)));
+                    self.called.extend(self.sockets.get(&(number, shard, id)));
                 }
                 Event::Tcp(TcpEvent::Acceptable(id)) => {
-                    let is_this = |(plan, listener): (&ListenerPlan, &Option<TcpListenerId>)| {
-                        plan.host == number && *listener == Some(id)
+                    let is_this = |(plan, parts): (&ListenerPlan, &Vec<TcpListenerId>)| {
+                        plan.host == number && parts.get(shard) == Some(&id)
                     };
                     let listener = self.scenario.listeners.iter().zip(&self.listeners).position(is_this);
                     if let Some(listener) = listener {
                         self.accept(listener)?;
                     }
                 }
-                Event::Udp(UdpEvent::Readable(id)) => self.read_datagrams(number, id)?,
+                Event::Udp(UdpEvent::Readable(id)) => self.read_datagrams(number, shard, id)?,
                 // No listener of a scenario asks, and nobody pings.
                 Event::Tcp(TcpEvent::Decided(_))
                 | Event::Icmp(_)
-                | Event::Udp(UdpEvent::Writable(_) | UdpEvent::Error(_))
-                | Event::AddressReady { .. }
+                | Event::Udp(UdpEvent::Writable(_) | UdpEvent::Error(_)) => {}
+                Event::AddressReady { .. }
                 | Event::AddressConflict { .. }
                 | Event::TrialPassed { .. }
                 | Event::GroupJoined { .. }
-                | Event::GroupLeft { .. } => {}
+                | Event::GroupLeft { .. } => host.shards.tell(self.now, &event),
             }
         }
         Ok(())
@@ -520,6 +563,10 @@ impl<'a> World<'a> {
 fn own_port(conversation: usize, side: Side) -> u16 {
     let offset = 2 * conversation + usize::from(side == Side::Server);
     20_000 + u16::try_from(offset % 10_000).unwrap_or(0)
+}
+
+fn refused_by(hosts: &[Host]) -> u64 {
+    hosts.iter().map(Host::refused_count).sum()
 }
 
 fn losses_of(cables: &[Cable]) -> (u64, u64) {

@@ -90,6 +90,8 @@ pub(crate) struct PeerView {
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) host: usize,
+    /// Of its host, once it has a socket.
+    pub(crate) shard: usize,
     pub(crate) socket: Option<TcpSocketId>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) plan: Plan,
@@ -112,6 +114,7 @@ impl End {
     pub(crate) const fn new(host: usize, plan: Plan, outgoing: Stream, incoming: Stream) -> Self {
         Self {
             host,
+            shard: 0,
             socket: None,
             outcome: None,
             plan,
@@ -127,8 +130,9 @@ impl End {
         }
     }
 
-    /// Gets its socket.
-    pub(crate) fn begin(&mut self, now: Instant, socket: TcpSocketId) {
+    /// Gets its socket, at a shard of its host.
+    pub(crate) fn begin(&mut self, now: Instant, shard: usize, socket: TcpSocketId) {
+        self.shard = shard;
         self.socket = Some(socket);
         self.reads_at = match self.plan.reading {
             Reading::Eager => None,

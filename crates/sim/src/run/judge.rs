@@ -7,6 +7,7 @@ use netloom_stack::transport::{EndReason, RetransmitCause, TcpCounters, TcpError
 
 use super::measure::{CORK_TIME, has_dropped};
 use super::patience::Patience;
+use super::placement::misplaced;
 use super::report::Report;
 use crate::conversation::end::{End, Outcome};
 use crate::conversation::plan::{Plan, Reading};
@@ -52,7 +53,7 @@ impl Losses {
     fn of(scenario: &Scenario, world: &mut World<'_>) -> Self {
         let corrupted = world.link_counters().map(|counters| counters.corrupted.get()).sum();
         let dropped: u64 = world.link_counters().map(netloom_impair::LinkCounters::dropped_total).sum();
-        let lost = dropped + corrupted;
+        let lost = dropped + corrupted + world.refused_count();
         let is_rough = match scenario.weather {
             Weather::Clear | Weather::Mild => false,
             Weather::Rough | Weather::Cut => lost > 0,
@@ -77,7 +78,8 @@ impl Losses {
         let has_refused = for_each(|it| it.syn_cookies_refused.get() > 0);
         let was_reset = for_each(|it| it.ended(EndReason::ResetByPeer) > 0);
         let has_given_up = for_each(|it| it.ended(EndReason::ClosedInHandshake) > 0);
-        let is_disordered = world.link_counters().any(|it| it.reordered.get() + it.duplicated.get() > 0);
+        let is_disordered = world.overtaken_count() > 0
+            || world.link_counters().any(|it| it.reordered.get() + it.duplicated.get() > 0);
         Self {
             lost,
             corrupted,
@@ -241,8 +243,9 @@ fn stuck(world: &mut World<'_>, number: usize, side: Side) -> Failure {
     };
     let end = conversation.end(side);
     let (sent, received) = ((end.sent, end.plan.outgoing), end.received);
-    let (host, socket) = (end.host, end.socket);
-    let info = match (world.stack(host), socket) {
+    let (host, shard, socket) = (end.host, end.shard, end.socket);
+    let stack = world.shards(host).and_then(|shards| shards.stacks.get_mut(shard));
+    let info = match (stack, socket) {
         (Some(stack), Some(socket)) => format!("{:?}", stack.tcp().info(socket)),
         (_, None) => "it has no connection".to_owned(),
         (None, Some(_)) => "it has no host".to_owned(),
@@ -334,28 +337,38 @@ fn explains(error: TcpError, peer: &End, patience: Patience, breaks_cookie: bool
     }
 }
 
-/// Whether no TCP holds anything any more.
+/// Whether no TCP holds anything any more, and no shard has anything for another.
 pub(super) fn is_empty(world: &mut World<'_>) -> bool {
-    (0..world.host_count()).all(|host| usage(world, host) == TcpUsage::default())
+    (0..world.host_count()).all(|host| {
+        usage(world, host).iter().all(|usage| *usage == TcpUsage::default())
+            && world.shards(host).is_none_or(|shards| shards.mail_due().is_none())
+    })
 }
 
-fn usage(world: &mut World<'_>, host: usize) -> TcpUsage {
-    world.stack(host).map(|stack| stack.tcp().usage()).unwrap_or_default()
+/// What each shard of a host holds.
+fn usage(world: &mut World<'_>, host: usize) -> Vec<TcpUsage> {
+    let stacks = world.shards(host).map(|shards| &mut shards.stacks).into_iter().flatten();
+    stacks.map(|stack| stack.tcp().usage()).collect()
 }
 
-/// Has every TCP compare its tables and its memory with its connections, where debug assertions are compiled in.
-pub(super) fn check_tables(world: &mut World<'_>) {
-    if cfg!(debug_assertions) {
-        for host in 0..world.host_count() {
+/// Has every TCP compare its tables and its memory with its connections, where debug assertions are compiled in; and looks
+/// whether each connection is where it belongs, and only there.
+pub(super) fn check_tables(world: &mut World<'_>) -> Result<(), Failure> {
+    for host in 0..world.host_count() {
+        if cfg!(debug_assertions) {
             usage(world, host);
         }
+        let misplaced = world.shards(host).and_then(misplaced);
+        if let Some((shard, ends)) = misplaced {
+            return Err(world.failure(FailureKind::Misplaced { host, shard, ends }));
+        }
     }
+    Ok(())
 }
 
 pub(super) fn check_leftovers(world: &mut World<'_>) -> Result<(), Failure> {
     for host in 0..world.host_count() {
-        let usage = usage(world, host);
-        if usage != TcpUsage::default() {
+        if let Some(&usage) = usage(world, host).iter().find(|usage| **usage != TcpUsage::default()) {
             return Err(world.failure(FailureKind::Leak { host, usage }));
         }
     }
@@ -407,7 +420,9 @@ pub(super) fn check_counters(scenario: &Scenario, world: &mut World<'_>) -> Resu
             return Err(world.failure(FailureKind::Nonsense { host, reason }));
         }
     }
-    let is_overrun = has_dropped(world) || (0..world.host_count()).any(|host| losses.has_evicted(host));
+    let is_overrun = has_dropped(world)
+        || world.overtaken_count() > 0
+        || (0..world.host_count()).any(|host| losses.has_evicted(host));
     if !is_undisturbed || is_overrun {
         return Ok(());
     }
@@ -476,7 +491,10 @@ fn is_undisturbed(scenario: &Scenario) -> bool {
     });
     scenario.weather == Weather::Clear
         && is_even
-        && scenario.hosts.iter().all(|host| host.tcp.delayed_ack <= Duration::from_millis(100))
+        && scenario
+            .hosts
+            .iter()
+            .all(|host| host.tcp.delayed_ack <= Duration::from_millis(100) && !host.shards.is_late())
 }
 
 pub(super) fn report(world: &World<'_>, duration: Duration) -> Report {
@@ -494,6 +512,10 @@ pub(super) fn report(world: &World<'_>, duration: Duration) -> Report {
         dropped_count: LinkDrop::ALL
             .iter()
             .map(|&reason| world.link_counters().map(|counters| counters.dropped(reason)).sum::<u64>())
+            .sum(),
+        handover_count: (0..world.host_count())
+            .flat_map(|host| world.all_shards(host))
+            .map(|shards| shards.mail_tally().taken)
             .sum(),
         delivered_bytes: world.conversations.iter().map(|it| it.client.received + it.server.received).sum(),
         conversation_count: world.conversations.len() - broken_count,

@@ -9,7 +9,7 @@ use crate::conversation::Side;
 use crate::conversation::end::{End, Outcome};
 use crate::conversation::plan::{Finish, Order, Reading};
 use crate::failure::{Failure, FailureKind};
-use crate::scenario::{ConversationPlan, Scenario, Weather};
+use crate::scenario::{ConversationPlan, Scenario, ShardPlan, Weather};
 use crate::world::World;
 
 /// How many times its least time a transfer may take, and what it may take besides.
@@ -62,6 +62,8 @@ impl Disturbance {
             sum.disordered += counters.reordered.get() + counters.duplicated.get();
             sum.marked += counters.marked.get();
         }
+        sum.lost += world.refused_count();
+        sum.disordered += world.overtaken_count();
         sum
     }
 }
@@ -72,11 +74,11 @@ pub(super) fn check(scenario: &Scenario, world: &mut World<'_>) -> Result<(), Fa
     check_amount(scenario, world, &disturbance)?;
     if is_even {
         // A queue that grows faster than the timer follows is probed, and what comes of that looks like disorder.
-        if sent_again(world, PROBES) == 0 {
+        if sent_again(world, PROBES) == 0 && disturbance.disordered == 0 {
             check_order(world)?;
         }
         check_datagrams(world)?;
-        if disturbance.marked == 0 {
+        if disturbance.marked == 0 && disturbance.disordered == 0 {
             check_times(scenario, world)?;
         }
     }
@@ -106,6 +108,7 @@ const FOR_WANT_OF_ROOM: &[DropReason] = &[
     DropReason::TcpReceiveBufferFull,
     DropReason::UdpQueueFull,
     DropReason::TransmitQueueFull,
+    DropReason::HandoverFull,
 ];
 
 /// Whether a stack has dropped something that might be missed.
@@ -216,7 +219,9 @@ fn ideal(scenario: &Scenario, number: usize, plan: &ConversationPlan, all: u64) 
     let on_wire = rate.map_or(0.0, |rate| wire_len as f64 * 8.0 / rate.get() as f64);
     let moderation: Duration = [one, other].iter().filter_map(|it| it.offload.moderation).sum();
     let delay: Duration = cable.ways.iter().map(|way| way.delay).sum();
-    let round_trip = (delay + moderation).as_secs_f64();
+    let mail: Duration =
+        [one, other].iter().map(|it| it.shards).filter(ShardPlan::is_late).map(|it| it.mail.delay).sum();
+    let round_trip = (delay + moderation + mail).as_secs_f64();
     // The first bytes meet whole queues of others.
     let told =
         [Side::Client, Side::Server].map(|side| scenario.options(number, side).copied().unwrap_or_default());

@@ -11,6 +11,8 @@ pub struct Report {
     pub bytes: u64,
     /// Frames that cables lost or refused.
     pub dropped_count: u64,
+    /// Frames that shards took over from others of their host.
+    pub handover_count: u64,
     /// Bytes that applications received, all of them right.
     pub delivered_bytes: u64,
     /// Conversations that ended as both ends meant them to.

@@ -1,6 +1,7 @@
 //! Whether the oracles see what they are there for: each is shown a run that breaks its promise.
 
 mod oracles;
+mod shards;
 
 use core::time::Duration;
 

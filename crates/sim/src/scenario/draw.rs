@@ -12,9 +12,10 @@ use netloom_stack::transport::{Congestion, EcnMode, Keepalive, SocketOptions, Sy
 use super::dice::Dice;
 use super::model::{
     CablePlan, Change, ConversationPlan, DatagramPlan, HostPlan, ListenerPlan, OffloadPlan, Opening, Restart,
-    Scenario, Weather,
+    Scenario, ShardPlan, SteeringPlan, Weather,
 };
 use crate::conversation::plan::{Finish, Order, Plan, Reading};
+use crate::shards::MailPlan;
 use netloom_impair::LinkConfig;
 use netloom_impair::Share;
 
@@ -40,7 +41,7 @@ fn draw(seed: u64) -> Scenario {
         60..88 => Weather::Rough,
         _ => Weather::Cut,
     };
-    let (hosts, mut cables, leaves) = topology(&mut dice, weather);
+    let (mut hosts, mut cables, leaves) = topology(&mut dice, weather);
     let has_ipv6 = cables.iter().all(|cable| cable.mtu >= 1280);
     let server = leaves.last().copied().unwrap_or(0);
     let accept_every = if dice.chance(10) { dice.micros(1_000, 500_000) } else { Duration::ZERO };
@@ -72,6 +73,9 @@ fn draw(seed: u64) -> Scenario {
         for plan in [&mut plan.client_plan, &mut plan.server_plan] {
             plan.is_urgent = dice.chance(5);
         }
+    }
+    for host in &mut hosts {
+        host.shards = shards(&mut dice);
     }
     Scenario {
         seed,
@@ -212,7 +216,24 @@ fn host(dice: &mut Dice, is_router: bool) -> HostPlan {
         ),
         ..defaults
     };
-    HostPlan { tcp, is_router, offload: offload(dice, is_router) }
+    HostPlan { tcp, is_router, offload: offload(dice, is_router), shards: ShardPlan::default() }
+}
+
+/// Several shards for some hosts.
+fn shards(dice: &mut Dice) -> ShardPlan {
+    if !dice.chance(25) {
+        return ShardPlan::default();
+    }
+    let all = [SteeringPlan::InTurn, SteeringPlan::ByHash, SteeringPlan::LastWriter];
+    let defaults = MailPlan::default();
+    ShardPlan {
+        count: u16::try_from(dice.between(2, 4)).unwrap_or(2),
+        steering: dice.pick(&all, SteeringPlan::InTurn),
+        mail: MailPlan {
+            delay: if dice.chance(60) { defaults.delay } else { dice.micros(1, 500) },
+            room: if dice.chance(80) { defaults.room } else { dice.size(1, 64) },
+        },
+    }
 }
 
 /// What the devices of half of all hosts do. A router's hand on what they get, segment by segment.

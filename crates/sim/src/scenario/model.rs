@@ -7,6 +7,7 @@ use netloom_stack::transport::{SocketOptions, TcpConfig};
 
 use crate::conversation::Side;
 use crate::conversation::plan::Plan;
+use crate::shards::MailPlan;
 use netloom_impair::LinkConfig;
 
 /// How bad the links are, and with that, what may go wrong without being anyone's mistake.
@@ -56,6 +57,44 @@ pub struct HostPlan {
     pub is_router: bool,
     /// What its devices do.
     pub offload: OffloadPlan,
+    /// How many stacks it consists of.
+    pub shards: ShardPlan,
+}
+
+/// How many shards a host consists of, and what they get and give each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardPlan {
+    /// How many: at least one.
+    pub count: u16,
+    /// Which of them a frame comes to.
+    pub steering: SteeringPlan,
+    /// How what belongs to another gets there.
+    pub mail: MailPlan,
+}
+
+impl Default for ShardPlan {
+    /// One, which is the whole host.
+    fn default() -> Self {
+        Self { count: 1, steering: SteeringPlan::InTurn, mail: MailPlan::default() }
+    }
+}
+
+impl ShardPlan {
+    /// Whether some of what comes gets to its owner late, behind what came after it.
+    pub(crate) const fn is_late(&self) -> bool {
+        self.count > 1 && !self.mail.delay.is_zero()
+    }
+}
+
+/// How a device with several queues chooses one for a frame. None of them knows whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SteeringPlan {
+    /// To each in turn.
+    InTurn,
+    /// By a hash of its own over sender and receiver.
+    ByHash,
+    /// As Linux does it: to the queue that was the last to send to the sender, else by a hash.
+    LastWriter,
 }
 
 /// What the devices of a host take off its stack.
@@ -182,8 +221,12 @@ impl Scenario {
 
     /// The smallest: two hosts, a cable that does the same both ways, and one conversation over IPv4.
     pub fn pair(seed: u64, weather: Weather, way: LinkConfig, client_plan: Plan, server_plan: Plan) -> Self {
-        let host =
-            || HostPlan { tcp: TcpConfig::default(), is_router: false, offload: OffloadPlan::default() };
+        let host = || HostPlan {
+            tcp: TcpConfig::default(),
+            is_router: false,
+            offload: OffloadPlan::default(),
+            shards: ShardPlan::default(),
+        };
         let (port, options) = (80, SocketOptions::default());
         Self {
             seed,

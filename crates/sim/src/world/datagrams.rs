@@ -3,10 +3,10 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use netloom_stack::transport::{UdpBind, UdpSocketId};
+use netloom_stack::transport::{UdpBind, UdpBindError, UdpSocketId};
 
 use super::flow::Flow;
-use super::host::address;
+use super::host::{Host, address};
 use super::{Due, World};
 use crate::failure::{Failure, FailureKind};
 use crate::pattern::{MAX_RUN, Stream};
@@ -51,12 +51,12 @@ impl World<'_> {
         let Some(host) = hosts.get_mut(number) else { return Ok(()) };
         let bad = |error| super::failure(now, FailureKind::BadScenario(format!("{error:?}")));
         if scenario.datagrams.iter().any(|plan| plan.server == number) {
-            host.echo = Some(host.stack.udp().bind(UdpBind::new(None, ECHO_PORT)).map_err(bad)?);
+            host.echo = Some(bind(host, ECHO_PORT).map_err(bad)?);
         }
         for (index, (plan, flow)) in scenario.datagrams.iter().zip(flows).enumerate() {
             if plan.client == number {
                 let port = FIRST_PORT + u16::try_from(index).unwrap_or(0);
-                flow.socket = Some(host.stack.udp().bind(UdpBind::new(None, port)).map_err(bad)?);
+                flow.socket = Some(bind(host, port).map_err(bad)?);
             }
         }
         Ok(())
@@ -77,23 +77,30 @@ impl World<'_> {
         flow.next += 1;
         let again = if flow.next == plan.count { PATIENCE } else { plan.every };
         self.agenda.insert((self.now + again, Due::Datagram(number)));
-        let (Some(host), Some(socket)) = (self.hosts.get_mut(plan.client), flow.socket) else {
+        let (Some(host), Some((shard, socket))) = (self.hosts.get_mut(plan.client), flow.socket) else {
             return Ok(());
         };
         host.is_touched = true;
+        let Some(stack) = host.shards.stacks.get_mut(shard) else { return Ok(()) };
         // What it refuses (an ICMP error came back for an earlier one) is lost, as on a cable.
-        let _ = host.stack.udp().send_to(socket, flow.target, None, &bytes);
+        let _ = stack.udp().send_to(socket, flow.target, None, &bytes);
         Ok(())
     }
 
     /// Reads all that has come to a socket: sends it back, or checks what was sent back.
-    pub(super) fn read_datagrams(&mut self, number: usize, socket: UdpSocketId) -> Result<(), Failure> {
+    pub(super) fn read_datagrams(
+        &mut self,
+        number: usize,
+        shard: usize,
+        socket: UdpSocketId,
+    ) -> Result<(), Failure> {
         let now = self.now;
         let Self { scenario, hosts, flows, buffer, .. } = self;
         let Some(host) = hosts.get_mut(number) else { return Ok(()) };
         host.is_touched = true;
-        let is_echo = host.echo == Some(socket);
-        let mut udp = host.stack.udp();
+        let is_echo = host.echo == Some((shard, socket));
+        let Some(stack) = host.shards.stacks.get_mut(shard) else { return Ok(()) };
+        let mut udp = stack.udp();
         while let Ok(received) = udp.recv_from(socket, buffer) {
             let bytes = buffer.get(..received.len).unwrap_or_default();
             if is_echo {
@@ -101,7 +108,7 @@ impl World<'_> {
                 continue;
             }
             let is_owner = |(plan, flow): &(&DatagramPlan, &mut Flow)| {
-                plan.client == number && flow.socket == Some(socket)
+                plan.client == number && flow.socket == Some((shard, socket))
             };
             let mut all = scenario.datagrams.iter().zip(flows.iter_mut()).enumerate();
             let Some((index, (plan, flow))) = all.find(|(_, it)| is_owner(it)) else { continue };
@@ -129,4 +136,11 @@ impl World<'_> {
     pub(crate) fn flows(&self) -> &[Flow] {
         &self.flows
     }
+}
+
+/// Opens a socket at the shard that its port belongs to.
+fn bind(host: &mut Host, port: u16) -> Result<(usize, UdpSocketId), UdpBindError> {
+    let shard = host.shards.owner_of_port(port);
+    let stack = host.shards.stacks.get_mut(shard).ok_or(UdpBindError::AddressInUse)?;
+    Ok((shard, stack.udp().bind(UdpBind::new(None, port))?))
 }

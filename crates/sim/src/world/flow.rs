@@ -9,7 +9,8 @@ use crate::pattern::Stream;
 /// Datagrams from one socket that are sent back to it.
 #[derive(Debug)]
 pub(crate) struct Flow {
-    pub(super) socket: Option<UdpSocketId>,
+    /// It, and its shard.
+    pub(super) socket: Option<(usize, UdpSocketId)>,
     pub(super) target: SocketAddr,
     pub(super) stream: Stream,
     /// The number of the next.

@@ -5,9 +5,10 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
-use netloom_base::{Instant, Medium};
+use netloom_base::{Instant, Medium, RxChecksum, RxMeta};
 use netloom_wire::{
-    ETHERNET_HEADER_LEN, Ipv4Packet, Ipv6Packet, Protocol, SeqNumber, TcpFlags, TcpHeader, TcpSegment,
+    ETHERNET_HEADER_LEN, EtherType, Ipv4Packet, Ipv6Packet, Protocol, SeqNumber, TcpFlags, TcpHeader,
+    TcpSegment,
 };
 
 use crate::conversation::Side;
@@ -117,19 +118,27 @@ impl Hearing {
 
     /// A frame arrives at the host of address `to`, if it is one; `lost`: how many frames the cables have lost, and of how many
     /// they have flipped a bit.
-    pub(super) fn note(&mut self, now: Instant, medium: Medium, frame: &[u8], lost: (u64, u64)) {
+    pub(super) fn note(
+        &mut self,
+        now: Instant,
+        medium: Medium,
+        frame: &[u8],
+        meta: RxMeta,
+        lost: (u64, u64),
+    ) {
         let Some((source, destination, bytes)) = text_of(medium, frame) else { return };
         let Ok(segment) = TcpSegment::parse(bytes) else { return };
-        let path = (
-            SocketAddr::new(source, segment.header.source_port),
-            SocketAddr::new(destination, segment.header.destination_port),
-        );
+        let path = path_of(source, destination, &segment.header);
         let Some(heard) = self.listeners.get(&path).and_then(|end| self.heard.get_mut(end)) else { return };
         let (lost, corrupted) = lost;
         if heard.is_over {
             return;
         }
-        if corrupted == 0 || TcpSegment::checksum_is_valid(bytes, source, destination) {
+        // A device that joins segments has looked at their checksums.
+        let is_sound = || {
+            meta.checksum == RxChecksum::Trusted || TcpSegment::checksum_is_valid(bytes, source, destination)
+        };
+        if corrupted == 0 || is_sound() {
             heard.note(now, lost, &segment);
         }
     }
@@ -147,13 +156,35 @@ impl Hearing {
     }
 }
 
+/// Between whom the TCP segment in a frame goes, if there is one.
+pub(super) fn path_of_frame(medium: Medium, frame: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
+    let (source, destination, bytes) = text_of(medium, frame)?;
+    let segment = TcpSegment::parse(bytes).ok()?;
+    Some(path_of(source, destination, &segment.header))
+}
+
+const fn path_of(source: IpAddr, destination: IpAddr, header: &TcpHeader) -> (SocketAddr, SocketAddr) {
+    (SocketAddr::new(source, header.source_port), SocketAddr::new(destination, header.destination_port))
+}
+
 /// The TCP segment in a frame, as bytes, with whom it goes from and to.
 fn text_of(medium: Medium, frame: &[u8]) -> Option<(IpAddr, IpAddr, &[u8])> {
-    let packet = match medium {
-        Medium::Ethernet => frame.get(ETHERNET_HEADER_LEN..)?,
-        Medium::Ip => frame,
+    let (packet, said) = match medium {
+        Medium::Ethernet => {
+            let (head, packet) = frame.split_at_checked(ETHERNET_HEADER_LEN)?;
+            let said = u16::from_be_bytes(*head.last_chunk()?);
+            (packet, Some(EtherType(said)))
+        }
+        Medium::Ip => (frame, None),
     };
-    match packet.first()? >> 4 {
+    let version = packet.first()? >> 4;
+    // What damage has made another protocol's is dropped, whatever is in it.
+    let is_said = match said {
+        Some(said) => said == if version == 6 { EtherType::IPV6 } else { EtherType::IPV4 },
+        None => true,
+    };
+    match version {
+        _ if !is_said => None,
         4 => {
             let it = Ipv4Packet::parse(packet).ok()?;
             let is_whole = !it.header.more_fragments && it.header.fragment_offset == 0;

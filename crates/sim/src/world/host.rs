@@ -1,35 +1,56 @@
 //! One host of a world: a stack and its place on the cables.
 
+use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
-use netloom_base::{DeviceCaps, Instant, InterfaceId, Medium, Rng};
+use netloom_base::{DeviceCaps, DropReason, Instant, InterfaceId, Medium, Rng, RxMeta};
 use netloom_stack::internet::{AddressError, Route, RouteError};
 use netloom_stack::link::AddressDetection;
 use netloom_stack::transport::UdpSocketId;
-use netloom_stack::{Cidr, EthernetAddress, HeadBuf, InterfaceSetup, PIECE_LEN, Stack, StackConfig};
+use netloom_stack::{Cidr, EthernetAddress, HeadBuf, InterfaceSetup, Stack, StackConfig};
 use netloom_wire::CidrError;
 
+use super::steering::Steering;
 use crate::scenario::{CablePlan, Scenario};
+use crate::shards::Shards;
 
 /// One host.
 #[derive(Debug)]
 pub(super) struct Host {
-    pub(super) stack: Stack,
+    pub(super) shards: Shards,
     /// The stacks whose memory it has lost: what they have counted has happened.
-    pub(super) former_stacks: Vec<Stack>,
+    pub(super) former_shards: Vec<Shards>,
+    /// Which queue of its devices a frame goes to.
+    pub(super) steering: Steering,
+    /// Whose turn it is where any shard will do.
+    turn: usize,
+    /// The last frame of each way of a connection that has come to its owner.
+    last_of_path: BTreeMap<(SocketAddr, SocketAddr), u64>,
+    /// Those that came after a later one.
+    pub(super) overtaken_count: u64,
     pub(super) head: HeadBuf,
-    /// Where its next frame goes.
-    pub(super) buffer: Box<[u8]>,
     /// For each interface the cable and which of its ends this is.
     pub(super) ports: Vec<(usize, usize)>,
     /// How long its devices collect frames; `None`: they do not.
     pub(super) moderation: Option<Duration>,
-    /// The socket that sends datagrams back.
-    pub(super) echo: Option<UdpSocketId>,
+    /// The socket that sends datagrams back, and its shard.
+    pub(super) echo: Option<(usize, UdpSocketId)>,
     /// Whether something was done to it after which it may have frames or events, or another deadline.
     pub(super) is_touched: bool,
-    /// Its stack's next deadline, as it was when nothing was left to take out of it: it has to be asked only then.
+    /// Its stacks' next deadline, as it was when nothing was left to take out of it: it has to be asked only then.
     pub(super) wakes_at: Option<Instant>,
+}
+
+/// What became of a frame that a device has given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Receipt {
+    /// To which shard.
+    pub(super) shard: usize,
+    /// Its number among those that the devices gave.
+    pub(super) number: u64,
+    /// How often that shard has handed it on, or dropped it for want of room.
+    pub(super) handed_on: u64,
 }
 
 /// A scenario that makes no sense.
@@ -73,10 +94,13 @@ impl Host {
         let mut config = StackConfig { tcp: plan.tcp.clone(), ..StackConfig::default() };
         config.internet.forwarding = plan.is_router;
         let mut host = Self {
-            stack: Stack::new(config, rng.fork()),
-            former_stacks: Vec::new(),
+            shards: Shards::new(plan.shards.count, &config, plan.shards.mail, &mut rng),
+            former_shards: Vec::new(),
+            steering: Steering::new(plan.shards.steering, plan.shards.count, &mut rng),
+            turn: 0,
+            last_of_path: BTreeMap::new(),
+            overtaken_count: 0,
             head: HeadBuf::new(),
-            buffer: vec![0; PIECE_LEN].into_boxed_slice(),
             ports: Vec::new(),
             moderation: plan.offload.moderation,
             echo: None,
@@ -104,7 +128,7 @@ impl Host {
         let offload = scenario.hosts.get(number).map(|host| host.offload).unwrap_or_default();
         let CablePlan { medium, mtu, ends, ways: _ } =
             scenario.cables.get(cable).ok_or(SetupError::TooMany)?;
-        let interface = self.stack.add_interface(InterfaceSetup {
+        let interface = self.shards.add_interface(InterfaceSetup {
             caps: DeviceCaps {
                 transmit_checksum: offload.segmentation.is_some(),
                 tcp4_segmentation: offload.segmentation,
@@ -118,7 +142,7 @@ impl Host {
         let families: &[bool] = if scenario.has_ipv6 { &[false, true] } else { &[false] };
         for &is_ipv6 in families {
             let own = address(cable, number, is_ipv6)?;
-            self.stack
+            self.shards
                 .add_address(now, interface, own, AddressDetection::Off)
                 .map_err(SetupError::Address)?;
             let is_leaf = scenario.hosts.get(number).is_some_and(|host| !host.is_router);
@@ -131,7 +155,9 @@ impl Host {
                     metric: 0,
                     source: None,
                 };
-                self.stack.routes_mut().insert(route).map_err(SetupError::Route)?;
+                for stack in &mut self.shards.stacks {
+                    stack.routes_mut().insert(route).map_err(SetupError::Route)?;
+                }
             }
         }
         Ok(())
@@ -139,8 +165,61 @@ impl Host {
 
     /// What it has for a past once it begins again as `self`.
     pub(super) fn remember(&mut self, former: Self) {
-        self.former_stacks = former.former_stacks;
-        self.former_stacks.push(former.stack);
+        self.overtaken_count = former.overtaken_count;
+        self.former_shards = former.former_shards;
+        self.former_shards.push(former.shards);
+    }
+
+    /// Its stacks, and those that it has lost.
+    pub(super) fn all_stacks(&self) -> impl Iterator<Item = &Stack> {
+        self.former_shards.iter().chain([&self.shards]).flat_map(|shards| &shards.stacks)
+    }
+
+    /// The next shard in turn.
+    pub(super) fn take_turn(&mut self) -> usize {
+        self.turn += 1;
+        self.turn % self.shards.stacks.len()
+    }
+
+    /// Hands a frame to the shard whose queue the device chooses.
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        medium: Medium,
+        frame: &[u8],
+        meta: RxMeta,
+    ) -> Receipt {
+        let shard = self.steering.queue_of(medium, frame);
+        let before = self.handed_on(shard);
+        let number = self.shards.handle_frame(now, shard, interface, frame, meta);
+        Receipt { shard, number, handed_on: self.handed_on(shard) - before }
+    }
+
+    /// How many frames a shard has handed on, or dropped as there was no room for them.
+    fn handed_on(&self, shard: usize) -> u64 {
+        if self.shards.is_whole() {
+            return 0;
+        }
+        self.shards.stacks.get(shard).map_or(0, |stack| {
+            let counters = stack.counters();
+            counters.handed_over.get() + counters.drops.get(DropReason::HandoverFull)
+        })
+    }
+
+    /// A segment from `path.0` to `path.1` comes to its owner: frame `number` of its device.
+    pub(super) fn note_order(&mut self, path: (SocketAddr, SocketAddr), number: u64) {
+        let last = self.last_of_path.entry(path).or_default();
+        self.overtaken_count += u64::from(number < *last);
+        *last = number.max(*last);
+    }
+
+    /// Letters that full mailboxes have refused.
+    pub(super) fn refused_count(&self) -> u64 {
+        if self.shards.is_whole() {
+            return 0;
+        }
+        self.former_shards.iter().chain([&self.shards]).map(|shards| shards.mail_tally().refused).sum()
     }
 
     /// The interface on this end of a cable.

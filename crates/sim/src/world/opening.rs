@@ -48,7 +48,7 @@ impl World<'_> {
         let (lost, _) = self.losses();
         match plan.opening {
             Opening::Listener => {
-                if let Some(local) = self.open(number, Side::Client, 0, target)? {
+                if let Some(local) = self.open(number, Side::Client, None, target)? {
                     self.hearing.begin(self.now, lost, number, local, target);
                     self.expected.insert((local, target, self.now), number);
                 }
@@ -57,19 +57,19 @@ impl World<'_> {
                 let port = own_port(number, Side::Client);
                 let client = SocketAddr::new(self.address_of(plan, plan.client)?, port);
                 self.hearing.begin(self.now, lost, number, client, target);
-                self.open(number, Side::Client, port, target)?;
-                self.open(number, Side::Server, target.port(), client)?;
+                self.open(number, Side::Client, Some(client), target)?;
+                self.open(number, Side::Server, Some(target), client)?;
             }
         }
         Ok(())
     }
 
-    /// Lets an end connect to `target`, from `port` or any; the local address.
+    /// Lets an end connect to `target`, from `own` or from any port; the local address.
     fn open(
         &mut self,
         number: usize,
         side: Side,
-        port: u16,
+        own: Option<SocketAddr>,
         target: SocketAddr,
     ) -> Result<Option<SocketAddr>, Failure> {
         let (Some(plan), Some(conversation)) =
@@ -80,33 +80,35 @@ impl World<'_> {
         let (end, _) = conversation.ends(side);
         let Some(host) = self.hosts.get_mut(end.host) else { return Ok(None) };
         host.is_touched = true;
-        let mut tcp = host.stack.tcp();
+        let shard = match own {
+            // Where the connection belongs.
+            Some(own) => host.shards.owner_of_flow(own, target),
+            // Any: it takes a port that makes the connection its own.
+            None => host.take_turn(),
+        };
+        let Some(stack) = host.shards.stacks.get_mut(shard) else { return Ok(None) };
+        let mut tcp = stack.tcp();
+        let port = own.map_or(0, |own| own.port());
         let socket = tcp
             .connect(self.now, TcpBind { address: None, port }, target, &plan.options)
             .map_err(|error| failure(self.now, FailureKind::NoConnection(error)))?;
-        end.begin(self.now, socket);
-        self.sockets.insert((end.host, socket), (number, side));
+        let local = tcp.local_addr(socket);
+        end.begin(self.now, shard, socket);
+        self.sockets.insert((end.host, shard, socket), (number, side));
         self.called.push_back((number, side));
-        Ok(tcp.local_addr(socket))
+        Ok(local)
     }
 
     /// Accepts what waits at a listener: all of it, or one if its application is slow.
     pub(super) fn accept(&mut self, number: usize) -> Result<(), Failure> {
-        let (Some(plan), Some(&Some(listener))) =
-            (self.scenario.listeners.get(number), self.listeners.get(number))
-        else {
-            return Ok(());
-        };
+        let Some(plan) = self.scenario.listeners.get(number) else { return Ok(()) };
         if self.busy_until.get(number).is_some_and(|until| *until > self.now) {
             return Ok(());
         }
+        let now = self.now;
         loop {
-            let Some(host) = self.hosts.get_mut(plan.host) else { return Ok(()) };
-            let Some(Accepted { id, remote, local }) = host.stack.tcp().accept(listener) else {
-                return Ok(());
-            };
-            host.is_touched = true;
-            let opened_at = host.stack.tcp().info(id).map_or(self.now, |info| info.opened_at);
+            let Some((shard, accepted, opened_at)) = self.accept_any(number) else { return Ok(()) };
+            let Accepted { id, remote, local } = accepted;
             let begun = (remote, local, Instant::ZERO)..=(remote, local, opened_at);
             let known =
                 self.expected.range(begun).next_back().map(|(key, &conversation)| (*key, conversation));
@@ -116,17 +118,17 @@ impl World<'_> {
                 let opens_late =
                     |it: &TcpCounters| it.syn_cookies_sent.get() + it.fast_opens_received.get() > 0;
                 if self.tcp_counters(plan.host).iter().any(opens_late) {
-                    if let Some(host) = self.hosts.get_mut(plan.host) {
-                        host.stack.tcp().abort(self.now, id);
+                    if let Some(stack) = self.shards(plan.host).and_then(|it| it.stacks.get_mut(shard)) {
+                        stack.tcp().abort(now, id);
                     }
                     continue;
                 }
                 return Err(self.failure(FailureKind::UnknownPeer { host: plan.host, remote }));
             };
             self.expected.remove(&key);
-            self.sockets.insert((plan.host, id), (conversation, Side::Server));
+            self.sockets.insert((plan.host, shard, id), (conversation, Side::Server));
             if let Some(talk) = self.conversations.get_mut(conversation) {
-                talk.server.begin(self.now, id);
+                talk.server.begin(self.now, shard, id);
             }
             self.note_progress(true);
             self.called.push_back((conversation, Side::Server));
@@ -139,5 +141,21 @@ impl World<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Accepts a connection at any shard, the one after the last first; its shard, and when it began.
+    fn accept_any(&mut self, number: usize) -> Option<(usize, Accepted, Instant)> {
+        let host = self.hosts.get_mut(self.scenario.listeners.get(number)?.host)?;
+        let parts = self.listeners.get(number)?;
+        for _ in parts {
+            let shard = host.take_turn();
+            let (stack, &listener) = host.shards.stacks.get_mut(shard).zip(parts.get(shard))?;
+            if let Some(accepted) = stack.tcp().accept(listener) {
+                host.is_touched = true;
+                let opened_at = stack.tcp().info(accepted.id).map_or(self.now, |info| info.opened_at);
+                return Some((shard, accepted, opened_at));
+            }
+        }
+        None
     }
 }
