@@ -64,14 +64,14 @@ impl Connection {
 
     /// In SYN-RECEIVED the peer's SYN may come again, alone or with the acknowledgment of ours (RFC 9293 figure 8). It
     /// lies before the window and is cut off, as anything is that was received before; alone it means that our SYN-ACK
-    /// was lost.
+    /// was lost. Its ECN bits go with it: in a SYN they ask and grant, and tell of no mark (RFC 3168 6.1.1).
     fn without_syn<'a>(&mut self, segment: &Segment<'a>) -> Segment<'a> {
         if !segment.has(TcpFlags::ACK) {
             self.dues.syn = true;
             self.membership.wants_output = true;
         }
         self.renegotiate_ecn(segment);
-        let flags = segment.header.flags.without(TcpFlags::SYN);
+        let flags = segment.header.flags.without(TcpFlags::SYN | TcpFlags::ECE | TcpFlags::CWR);
         let header = TcpHeader { flags, sequence: segment.header.sequence + 1, ..segment.header };
         Segment { header, ..*segment }
     }

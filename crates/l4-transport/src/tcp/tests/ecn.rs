@@ -159,6 +159,27 @@ fn both_ends_that_open_at_once_agree_if_both_ask() {
 }
 
 #[test]
+fn ends_that_open_at_once_reduce_nothing() {
+    for options in [options(), TcpOptions { timestamps: None, ..options() }] {
+        let mut lab = lab(EcnMode::Request);
+        let id = lab.begin_connect();
+        let ours = lab.one().sequence().wrapping_add(1);
+        let initial = lab.tcp.info(id).unwrap().cwnd;
+        lab.advance(ms(70));
+        lab.inject_header(&TcpHeader { options, ..lab.header(S | E | W, IRS, 0) }, &[]).unwrap();
+        assert_eq!(lab.one().flags(), S | A | E);
+        lab.advance(ms(70));
+        lab.inject_header(&TcpHeader { options, ..lab.header(S | A | E, IRS, ours) }, &[]).unwrap();
+        lab.sent();
+        let flow = Flow { id, ours, theirs: IRS.wrapping_add(1) };
+        lab.send(flow, &[1; 3 * MSS]);
+        assert!(lab.sent().iter().all(|sent| !sent.flags().contains(W)));
+        let info = lab.info(flow);
+        assert_eq!((info.cwnd, info.ssthresh, info.recovery), (initial, None, RecoveryPhase::Open));
+    }
+}
+
+#[test]
 fn only_new_text_is_capable() {
     // [3168-03] [3168-10] [3168-11]
     let (mut lab, flow) = capable(EcnMode::Accept);
