@@ -75,7 +75,8 @@ impl Connection {
 
     /// SEG.WND in bytes. [9293 MUST-1, REC-1] [7323-05] [7323-09]
     fn scaled_window(&self, segment: &Segment<'_>) -> u32 {
-        let shift = if segment.has(TcpFlags::SYN) { 0 } else { self.sender.shift };
+        let is_syn = segment.has(TcpFlags::SYN) || segment.was_syn;
+        let shift = if is_syn { 0 } else { self.sender.shift };
         u32::from(segment.header.window) << shift
     }
 

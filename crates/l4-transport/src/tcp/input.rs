@@ -64,7 +64,8 @@ impl Connection {
 
     /// In SYN-RECEIVED the peer's SYN may come again, alone or with the acknowledgment of ours (RFC 9293 figure 8). It
     /// lies before the window and is cut off, as anything is that was received before; alone it means that our SYN-ACK
-    /// was lost. Its ECN bits go with it: in a SYN they ask and grant, and tell of no mark (RFC 3168 6.1.1).
+    /// was lost. Its ECN bits go with it: in a SYN they ask and grant, and tell of no mark (RFC 3168 6.1.1). Its window is still
+    /// a SYN's.
     fn without_syn<'a>(&mut self, segment: &Segment<'a>) -> Segment<'a> {
         if !segment.has(TcpFlags::ACK) {
             self.dues.syn = true;
@@ -73,7 +74,7 @@ impl Connection {
         self.renegotiate_ecn(segment);
         let flags = segment.header.flags.without(TcpFlags::SYN | TcpFlags::ECE | TcpFlags::CWR);
         let header = TcpHeader { flags, sequence: segment.header.sequence + 1, ..segment.header };
-        Segment { header, ..*segment }
+        Segment { header, was_syn: true, ..*segment }
     }
 
     /// RFC 7323 5.3, R1: before the check of the sequence number. [7323-39] [7323-40]

@@ -23,6 +23,8 @@ pub(super) struct Segment<'a> {
     pub(super) mtu: u16,
     /// The two ECN bits of its IP header.
     pub(super) codepoint: u8,
+    /// Whether it had a SYN that was cut off.
+    pub(super) was_syn: bool,
 }
 
 impl<'a> Segment<'a> {
@@ -50,6 +52,7 @@ impl<'a> Segment<'a> {
             part_len,
             mtu: datagram.mtu,
             codepoint: ecn::codepoint(datagram.traffic_class),
+            was_syn: false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Windows: full, shut, shrinking, silly, scaled.
 
 use netloom_base::DropReason;
-use netloom_wire::TcpOptions;
+use netloom_wire::{TcpHeader, TcpOptions};
 
 use super::lab::*;
 use crate::tcp::*;
@@ -231,6 +231,26 @@ fn windows_are_scaled_by_what_both_syns_said() {
     let ack = lab.advance(ms(40)).pop().unwrap();
     assert_eq!(u32::from(ack.header.window) << 9, 1 << 20, "100 bytes less, rounded up to the scale");
     assert_eq!(lab.info(flow).rcv_wnd, u32::from(ack.header.window) << 9);
+}
+
+#[test]
+fn the_window_of_a_syn_that_comes_again_is_not_scaled_either() {
+    // [7323-05]: both have opened at once, and the peer's answer repeats its SYN.
+    let mut lab = Lab::new(TcpConfig { timestamps: false, ..TcpConfig::default() });
+    lab.window = 3000;
+    let id = lab.begin_connect();
+    let ours = lab.one().sequence().wrapping_add(1);
+    lab.inject_header(&TcpHeader { options: scaled(7), ..lab.header(S, IRS, 0) }, &[]).unwrap();
+    assert_eq!(lab.one().flags(), S | A);
+    lab.inject_header(&TcpHeader { options: scaled(7), ..lab.header(S | A, IRS, ours) }, &[]).unwrap();
+    lab.sent();
+    let flow = Flow { id, ours, theirs: IRS.wrapping_add(1) };
+    assert_eq!(lab.info(flow).snd_wnd, 3000);
+    lab.send(flow, &[1; 10 * MSS]);
+    let len = lab.sent().iter().map(|sent| sent.text.len()).sum::<usize>();
+    assert!(len <= 3000, "{len}");
+    lab.inject(A, flow.theirs, flow.ours, &[]).unwrap();
+    assert_eq!(lab.info(flow).snd_wnd, 3000 << 7, "what follows is");
 }
 
 #[test]
