@@ -44,9 +44,12 @@ pub struct TcpConfig {
     /// come in bursts.
     pub send_buffer: usize,
     /// Bytes that a socket holds for its reader at most, unless it is told otherwise: the largest window offered. A
-    /// connection begins with 1 MiB, and gets more as its reader takes more in a round trip. Memory is taken as bytes
-    /// wait for the reader. The default is what a scale of 9 can say.
+    /// connection begins with `first_window`, and gets more as its reader takes more in a round trip. Memory is taken as
+    /// bytes wait for the reader. The default is what a scale of 9 can say.
     pub receive_buffer: usize,
+    /// Bytes of the window that a connection begins with, unless its socket is told how much it holds for its reader. 1 MiB fills
+    /// any local network from the first round trip.
+    pub first_window: usize,
     /// Bytes that the buffers of all connections hold together. From three quarters of it on windows and sends become
     /// smaller until half of it is free again; at the bound no buffer grows beyond 4 KiB, and text that would need more is
     /// dropped, for the peer to send again. No connection is ended.
@@ -120,6 +123,7 @@ impl Default for TcpConfig {
             max_out_of_order_ranges: 4096,
             send_buffer: 32 << 20,
             receive_buffer: 65_535 << 9,
+            first_window: 1 << 20,
             max_buffer_bytes: 512 << 20,
             time_wait: Duration::from_secs(60),
             congestion: Congestion::Cubic,

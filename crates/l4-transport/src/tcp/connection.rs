@@ -261,6 +261,14 @@ pub(super) fn buffer_limits(config: &TcpConfig, options: &SocketOptions) -> (u32
     (wanted(options.send_buffer, config.send_buffer), wanted(options.receive_buffer, config.receive_buffer))
 }
 
+/// The window that a socket begins with which gets a buffer of `receive_limit` bytes.
+pub(super) fn first_window(config: &TcpConfig, options: &SocketOptions, receive_limit: u32) -> u32 {
+    match options.receive_buffer {
+        Some(_) => receive_limit,
+        None => u32::try_from(config.first_window).unwrap_or(u32::MAX).clamp(2048, receive_limit),
+    }
+}
+
 impl Connection {
     /// A connection in CLOSED.
     pub(super) fn new(
@@ -287,7 +295,11 @@ impl Connection {
             path_search: None,
             ts_offset,
             sender: Sender::new(iss, send_limit, options.send_buffer.is_some(), mss),
-            receiver: Receiver::new(receive_limit, options.receive_buffer.is_some(), advertised_mss),
+            receiver: Receiver::new(
+                receive_limit,
+                first_window(config, &options, receive_limit),
+                advertised_mss,
+            ),
             recovery: Recovery::new(iss),
             rack: Rack::new(iss),
             loss_probe: LossProbe::new(),

@@ -4,7 +4,7 @@ use netloom_base::{DropReason, Instant, SlabId};
 use netloom_wire::{TcpFlags, TcpTimestamps};
 
 use super::config::{EcnMode, SynCookieMode};
-use super::connection::{Context, buffer_limits};
+use super::connection::{Context, buffer_limits, first_window};
 use super::isn::timestamp;
 use super::layer::Tcp;
 use super::negotiation::{Negotiated, mss_of_mtu, shift_for};
@@ -127,7 +127,7 @@ impl Tcp {
             negotiated: asked.map_or(Negotiated::default(), |asked| self.granted(asked, receive_limit)),
             peer_mss,
             mss: mss_of_mtu(segment.mtu, tuple.remote_address),
-            receive_limit,
+            window: first_window(&self.config, &options, receive_limit),
             traffic_class: options.traffic_class,
         };
         // When the SYN-ACK left is not known: no round trip is measured.

@@ -4,7 +4,7 @@ use netloom_base::{DropReason, Instant, SlabId};
 use netloom_wire::{SeqNumber, TcpFlags, unspecified_like};
 
 use super::config::{ANY_PORT, SocketOptions, SynAnswer, TcpBind};
-use super::connection::{Connection, Opening, Origin, Owner, buffer_limits};
+use super::connection::{Connection, Opening, Origin, Owner, buffer_limits, first_window};
 use super::demux::Slot;
 use super::ecn;
 use super::id::Outcome;
@@ -139,7 +139,7 @@ impl Tcp {
             negotiated: Negotiated { ecn, ..negotiate(&self.config, receive_limit, &segment.header.options) },
             peer_mss: peer_mss(&segment.header.options, remote),
             mss: mss_of_mtu(segment.mtu, remote),
-            receive_limit,
+            window: first_window(&self.config, &options, receive_limit),
             traffic_class: options.traffic_class,
         })
     }

@@ -29,7 +29,7 @@ use netloom_wire::{SackBlocks, SeqNumber};
 
 use super::ack_policy::AckPolicy;
 use super::disorder::Disorder;
-use super::window_tuner::{FIRST_WINDOW, WindowTuner};
+use super::window_tuner::WindowTuner;
 
 mod timestamps;
 
@@ -113,8 +113,8 @@ fn length(len: usize) -> u32 {
 }
 
 impl Receiver {
-    /// For a buffer of `limit` bytes, all of which is offered at once if it `is_fixed`; the peer's SYN is not known yet.
-    pub(super) fn new(limit: u32, is_fixed: bool, advertised_mss: u16) -> Self {
+    /// For a buffer of `limit` bytes, of which `offered` are offered from the start; the peer's SYN is not known yet.
+    pub(super) fn new(limit: u32, offered: u32, advertised_mss: u16) -> Self {
         Self {
             irs: SeqNumber(0),
             rcv_nxt: SeqNumber(0),
@@ -128,7 +128,7 @@ impl Receiver {
             disorder: None,
             sacks: false,
             limit,
-            offered: if is_fixed { limit } else { limit.min(FIRST_WINDOW) },
+            offered: offered.min(limit),
             tuner: None,
             is_memory_short: false,
             advertised_mss,
@@ -156,7 +156,7 @@ impl Receiver {
     }
 
     fn syn_window(&self) -> u32 {
-        self.limit.min(u16::MAX.into())
+        self.offered.min(u16::MAX.into())
     }
 
     /// The window field of a SYN.
@@ -211,9 +211,9 @@ impl Receiver {
         if self.offered >= self.limit {
             return;
         }
-        let (announced, mss) = (self.announced, self.advertised_mss.into());
-        let tuner =
-            self.tuner.get_or_insert_with(|| Box::new(WindowTuner::new(now, handshake, announced, mss)));
+        let (announced, offered, mss) = (self.announced, self.offered, self.advertised_mss.into());
+        let new = || Box::new(WindowTuner::new(now, handshake, announced, offered, mss));
+        let tuner = self.tuner.get_or_insert_with(new);
         tuner.on_text(now, self.rcv_nxt, announced, echo);
     }
 

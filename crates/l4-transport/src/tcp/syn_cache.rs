@@ -88,7 +88,7 @@ pub(super) struct HalfOpening {
     pub(super) negotiated: Negotiated,
     pub(super) peer_mss: u16,
     pub(super) mss: u16,
-    pub(super) receive_limit: u32,
+    pub(super) window: u32,
     pub(super) traffic_class: u8,
 }
 
@@ -111,13 +111,13 @@ pub(super) enum HalfOpenVerdict {
 
 impl SynCacheEntry {
     pub(super) fn new(segment: &Segment<'_>, opening: &HalfOpening) -> Self {
-        let HalfOpening { listener, iss, ts_offset, negotiated, peer_mss, mss, receive_limit, traffic_class } =
+        let HalfOpening { listener, iss, ts_offset, negotiated, peer_mss, mss, window, traffic_class } =
             *opening;
         Self {
             tuple: segment.tuple,
             mtu: segment.mtu,
             peer_mss,
-            window: u16::try_from(receive_limit).unwrap_or(u16::MAX),
+            window: u16::try_from(window).unwrap_or(u16::MAX),
             listener,
             iss,
             irs: segment.header.sequence,

@@ -3,7 +3,7 @@
 //! # Theory of operation
 //! A window as wide as the path needs costs memory only if the reader does not keep up: bytes lie in the ring while they
 //! wait for the reader or for a hole to fill, and the ring takes memory as it fills. So a window may begin wide, at
-//! [`FIRST_WINDOW`], which fills any local network from the first round trip. What tuning has to prevent is that a peer
+//! `TcpConfig::first_window`, which fills any local network from the first round trip. What tuning has to prevent is that a peer
 //! piles up megabytes for a reader that is slow; what it has to allow is that a path with a long round trip is filled.
 //! Both follow from one measurement, the bytes that the reader *takes* within a round trip:
 //!
@@ -22,9 +22,6 @@ use core::time::Duration;
 
 use netloom_base::Instant;
 use netloom_wire::SeqNumber;
-
-/// The window that a connection begins with, in bytes, once its scale is known.
-pub(super) const FIRST_WINDOW: u32 = 1 << 20;
 
 /// Segments that are granted beyond what was measured.
 const SPARE_SEGMENTS: u32 = 16;
@@ -45,9 +42,12 @@ pub(super) struct WindowTuner {
 }
 
 impl WindowTuner {
-    /// `rtt`: the handshake's. `edge`: where the current window ends. `mss`: of the peer's segments.
-    pub(super) fn new(now: Instant, rtt: Option<Duration>, edge: SeqNumber, mss: u32) -> Self {
-        Self { rtt, since: now, read_len: 0, most_read: mss.saturating_mul(10), mark: edge, mark_since: now }
+    /// `rtt`: the handshake's. `edge`: where the current window ends, and `window`: how wide it is. `mss`: of the peer's
+    /// segments.
+    pub(super) fn new(now: Instant, rtt: Option<Duration>, edge: SeqNumber, window: u32, mss: u32) -> Self {
+        // Whoever takes more than half of a narrow window is worth a wider one.
+        let most_read = mss.saturating_mul(10).min(window / 2);
+        Self { rtt, since: now, read_len: 0, most_read, mark: edge, mark_since: now }
     }
 
     /// The path's round trip as far as it is known.
@@ -112,7 +112,7 @@ mod tests {
     const MSS: u32 = 1000;
 
     fn tuner() -> WindowTuner {
-        WindowTuner::new(Instant::ZERO, Some(Duration::from_millis(100)), SeqNumber(50_000), MSS)
+        WindowTuner::new(Instant::ZERO, Some(Duration::from_millis(100)), SeqNumber(50_000), 50_000, MSS)
     }
 
     fn at(millis: u64) -> Instant {

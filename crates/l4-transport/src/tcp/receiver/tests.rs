@@ -4,7 +4,7 @@ use super::timestamps::TS_RECENT_LIFETIME;
 use super::*;
 
 fn receiver(limit: u32, shift: u8) -> Receiver {
-    let mut receiver = Receiver::new(limit, true, 1000);
+    let mut receiver = Receiver::new(limit, limit, 1000);
     receiver.synchronize(SeqNumber(u32::MAX - 10), shift, true);
     receiver
 }

@@ -62,6 +62,46 @@ fn the_window_begins_with_a_megabyte_and_follows_a_fast_reader() {
 }
 
 #[test]
+fn a_narrow_first_window_grows_with_its_reader_up_to_the_buffer() {
+    for first_window in [2048, 4096, 20_000] {
+        let config =
+            TcpConfig { window_scaling: true, first_window, receive_buffer: 300_000, ..plain_config() };
+        let mut lab = Lab::new(config);
+        let id = lab.begin_connect();
+        let syn = lab.one();
+        assert_eq!(usize::from(syn.header.window), first_window);
+        let ours = syn.sequence().wrapping_add(1);
+        lab.advance(ms(100));
+        let answer = TcpHeader { options: scaled(), ..lab.header(S | A, IRS, ours) };
+        lab.inject_header(&answer, &[]).unwrap();
+        lab.one();
+        let flow = Flow { id, ours, theirs: IRS.wrapping_add(1) };
+        let mut offset = 0;
+        for _ in 0..12 {
+            let granted = lab.info(flow).rcv_wnd;
+            feed(&mut lab, flow, &mut offset, granted).unwrap();
+            lab.advance(ms(100));
+            lab.read(flow);
+            lab.sent();
+            // Rounded up to its scale.
+            assert!(lab.info(flow).rcv_wnd <= 300_000 + 8, "{}", lab.info(flow).rcv_wnd);
+        }
+        assert!(lab.info(flow).rcv_wnd > 290_000, "{first_window}: {}", lab.info(flow).rcv_wnd);
+    }
+}
+
+#[test]
+fn a_peer_is_told_a_narrow_first_window_in_the_answer_to_its_syn() {
+    for syn_cookies in [SynCookieMode::Off, SynCookieMode::Always] {
+        let config = TcpConfig { window_scaling: true, first_window: 5000, syn_cookies, ..plain_config() };
+        let mut lab = Lab::new(config);
+        lab.listen();
+        lab.inject_header(&TcpHeader { options: scaled(), ..lab.header(S, IRS, 0) }, &[]).unwrap();
+        assert_eq!(lab.one().header.window, 5000);
+    }
+}
+
+#[test]
 fn a_slow_reader_does_not_get_more_than_the_first_window() {
     let (mut lab, flow) = tuning();
     let mut offset = 0;
