@@ -102,6 +102,32 @@ pub enum FailureKind {
         /// How long it may take.
         explained: Duration,
     },
+    /// A window or a buffer has become larger than it may.
+    Overgrown {
+        /// Which conversation.
+        conversation: usize,
+        /// Whose.
+        side: Side,
+        /// What.
+        what: &'static str,
+        /// Bytes that it had.
+        reached: u64,
+        /// Bytes that it may have.
+        limit: u64,
+    },
+    /// A window or a buffer has not become larger though the path could have used it.
+    Stunted {
+        /// Which conversation.
+        conversation: usize,
+        /// Whose.
+        side: Side,
+        /// What.
+        what: &'static str,
+        /// Bytes that it had at most.
+        reached: u64,
+        /// Bytes that it should have had.
+        expected: u64,
+    },
     /// More was sent again than what was lost, late or out of order explains.
     TooManyRetransmissions {
         /// Segments that were sent again.
@@ -235,6 +261,16 @@ impl fmt::Display for FailureKind {
                     "conversation {conversation} took {took:?}, and no more than {explained:?} is explained"
                 )
             }
+            Self::Overgrown { conversation, side, what, reached, limit } => {
+                write!(
+                    f,
+                    "conversation {conversation}, {side}: its {what} of {reached} bytes may have {limit}"
+                )
+            }
+            Self::Stunted { conversation, side, what, reached, expected } => write!(
+                f,
+                "conversation {conversation}, {side}: its {what} of {reached} bytes has not grown to {expected}"
+            ),
             Self::TooManyRetransmissions { count, explained, causes } => {
                 write!(f, "{count} segments were sent again, and no more than {explained} are explained:")?;
                 causes.iter().try_for_each(|(cause, count)| write!(f, " {cause} {count}"))

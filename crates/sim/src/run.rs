@@ -13,7 +13,9 @@
 //! - Every frame reads well to etherparse (`frame_check.rs`), and no stack calls another's frame malformed.
 //! - Nothing is sent again where nothing was lost or late, and not much more than was lost elsewhere; a transfer on a
 //!   clean link takes about as long as it must; datagrams come back as they were sent (`run/measure.rs`).
+//! - Windows and buffers never become larger than they may, and become as large as a clean link can use (`run/growth.rs`).
 
+mod growth;
 mod judge;
 mod measure;
 mod patience;
@@ -126,6 +128,7 @@ fn follow(scenario: &Scenario, world: &mut World<'_>) -> Result<Report, Failure>
     judge::check_leftovers(world)?;
     placement::check_handovers(world)?;
     judge::check_counters(scenario, world)?;
+    growth::check_bounds(scenario, world)?;
     measure::check(scenario, world)?;
     Ok(judge::report(world, duration))
 }

@@ -77,6 +77,15 @@ impl fmt::Display for Untruth {
     }
 }
 
+/// The most that a socket held, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Peaks {
+    /// Written and not acknowledged.
+    pub(crate) send_queue: usize,
+    /// Received and not read, but for the rounding of the window's scale.
+    pub(crate) receive_queue: usize,
+}
+
 /// What an end needs to know of the other to judge what it is told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerView {
@@ -106,6 +115,8 @@ pub(crate) struct End {
     reads_at: Option<Instant>,
     /// The connection broke: what has come is still read.
     error: Option<TcpError>,
+    /// The most that its socket held, where its buffers follow path and reader.
+    pub(crate) peaks: Option<Peaks>,
     /// When it got its outcome.
     pub(crate) over_at: Option<Instant>,
 }
@@ -126,8 +137,14 @@ impl End {
             has_peer_ended: false,
             reads_at: None,
             error: None,
+            peaks: None,
             over_at: None,
         }
+    }
+
+    /// Has the most that its socket holds written down.
+    pub(crate) fn watch(&mut self) {
+        self.peaks = Some(Peaks::default());
     }
 
     /// Gets its socket, at a shard of its host.
@@ -185,6 +202,11 @@ impl End {
         self.read(tcp, now, socket, peer, buffer)?;
         if self.outcome.is_none() && self.error.is_none() {
             self.write(tcp, now, socket)?;
+        }
+        if let (Some(peaks), Some(info)) = (&mut self.peaks, tcp.info(socket)) {
+            let (_, scale) = info.window_scales;
+            peaks.send_queue = peaks.send_queue.max(info.send_queue_len);
+            peaks.receive_queue = peaks.receive_queue.max(info.receive_queue_len.saturating_sub(1 << scale));
         }
         if self.outcome.is_none() && self.error.is_none() {
             self.finish(tcp, now, socket, peer);

@@ -5,6 +5,7 @@ use core::time::Duration;
 use netloom_base::DropReason;
 use netloom_stack::transport::RetransmitCause;
 
+use super::growth;
 use crate::conversation::Side;
 use crate::conversation::end::{End, Outcome};
 use crate::conversation::plan::{Finish, Order, Reading};
@@ -80,6 +81,7 @@ pub(super) fn check(scenario: &Scenario, world: &mut World<'_>) -> Result<(), Fa
         check_datagrams(world)?;
         if disturbance.marked == 0 && disturbance.disordered == 0 {
             check_times(scenario, world)?;
+            growth::check(scenario, world)?;
         }
     }
     Ok(())
@@ -231,11 +233,12 @@ fn ideal(scenario: &Scenario, number: usize, plan: &ConversationPlan, all: u64) 
         sends.min(buffer(told.receive_buffer, host.tcp.receive_buffer))
     });
     let window = window.min();
-    let limit = if one.tcp.window_scaling && other.tcp.window_scaling { usize::MAX } else { 65_535 };
+    let limit = if growth::may_scale(one, other) { usize::MAX } else { 65_535 };
     let window = window.unwrap_or(0).min(limit) as f64;
     let largest = plan.client_plan.outgoing.max(plan.server_plan.outgoing);
     let full_windows = largest as f64 / window;
-    let doublings = (largest / (FIRST_FLIGHT * mss) + 1).ilog2();
+    let narrowest = one.tcp.first_window.min(other.tcp.first_window) as u64;
+    let doublings = (largest / narrowest.min(FIRST_FLIGHT * mss).max(1) + 1).ilog2();
     // A neighbour, the handshake, the end.
     let rounds = full_windows + f64::from(doublings) + 4.0;
     let held_back = [one, other].iter().map(|it| it.tcp.delayed_ack).max().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Whether the oracles see what they are there for: each is shown a run that breaks its promise.
 
+mod growth;
 mod oracles;
 mod shards;
 

@@ -59,7 +59,7 @@ fn draw(seed: u64) -> Scenario {
     let mut conversations = conversations(&mut dice, weather, &leaves, server, has_ipv6);
     let mut changes = changes(&mut dice, weather, &cables);
     let restarts = restarts(&mut dice, weather, &leaves);
-    let datagrams = datagrams(&mut dice, &leaves, &cables, has_ipv6);
+    let mut datagrams = datagrams(&mut dice, &leaves, &cables, has_ipv6);
     // Drawn last, so that what other runs are does not depend on it.
     if dice.chance(30) {
         open_fast(&mut dice, &mut listeners, &mut conversations);
@@ -76,6 +76,10 @@ fn draw(seed: u64) -> Scenario {
     }
     for host in &mut hosts {
         host.shards = shards(&mut dice);
+    }
+    if weather == Weather::Clear && hosts.len() == 2 && dice.chance(10) {
+        datagrams.clear();
+        lengthen(&mut dice, &mut hosts, &mut cables, &mut listeners, &mut conversations);
     }
     Scenario {
         seed,
@@ -98,6 +102,50 @@ fn open_fast(dice: &mut Dice, listeners: &mut [ListenerPlan], conversations: &mu
     }
     for conversation in conversations {
         conversation.options.fast_open = dice.chance(80);
+    }
+}
+
+/// Makes of a run one conversation over a long path that nothing disturbs: from a first window that is too narrow for it, with
+/// buffers that may become as large as it needs.
+fn lengthen(
+    dice: &mut Dice,
+    hosts: &mut [HostPlan],
+    cables: &mut [CablePlan],
+    listeners: &mut [ListenerPlan],
+    conversations: &mut Vec<ConversationPlan>,
+) {
+    // A large transfer, for the buffers of senders, in large packets, which are fewer.
+    let is_large = dice.chance(25);
+    let first_window = dice.size(2_048, 1 << 17);
+    for host in hosts {
+        host.tcp.first_window = first_window;
+        host.tcp.receive_buffer = dice.size(1 << 21, 1 << 25);
+        host.tcp.send_buffer = dice.size(1 << 20, 1 << 25);
+        host.tcp.window_scaling = true;
+        host.tcp.max_out_of_order_ranges = TcpConfig::default().max_out_of_order_ranges;
+    }
+    for cable in cables {
+        cable.mtu = if is_large { 9_000 } else { 1_500 };
+        let delay = dice.micros(10_000, 100_000);
+        // What can hold all of it drops nothing.
+        let rate =
+            if dice.chance(50) { NonZeroU64::new(dice.spread(50_000_000, 1_000_000_000)) } else { None };
+        cable.ways = [(); 2].map(|()| LinkConfig { delay, rate, queue: 1 << 16, ..LinkConfig::default() });
+    }
+    let tell = |options: &mut SocketOptions| {
+        (options.send_buffer, options.receive_buffer, options.user_timeout) = (None, None, None);
+    };
+    for listener in listeners {
+        tell(&mut listener.options);
+        listener.accept_every = Duration::ZERO;
+    }
+    conversations.truncate(1);
+    for plan in conversations {
+        tell(&mut plan.options);
+        let largest = if is_large { 6 << 20 } else { (first_window as u64 * 64).min(1 << 20) };
+        let (there, back) = (dice.between(largest / 2, largest), dice.between(0, largest));
+        plan.client_plan = Plan { write_len: plan.client_plan.write_len.max(1_000), ..Plan::bulk(there) };
+        plan.server_plan = Plan::bulk(if dice.chance(30) { back } else { 0 });
     }
 }
 

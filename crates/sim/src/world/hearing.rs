@@ -23,6 +23,9 @@ pub(crate) struct Heard {
     received: Option<SeqNumber>,
     /// The furthest acknowledgment.
     acknowledged: Option<SeqNumber>,
+    /// By how many bits the peer means its windows to be shifted, and the largest of their fields but in SYNs.
+    scale: Option<u8>,
+    widest_field: u16,
     /// When something was acknowledged for the first time.
     pub(crate) acknowledged_at: Instant,
     /// The same, or when the peer has asked to wait.
@@ -41,6 +44,8 @@ impl Heard {
             at: now,
             received: None,
             acknowledged: None,
+            scale: None,
+            widest_field: 0,
             acknowledged_at: now,
             progress_at: now,
             lost_before: lost,
@@ -52,6 +57,22 @@ impl Heard {
     /// Whether the peer has acknowledged anything, the SYN to begin with.
     pub(crate) const fn is_acknowledged(&self) -> bool {
         self.acknowledged.is_some()
+    }
+
+    /// The widest window that the peer has offered after the SYNs, and the unit that it counts in; `peer`: what it has heard.
+    pub(crate) fn widest_window(&self, peer: &Self) -> (u64, u64) {
+        // Both must have said so (RFC 7323 2.2).
+        let scale = self.scale.filter(|_| peer.scale.is_some()).unwrap_or(0);
+        (u64::from(self.widest_field) << scale, 1 << scale)
+    }
+
+    /// What a segment says of the peer's window. It does so also when the user is done: what he has written may still go.
+    fn note_window(&mut self, header: &TcpHeader) {
+        if header.flags.contains(TcpFlags::SYN) {
+            self.scale = header.options.window_scale;
+        } else if !header.flags.contains(TcpFlags::RST) {
+            self.widest_field = self.widest_field.max(header.window);
+        }
     }
 
     /// A segment has arrived when the cables had lost `lost` frames.
@@ -131,14 +152,15 @@ impl Hearing {
         let path = path_of(source, destination, &segment.header);
         let Some(heard) = self.listeners.get(&path).and_then(|end| self.heard.get_mut(end)) else { return };
         let (lost, corrupted) = lost;
-        if heard.is_over {
-            return;
-        }
         // A device that joins segments has looked at their checksums.
         let is_sound = || {
             meta.checksum == RxChecksum::Trusted || TcpSegment::checksum_is_valid(bytes, source, destination)
         };
-        if corrupted == 0 || is_sound() {
+        if corrupted > 0 && !is_sound() {
+            return;
+        }
+        heard.note_window(&segment.header);
+        if !heard.is_over {
             heard.note(now, lost, &segment);
         }
     }

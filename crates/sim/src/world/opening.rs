@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use netloom_base::Instant;
-use netloom_stack::transport::{Accepted, TcpBind, TcpCounters};
+use netloom_stack::transport::{Accepted, TcpBind, TcpConfig, TcpCounters};
 
 use super::{Due, World, failure, own_port};
 use crate::conversation::end::End;
@@ -11,6 +11,11 @@ use crate::conversation::{Conversation, Side};
 use crate::failure::{Failure, FailureKind};
 use crate::pattern::Stream;
 use crate::scenario::{ListenerPlan, Opening};
+
+/// Whether windows begin narrower than they may become.
+const fn is_tuned(tcp: &TcpConfig) -> bool {
+    tcp.first_window < tcp.receive_buffer
+}
 
 impl World<'_> {
     pub(super) fn set_up_conversations(&mut self) -> Result<(), Failure> {
@@ -23,9 +28,16 @@ impl World<'_> {
                 Opening::Listener => (plan.port, self.scenario.listeners.iter().any(listens)),
                 Opening::Simultaneous => (own_port(number, Side::Server), true),
             };
+            let mut client = End::new(plan.client, plan.client_plan.clone(), up, down);
+            let mut server = End::new(plan.server, plan.server_plan.clone(), down, up);
+            for end in [&mut client, &mut server] {
+                if self.scenario.hosts.get(end.host).is_some_and(|host| is_tuned(&host.tcp)) {
+                    end.watch();
+                }
+            }
             self.conversations.push(Conversation {
-                client: End::new(plan.client, plan.client_plan.clone(), up, down),
-                server: End::new(plan.server, plan.server_plan.clone(), down, up),
+                client,
+                server,
                 target: SocketAddr::new(target, port),
                 is_awaited,
             });
