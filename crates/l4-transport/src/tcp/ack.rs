@@ -80,12 +80,15 @@ impl Connection {
         u32::from(segment.header.window) << shift
     }
 
-    /// Takes the segment's window, unless a later segment has set it.
+    /// Takes the segment's window, unless a later segment has set it. What acknowledges more than any before is no older than what
+    /// has set it, even if it is the first to arrive of what was sent again: with the former window, SND.UNA would move on
+    /// what may be sent, and nobody has offered that.
     fn update_window(&mut self, segment: &Segment<'_>) {
         let (sequence, acknowledgment) = (segment.header.sequence, segment.header.acknowledgment);
         let sender = &self.sender;
         let is_later = sender.snd_wl1.before(sequence)
-            || (sender.snd_wl1 == sequence && sender.snd_wl2.at_or_before(acknowledgment));
+            || (sender.snd_wl1 == sequence && sender.snd_wl2.at_or_before(acknowledgment))
+            || sender.snd_una.before(acknowledgment);
         if is_later {
             self.set_window(segment);
         }

@@ -105,6 +105,24 @@ fn a_window_that_shrinks_below_what_was_sent_is_survived() {
 }
 
 #[test]
+fn what_acknowledges_more_than_any_before_sets_the_window_though_it_was_overtaken() {
+    let mut lab = Lab::plain();
+    lab.window = 20_000;
+    let flow = lab.accept();
+    assert_eq!(lab.send(flow, &[1; 30_000]), 30_000);
+    let sent = lab.sent().iter().map(|sent| sent.text.len() as u32).sum::<u32>();
+    assert!((10_000..20_000).contains(&sent), "{sent}");
+    // The second segment comes first, and offers 20,000 bytes from the beginning on.
+    lab.inject(A, flow.theirs.wrapping_add(100), flow.ours, &[2; 100]).unwrap();
+    // The first, sent again meanwhile, acknowledges all, and offers what was offered before.
+    lab.window = 20_000 - sent as u16;
+    lab.inject(A, flow.theirs, flow.ours.wrapping_add(sent), &[2; 100]).unwrap();
+    assert_eq!(lab.info(flow).snd_wnd, 20_000 - sent);
+    let more = lab.sent().iter().map(|sent| sent.text.len() as u32).sum::<u32>();
+    assert!(sent + more <= 20_000, "{sent} and {more}");
+}
+
+#[test]
 fn a_silly_window_is_not_filled_at_once() {
     // [9293 MUST-38] [1122-T063]
     let mut lab = Lab::plain();
