@@ -102,6 +102,15 @@ pub enum FailureKind {
         /// How long it may take.
         explained: Duration,
     },
+    /// Text was sent beyond all windows that its sender had heard of.
+    BeyondWindow {
+        /// Which conversation.
+        conversation: usize,
+        /// Who has sent it.
+        side: Side,
+        /// By how many bytes.
+        excess: u32,
+    },
     /// A window or a buffer has become larger than it may.
     Overgrown {
         /// Which conversation.
@@ -259,6 +268,12 @@ impl fmt::Display for FailureKind {
                 write!(
                     f,
                     "conversation {conversation} took {took:?}, and no more than {explained:?} is explained"
+                )
+            }
+            Self::BeyondWindow { conversation, side, excess } => {
+                write!(
+                    f,
+                    "conversation {conversation}, {side}: text goes {excess} bytes beyond what was offered"
                 )
             }
             Self::Overgrown { conversation, side, what, reached, limit } => {

@@ -13,6 +13,7 @@
 //! - Every frame reads well to etherparse (`frame_check.rs`), and no stack calls another's frame malformed.
 //! - Nothing is sent again where nothing was lost or late, and not much more than was lost elsewhere; a transfer on a
 //!   clean link takes about as long as it must; datagrams come back as they were sent (`run/measure.rs`).
+//! - Nothing is sent beyond the window that its receiver has offered (`world/hearing.rs`).
 //! - Windows and buffers never become larger than they may, and become as large as a clean link can use (`run/growth.rs`).
 
 mod growth;

@@ -329,6 +329,12 @@ impl<'a> World<'a> {
         self.is_settled = false;
     }
 
+    /// Makes it look as if the peer of an end had said no scale.
+    #[cfg(test)]
+    pub(crate) fn mistake_scale(&mut self, conversation: usize, side: Side) -> bool {
+        self.hearing.mistake_scale(conversation, side)
+    }
+
     /// Makes a shard of a host take itself for the whole.
     #[cfg(test)]
     pub(crate) fn unite(&mut self, host: usize, shard: usize) {

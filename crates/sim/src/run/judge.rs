@@ -164,7 +164,7 @@ pub(super) fn end_what_waits_in_vain(scenario: &Scenario, world: &mut World<'_>)
                 !conversation.is_awaited
                     || may_be_absent(scenario, peer, end.host, &losses)
                     || peer.outcome.is_some()
-                        && losses.lost > 0
+                        && (losses.lost > 0 || losses.was_overrun(end.host))
                         && is_impatient(scenario, number, side.other())
             } else {
                 // The word that the peer was gone must have been lost, and nobody asked after it.

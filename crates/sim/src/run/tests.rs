@@ -460,6 +460,21 @@ fn a_connection_that_a_forgotten_client_left_behind_is_not_taken_for_the_next_on
 }
 
 #[test]
+fn a_client_that_a_full_queue_kept_out_until_its_users_limit_is_explained() {
+    // It has closed, so that nobody hears of it; and nothing was lost.
+    let client = Plan { finish: Finish::CloseWhenSent, ..Plan::bulk(31) };
+    let mut scenario = clear(client, Plan::bulk(0));
+    scenario.conversations[0].options.user_timeout = Some(millis(2_000));
+    scenario.conversations = vec![scenario.conversations[0].clone(); 5];
+    for (number, plan) in (0..).zip(&mut scenario.conversations) {
+        plan.at = millis(number);
+    }
+    (scenario.listeners[0].backlog, scenario.listeners[0].accept_every) = (1, millis(20_000));
+    let report = run(&scenario, None, 1).unwrap();
+    assert!(report.broken_count > 0 && report.dropped_count == 0, "{report:?}");
+}
+
+#[test]
 fn a_full_segment_and_a_small_one_are_not_probed() {
     // The send buffer holds no more than that; what is acknowledged late is probed before.
     let mut scenario = clear(Plan::bulk(100_000), Plan::bulk(0));

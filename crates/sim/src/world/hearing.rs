@@ -13,6 +13,9 @@ use netloom_wire::{
 
 use crate::conversation::Side;
 
+/// Text in a segment that probes a shut window.
+const PROBE_LEN: u32 = 1;
+
 /// What one end has heard.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heard {
@@ -26,6 +29,8 @@ pub(crate) struct Heard {
     /// By how many bits the peer means its windows to be shifted, and the largest of their fields but in SYNs.
     scale: Option<u8>,
     widest_field: u16,
+    /// Where the furthest window ended.
+    edge: Option<SeqNumber>,
     /// When something was acknowledged for the first time.
     pub(crate) acknowledged_at: Instant,
     /// The same, or when the peer has asked to wait.
@@ -46,6 +51,7 @@ impl Heard {
             acknowledged: None,
             scale: None,
             widest_field: 0,
+            edge: None,
             acknowledged_at: now,
             progress_at: now,
             lost_before: lost,
@@ -67,12 +73,35 @@ impl Heard {
     }
 
     /// What a segment says of the peer's window. It does so also when the user is done: what he has written may still go.
-    fn note_window(&mut self, header: &TcpHeader) {
+    /// `is_scaled`: whether the end has told the peer a scale, too.
+    fn note_window(&mut self, header: &TcpHeader, is_scaled: bool) {
+        if header.flags.contains(TcpFlags::RST) {
+            return;
+        }
+        let mut scale = 0;
         if header.flags.contains(TcpFlags::SYN) {
             self.scale = header.options.window_scale;
-        } else if !header.flags.contains(TcpFlags::RST) {
+        } else {
             self.widest_field = self.widest_field.max(header.window);
+            scale = self.scale.filter(|_| is_scaled).unwrap_or(0);
         }
+        if header.flags.contains(TcpFlags::ACK) {
+            let edge = header.acknowledgment + (u32::from(header.window) << scale);
+            let is_further = self.edge.is_none_or(|before| before.before(edge));
+            if is_further {
+                self.edge = Some(edge);
+            }
+        }
+    }
+
+    /// By how many bytes text goes beyond all windows that the end has heard of, but for one that probes (RFC 9293 3.8.6.1).
+    fn excess(&self, segment: &TcpSegment<'_>) -> u32 {
+        let Some(edge) = self.edge.filter(|_| !segment.header.flags.contains(TcpFlags::SYN)) else {
+            return 0;
+        };
+        let end = segment.header.sequence + u32::try_from(segment.payload.len()).unwrap_or(u32::MAX);
+        let limit = edge + PROBE_LEN;
+        if !segment.payload.is_empty() && end.after(limit) { limit.distance_to(end) } else { 0 }
     }
 
     /// A segment has arrived when the cables had lost `lost` frames.
@@ -150,7 +179,9 @@ impl Hearing {
         let Some((source, destination, bytes)) = text_of(medium, frame) else { return };
         let Ok(segment) = TcpSegment::parse(bytes) else { return };
         let path = path_of(source, destination, &segment.header);
-        let Some(heard) = self.listeners.get(&path).and_then(|end| self.heard.get_mut(end)) else { return };
+        let Some(&(number, side)) = self.listeners.get(&path) else { return };
+        let is_scaled = self.heard.get(&(number, side.other())).is_some_and(|peer| peer.scale.is_some());
+        let Some(heard) = self.heard.get_mut(&(number, side)) else { return };
         let (lost, corrupted) = lost;
         // A device that joins segments has looked at their checksums.
         let is_sound = || {
@@ -159,10 +190,26 @@ impl Hearing {
         if corrupted > 0 && !is_sound() {
             return;
         }
-        heard.note_window(&segment.header);
+        heard.note_window(&segment.header, is_scaled);
         if !heard.is_over {
             heard.note(now, lost, &segment);
         }
+    }
+
+    /// Whose text goes beyond what its peer has offered it, and by how many bytes, if that of a frame about to be sent does.
+    pub(super) fn excess(&self, medium: Medium, frame: &[u8]) -> Option<(usize, Side, u32)> {
+        let (source, destination, bytes) = text_of(medium, frame)?;
+        let segment = TcpSegment::parse(bytes).ok()?;
+        let &(number, peer) = self.listeners.get(&path_of(source, destination, &segment.header))?;
+        let side = peer.other();
+        let excess = self.heard.get(&(number, side))?.excess(&segment);
+        (excess > 0).then_some((number, side, excess))
+    }
+
+    /// Takes a scale that an end has heard of for none; whether there was one.
+    #[cfg(test)]
+    pub(super) fn mistake_scale(&mut self, number: usize, side: Side) -> bool {
+        self.heard.get_mut(&(number, side)).is_some_and(|heard| heard.scale.take().is_some())
     }
 
     /// An end is over.

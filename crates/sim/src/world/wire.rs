@@ -69,7 +69,9 @@ impl World<'_> {
         // A router hands on what a cable has damaged, and must not look.
         let is_router = self.scenario.hosts.get(number).is_some_and(|host| host.is_router);
         let cables_are_clean = !is_router || self.link_counters().all(|it| it.corrupted.get() == 0);
-        let Self { hosts, cables, capture, now, traffic, check_every, .. } = self;
+        // Who has lost its memory may take the ends of a connection again that its peer still has.
+        let checks_windows = !is_router && self.scenario.restarts.is_empty();
+        let Self { hosts, cables, capture, now, traffic, check_every, hearing, .. } = self;
         let Some(host) = hosts.get_mut(number) else { return Ok(()) };
         host.is_touched = false;
         let Host { shards, steering, head, ports, is_touched, .. } = host;
@@ -87,6 +89,12 @@ impl World<'_> {
                         && let Err(fault) = check_frame(cable.medium, &frame)
                     {
                         return Err(failure(*now, FailureKind::BadFrame { host: number, fault, frame }));
+                    }
+                    if checks_windows
+                        && let Some((conversation, side, excess)) = hearing.excess(cable.medium, &frame)
+                    {
+                        let kind = FailureKind::BeyondWindow { conversation, side, excess };
+                        return Err(failure(*now, kind));
                     }
                     let Some(way) = cable.ways.get_mut(side) else { continue };
                     if let Some(capture) = capture {

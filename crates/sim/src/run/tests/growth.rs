@@ -19,7 +19,7 @@ fn far(bytes: u64, first_window: usize) -> Scenario {
 fn judged(scenario: &Scenario, other: &Scenario) -> FailureKind {
     let mut world = World::new(other, None, 1).unwrap();
     follow(other, &mut world).unwrap();
-    let failure = growth::check_bounds(scenario, &world).and_then(|()| growth::check(scenario, &world));
+    let failure = growth::check_bounds(scenario, &mut world).and_then(|()| growth::check(scenario, &world));
     failure.expect_err("a failure").kind
 }
 

@@ -92,6 +92,18 @@ fn a_datagram_that_comes_back_changed_fails() {
 }
 
 #[test]
+fn text_beyond_the_window_fails() {
+    let scenario = clear(Plan::bulk(1_000_000), Plan::bulk(0));
+    let mut world = World::new(&scenario, None, 1).unwrap();
+    // A megabyte is offered, and the judge hears of two kilobytes.
+    while !world.mistake_scale(0, Side::Client) {
+        world.step(Instant::ZERO + LIMIT).unwrap();
+    }
+    let kind = follow(&scenario, &mut world).expect_err("a failure").kind;
+    assert!(matches!(kind, FailureKind::BeyondWindow { conversation: 0, side: Side::Client, .. }), "{kind}");
+}
+
+#[test]
 fn a_connection_of_nobody_fails() {
     let has_begun = |world: &World<'_>| world.traffic.frames > 0;
     let kind =
