@@ -98,10 +98,10 @@ pub(super) fn check(scenario: &Scenario, world: &World<'_>) -> Result<(), Failur
         };
 
         let first = first_window(scenario, side, hosts.0).min(widest);
-        let can_use = sends.min(pipe) / WINDOWS_ON_WAY;
+        let can_use = sends.min(pipe).min(widest) / WINDOWS_ON_WAY;
         let (window, _) = window_of(world, 0, side);
         // A window moves on by a segment at least (RFC 9293 3.8.6.2.2), so that it seldom is as wide as it may be.
-        let expected = (2 * first).min(widest).saturating_sub(cable.mtu.into());
+        let expected = (2 * first).saturating_sub(cable.mtu.into());
         if first <= can_use && first <= peer.sent / WINDOWS && window < expected {
             return stunted(side, "window", window, expected);
         }

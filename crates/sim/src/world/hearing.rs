@@ -80,7 +80,10 @@ impl Heard {
         }
         let mut scale = 0;
         if header.flags.contains(TcpFlags::SYN) {
-            self.scale = header.options.window_scale;
+            // The first is believed: another that answers a copy of a SYN may be no cookie, and say more.
+            if self.received.is_none() {
+                self.scale = header.options.window_scale;
+            }
         } else {
             self.widest_field = self.widest_field.max(header.window);
             scale = self.scale.filter(|_| is_scaled).unwrap_or(0);
@@ -274,6 +277,31 @@ mod tests {
     use netloom_wire::TcpOptions;
 
     use super::*;
+
+    #[test]
+    fn the_first_syn_says_the_scale() {
+        let mut heard = Heard::new(Instant::ZERO, 0);
+        let mut note = |flags: TcpFlags, window_scale: Option<u8>, window: u16| {
+            let header = TcpHeader {
+                source_port: 80,
+                destination_port: 1,
+                sequence: SeqNumber(1),
+                acknowledgment: SeqNumber(10),
+                flags,
+                window,
+                urgent_pointer: 0,
+                options: TcpOptions { window_scale, ..TcpOptions::default() },
+            };
+            heard.note_window(&header, true);
+            heard.note(Instant::ZERO, 0, &TcpSegment { header, payload: b"" });
+            (heard.widest_window(&Heard { scale: Some(0), ..heard }), heard.edge)
+        };
+        let syn_ack = TcpFlags::SYN | TcpFlags::ACK;
+        assert_eq!(note(syn_ack, Some(2), 50_000), ((0, 4), Some(SeqNumber(50_010))));
+        assert_eq!(note(syn_ack, None, 50_000), ((0, 4), Some(SeqNumber(50_010))));
+        assert_eq!(note(TcpFlags::ACK, None, 30_000), ((120_000, 4), Some(SeqNumber(120_010))));
+        assert_eq!(note(TcpFlags::ACK, None, 20_000), ((120_000, 4), Some(SeqNumber(120_010))));
+    }
 
     #[test]
     fn an_acknowledgment_that_comes_with_old_text_is_not_heard() {

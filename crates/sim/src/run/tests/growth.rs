@@ -82,10 +82,14 @@ fn a_send_buffer_that_grows_too_far_fails() {
 
 #[test]
 fn a_window_that_cookies_leave_unscaled_need_not_grow_beyond_what_it_can_say() {
-    let mut scenario = far(2_000_000, 50_000);
-    for host in &mut scenario.hosts {
-        host.tcp.syn_cookies = netloom_stack::transport::SynCookieMode::Always;
-        host.tcp.timestamps = false;
+    for (first_window, mtu) in [(50_000, 9000), (39_391, 1500)] {
+        let mut scenario = far(2_000_000, first_window);
+        scenario.cables[0].mtu = mtu;
+        // What comes at once is acknowledged before it is read.
+        scenario.hosts[0].offload.segmentation = Some(32_000);
+        scenario.hosts[1].tcp.delayed_ack = millis(21);
+        scenario.hosts[1].tcp.syn_cookies = netloom_stack::transport::SynCookieMode::Always;
+        scenario.hosts[1].tcp.timestamps = false;
+        run(&scenario, None, 1).unwrap();
     }
-    run(&scenario, None, 1).unwrap();
 }
