@@ -17,12 +17,17 @@ pub(crate) enum SendFailure {
 impl SendFailure {
     /// What `error`, which sending gave, means.
     pub(crate) fn of(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::WouldBlock => Self::Later,
-            io::ErrorKind::NotConnected => Self::Broken,
-            io::ErrorKind::OutOfMemory => Self::Lost(DropReason::DeviceNoMemory),
-            io::ErrorKind::NetworkDown => Self::Lost(DropReason::DeviceDown),
-            _ => Self::Lost(DropReason::DeviceRefused),
+        let kind = error.kind();
+        if kind == io::ErrorKind::WouldBlock {
+            Self::Later
+        } else if kind == io::ErrorKind::NotConnected {
+            Self::Broken
+        } else if kind == io::ErrorKind::OutOfMemory {
+            Self::Lost(DropReason::DeviceNoMemory)
+        } else if kind == io::ErrorKind::NetworkDown {
+            Self::Lost(DropReason::DeviceDown)
+        } else {
+            Self::Lost(DropReason::DeviceRefused)
         }
     }
 }
