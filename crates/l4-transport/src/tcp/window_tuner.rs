@@ -45,8 +45,9 @@ impl WindowTuner {
     /// `rtt`: the handshake's. `edge`: where the current window ends, and `window`: how wide it is. `mss`: of the peer's
     /// segments.
     pub(super) fn new(now: Instant, rtt: Option<Duration>, edge: SeqNumber, window: u32, mss: u32) -> Self {
-        // Whoever takes more than half of a narrow window is worth a wider one.
-        let most_read = mss.saturating_mul(10).min(window / 2);
+        // Whoever takes more than a quarter of a narrow window is worth a wider one: up to half of it may be taken without the
+        // peer's hearing of it, who then uses the other half only.
+        let most_read = mss.saturating_mul(10).min(window / 4);
         Self { rtt, since: now, read_len: 0, most_read, mark: edge, mark_since: now }
     }
 
@@ -127,6 +128,13 @@ mod tests {
         assert_eq!(tuner.on_read(at(100), 5000, MSS), Some(56_000 + 2 * 56_000));
         assert_eq!(tuner.on_read(at(200), 20_000, MSS), None, "no more than before");
         assert_eq!(tuner.on_read(at(300), 30_000, MSS), Some(76_000 + 76_000));
+    }
+
+    #[test]
+    fn a_reader_of_less_than_half_a_narrow_window_is_worth_a_wider_one() {
+        let rtt = Some(Duration::from_millis(100));
+        let mut tuner = WindowTuner::new(Instant::ZERO, rtt, SeqNumber(0), 80_000, 9000);
+        assert!(tuner.on_read(at(100), 36_000, 9000).is_some_and(|window| window > 80_000));
     }
 
     #[test]
