@@ -144,13 +144,17 @@ impl Sender {
     }
 
     /// The number of a segment without text: SND.NXT, or the end of the peer's window where what was sent, a probe of a
-    /// shut window, lies beyond it. A peer takes no acknowledgment from outside its window (RFC 9293 3.10.7.4, first).
+    /// shut window, lies beyond it. A peer takes no acknowledgment from outside its window (RFC 9293 3.10.7.4, first). Where it is
+    /// less than a unit of the window that lies beyond, the window has only lost its lowest bits, and the peer has taken what
+    /// was sent: then the end lies before its window (RFC 7323 2.4). [7323-13]
     pub(super) fn acceptable_sequence(&self) -> SeqNumber {
         if self.snd_una == self.iss {
             // The SYN is not acknowledged: there is no window yet.
             return self.snd_nxt;
         }
-        self.snd_nxt.earlier_of(self.snd_una + self.snd_wnd)
+        let edge = self.snd_una + self.snd_wnd;
+        let is_beyond = self.snd_nxt.after(edge) && edge.distance_to(self.snd_nxt) >= 1 << self.shift;
+        if is_beyond { edge } else { self.snd_nxt }
     }
 
     /// Bytes in flight: sent, not acknowledged, by SACK neither, and not known to be lost.

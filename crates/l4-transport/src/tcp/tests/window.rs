@@ -123,6 +123,25 @@ fn what_acknowledges_more_than_any_before_sets_the_window_though_it_was_overtake
 }
 
 #[test]
+fn an_acknowledgment_stays_where_text_was_taken_though_the_window_lost_its_lowest_bits() {
+    // [7323-13]
+    for (field, number) in [(1, 2920), (0, 1460)] {
+        let mut lab = Lab::new(TcpConfig { window_scaling: true, ..plain_config() });
+        lab.window = 3;
+        let options = TcpOptions { mss: Some(1460), window_scale: Some(10), ..TcpOptions::default() };
+        let flow = lab.accept_with(options);
+        lab.send(flow, &[1; 2920]);
+        assert_eq!(lab.sent().len(), 2, "within 3 KiB");
+        // A unit is 1024 bytes: 436 of what was sent lie beyond one, and all 1460 beyond none.
+        lab.window = field;
+        lab.inject(A, flow.theirs, flow.ours.wrapping_add(1460), &[2; 100]).unwrap();
+        lab.inject(A, flow.theirs.wrapping_add(100), flow.ours.wrapping_add(1460), &[2; 100]).unwrap();
+        let acknowledgment = lab.sent().pop().unwrap();
+        assert_eq!((acknowledgment.len(), acknowledgment.sequence()), (0, flow.ours.wrapping_add(number)));
+    }
+}
+
+#[test]
 fn a_silly_window_is_not_filled_at_once() {
     // [9293 MUST-38] [1122-T063]
     let mut lab = Lab::plain();
