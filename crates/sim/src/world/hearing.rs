@@ -24,6 +24,8 @@ pub(crate) struct Heard {
     pub(crate) at: Instant,
     /// Where the furthest segment ended.
     received: Option<SeqNumber>,
+    /// The latest timestamp.
+    stamp: Option<u32>,
     /// The furthest acknowledgment.
     acknowledged: Option<SeqNumber>,
     /// By how many bits the peer means its windows to be shifted, and the largest of their fields but in SYNs.
@@ -48,6 +50,7 @@ impl Heard {
         Self {
             at: now,
             received: None,
+            stamp: None,
             acknowledged: None,
             scale: None,
             widest_field: 0,
@@ -117,6 +120,14 @@ impl Heard {
         }
         let numbers = u32::from(flags.contains(TcpFlags::SYN)) + u32::from(flags.contains(TcpFlags::FIN));
         let len = u32::try_from(segment.payload.len()).unwrap_or(u32::MAX) + numbers;
+        let stamp = segment.header.options.timestamps.map(|it| it.value);
+        // An acknowledgment that another has overtaken is dropped (RFC 7323 5.3). Text that is late may not be.
+        if len == 0 && is_older(stamp, self.stamp) {
+            return;
+        }
+        if !is_older(stamp, self.stamp) {
+            self.stamp = stamp.or(self.stamp);
+        }
         let is_next =
             |received: SeqNumber| (sequence + len).after(received) || len == 0 && sequence == received;
         let brings_news = self.received.is_none_or(is_next);
@@ -142,6 +153,11 @@ impl Heard {
             self.lost_before = lost;
         }
     }
+}
+
+/// Whether a timestamp is older than another, if there are both (RFC 7323 5.2).
+fn is_older(stamp: Option<u32>, than: Option<u32>) -> bool {
+    matches!((stamp, than), (Some(stamp), Some(than)) if SeqNumber(stamp).before(SeqNumber(than)))
 }
 
 /// What all ends have heard.
@@ -274,7 +290,7 @@ fn text_of(medium: Medium, frame: &[u8]) -> Option<(IpAddr, IpAddr, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use netloom_wire::TcpOptions;
+    use netloom_wire::{TcpOptions, TcpTimestamps};
 
     use super::*;
 
@@ -301,6 +317,30 @@ mod tests {
         assert_eq!(note(syn_ack, None, 50_000), ((0, 4), Some(SeqNumber(50_010))));
         assert_eq!(note(TcpFlags::ACK, None, 30_000), ((120_000, 4), Some(SeqNumber(120_010))));
         assert_eq!(note(TcpFlags::ACK, None, 20_000), ((120_000, 4), Some(SeqNumber(120_010))));
+    }
+
+    #[test]
+    fn an_acknowledgment_that_was_overtaken_is_not_heard() {
+        let mut heard = Heard { received: Some(SeqNumber(100)), ..Heard::new(Instant::ZERO, 0) };
+        let mut note = |seconds: u64, stamp: u32, payload: &[u8]| {
+            let timestamps = Some(TcpTimestamps { value: stamp, echo_reply: 0 });
+            let header = TcpHeader {
+                source_port: 80,
+                destination_port: 1,
+                sequence: SeqNumber(100),
+                acknowledgment: SeqNumber(10),
+                flags: TcpFlags::ACK,
+                window: 1000,
+                urgent_pointer: 0,
+                options: TcpOptions { timestamps, ..TcpOptions::default() },
+            };
+            heard.note(Instant::from_millis(seconds * 1000), 0, &TcpSegment { header, payload });
+            heard.at
+        };
+        assert_eq!(note(1, 5, b""), Instant::from_millis(1000));
+        assert_eq!(note(2, 5, b""), Instant::from_millis(2000));
+        assert_eq!(note(3, 4, b""), Instant::from_millis(2000), "PAWS drops it");
+        assert_eq!(note(4, 4, b"late text"), Instant::from_millis(4000), "it may be taken");
     }
 
     #[test]
