@@ -47,7 +47,9 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let control = match socket {
         Ok(socket) => Some(socket.serve(endpoint.answerer())),
         Err(error) => {
-            tracing::warn!("netloom addr will not find this daemon: {error}");
+            tracing::warn!(
+                "netloom addr will not find this daemon: {error}; NETLOOM_SOCKET=PATH gives it a place"
+            );
             None
         }
     };
@@ -69,12 +71,12 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     }
 }
 
-/// The control socket. Going without, for the reason given, is possible where nobody has named one and the default cannot be
-/// made: a user whom an administrator gave an interface may have no directory for it. Beside another daemon it is not.
+/// The control socket. Going without, for the reason given, is possible where nobody has named one: a user whom an
+/// administrator gave an interface may have no directory for it, and another daemon, perhaps in another namespace, may have it.
 fn claim_socket() -> Result<Result<ControlSocket, ClaimError>, Failure> {
     let place = place::to_listen();
     match ControlSocket::claim(&place.path) {
-        Err(error @ ClaimError::Os { .. }) if !place.is_chosen => Ok(Err(error)),
+        Err(error) if !place.is_chosen => Ok(Err(error)),
         Err(error) => Err(Failure::new(format_args!(
             "{error}: name another control socket for this one: NETLOOM_SOCKET=PATH netloom up"
         ))),

@@ -321,15 +321,26 @@ fn a_living_daemons_socket_is_left_alone() {
     let second = ["up", "--tap", "second0", "--address", "10.9.0.2/24", "--host-address", "10.9.0.1/24"];
     let words = ["a netloom runs already", "/run/netloom.sock", "NETLOOM_SOCKET=PATH netloom up"];
     let before = sandbox.state();
-    refused(&mut sandbox.netloom(&second), 1, &words);
+    let named = || {
+        let mut command = sandbox.netloom(&second);
+        command.env("NETLOOM_SOCKET", "/run/netloom.sock");
+        command
+    };
+    refused(&mut named(), 1, &words);
     // Nor one that happens not to run just now.
     up.signal(Signal::SIGSTOP);
-    refused(&mut sandbox.netloom(&second), 1, &words);
+    refused(&mut named(), 1, &words);
     up.signal(Signal::SIGCONT);
     assert_eq!(sandbox.state(), before);
     assert!(addr(&sandbox).starts_with("1: netloom0: "));
-    let mut command = sandbox.netloom(&second);
-    let _second = started(command.env("NETLOOM_SOCKET", "/run/second.sock"));
+    // Where nobody has named a place, the second goes without, or gets another.
+    for place in [None, Some("/run/second.sock")] {
+        let mut command = sandbox.netloom(&second);
+        let mut second = started(command.envs(place.map(|place| ("NETLOOM_SOCKET", place))));
+        assert!(addr(&sandbox).starts_with("1: netloom0: "));
+        second.signal(Signal::SIGINT);
+        assert_eq!(second.finish().code(), 0);
+    }
     assert!(addr(&sandbox).starts_with("1: netloom0: "));
 }
 
