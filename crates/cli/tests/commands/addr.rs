@@ -336,7 +336,7 @@ fn a_living_daemons_socket_is_left_alone() {
     // Where nobody has named a place, the second goes without, or gets another.
     for place in [None, Some("/run/second.sock")] {
         let mut command = sandbox.netloom(&second);
-        let mut second = started(command.envs(place.map(|place| ("NETLOOM_SOCKET", place))));
+        let second = started(command.envs(place.map(|place| ("NETLOOM_SOCKET", place))));
         assert!(addr(&sandbox).starts_with("1: netloom0: "));
         second.signal(Signal::SIGINT);
         assert_eq!(second.finish().code(), 0);
