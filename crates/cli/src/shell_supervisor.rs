@@ -4,8 +4,7 @@
 //! whose parent ends becomes its child and cannot get away by daemonising. It obeys signals of one sender, its
 //! parent; what the terminal sends, the command gets by itself. When the command ends, what it left behind gets
 //! SIGTERM, a second to obey, then SIGKILL. When the parent dies (the kernel then sends SIGTERM), all of it gets
-//! SIGKILL at once, and what it
-//! left of its control socket is removed.
+//! SIGKILL at once, and what it left of its control socket is removed.
 
 use std::fs::{read_dir, read_to_string};
 use std::os::unix::process::CommandExt;

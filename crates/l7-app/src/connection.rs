@@ -42,6 +42,7 @@ impl Connection for TcpStream {
         }
         Ok(())
     }
+
     async fn skip(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
         self.read(scratch).await
     }

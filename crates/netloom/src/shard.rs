@@ -61,7 +61,7 @@ pub(crate) struct Shard {
     pub(crate) tray: Tray,
     /// A frame that its device did not take.
     stalled: Option<StalledFrame>,
-    /// A burst ended before everything was sent, or datagrams are held.
+    /// A burst ended before everything was sent, or datagrams are held, or not all know yet that the device holds them up.
     has_more_to_send: bool,
     /// Which datagrams those are.
     pub(crate) hold: Hold,
@@ -260,13 +260,14 @@ impl Shared {
         let Received { frame_count, has_more } = shard.receive_from(now, look);
         shard.stack.await_answers(false);
         let news = mailed.news.max(shard.settle(now));
-        let is_late = shard.stack.poll_timeout().is_some_and(|deadline| deadline <= now);
+        shard.armed = shard.stack.poll_timeout();
+        // More timers have run out than are looked after in one turn.
+        let is_late = shard.armed.is_some_and(|deadline| deadline <= now);
         let has_work = has_more || shard.has_more_to_send || is_late;
         if !has_work {
             shard.flush();
         }
         shard.is_driver_coming = has_work || shard.stack.awaits_round();
-        shard.armed = shard.stack.poll_timeout();
         let turn = Turn {
             is_unfinished: shard.is_driver_coming,
             frame_count: frame_count + mailed.frame_count,
@@ -442,7 +443,7 @@ impl Shard {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => frame_count += 1,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     frame_count += 1;
-                    self.stack.note_lost(DropReason::DeviceBadFrame, interface, 0);
+                    self.stack.drop_packet(DropReason::DeviceBadFrame, interface, 0);
                 }
                 Err(error) => {
                     self.device_failed(interface, &error);

@@ -158,12 +158,9 @@ impl Stack {
         }
     }
 
-    /// Counts a frame that was lost between the stack and a device, for one of the reasons that begin with `device.`.
-    pub fn note_lost(&mut self, reason: DropReason, interface: InterfaceId, len: usize) {
-        self.drop_packet(reason, interface, len);
-    }
-
-    pub(crate) fn drop_packet(&mut self, reason: DropReason, interface: InterfaceId, len: usize) {
+    /// Counts what went no further, of `len` bytes: for a caller, a frame that was lost between the stack and a device, for one of the
+    /// reasons that begin with `device.`.
+    pub fn drop_packet(&mut self, reason: DropReason, interface: InterfaceId, len: usize) {
         self.counters.drops.increment(reason);
         trace!(%reason, %interface, len, "dropped");
     }

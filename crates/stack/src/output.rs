@@ -101,9 +101,9 @@ impl Stack {
     }
 
     /// The device did not take the last frame: until it does, the caller asks for no other, and connections that would have sent
-    /// are blocked by it.
-    pub fn note_stall(&mut self, now: Instant) {
-        self.tcp.note_stall(now);
+    /// are blocked by it. Whether there are more of them: then call it again.
+    pub fn note_stall(&mut self, now: Instant) -> bool {
+        self.tcp.note_stall(now)
     }
 
     fn next_ready(&mut self, now: Instant, head: &mut HeadBuf) -> Option<Ready> {

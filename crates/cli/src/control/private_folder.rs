@@ -1,9 +1,11 @@
 //! A folder for the control socket of a `netloom shell`: nobody else's, and gone when the shell is.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::mkdtemp;
+use tempfile::TempDir;
 
 use super::place::{SOCKET_NAME, session_folder};
 use super::socket::lock_path;
@@ -15,7 +17,6 @@ pub(crate) struct PrivateFolder(PathBuf);
 impl PrivateFolder {
     /// Makes one in the user's directory of the session, or else where temporary files go.
     pub(crate) fn make() -> Result<Self, Failure> {
-        let make_in = |parent: &Path| mkdtemp(&parent.join("netloom-XXXXXX"));
         // A namespace's root may not be whom the session belongs to.
         if let Some(Ok(path)) = session_folder().map(|parent| make_in(&parent)) {
             return Ok(Self(path));
@@ -23,9 +24,8 @@ impl PrivateFolder {
         let parent = std::env::temp_dir();
         make_in(&parent).map(Self).map_err(|error| {
             Failure::new(format_args!(
-                "cannot make a folder in {}: {}: name one that you may write to: TMPDIR=PATH netloom shell",
+                "cannot make a folder in {}: {error}: name one that you may write to: TMPDIR=PATH netloom shell",
                 parent.display(),
-                error.desc()
             ))
         })
     }
@@ -39,6 +39,12 @@ impl PrivateFolder {
     pub(crate) fn socket(&self) -> PathBuf {
         self.0.join(SOCKET_NAME)
     }
+}
+
+/// Makes a folder that only its user may enter, and leaves its removal to [`remove`].
+fn make_in(parent: &Path) -> io::Result<PathBuf> {
+    let owners = Permissions::from_mode(0o700);
+    tempfile::Builder::new().prefix("netloom-").permissions(owners).tempdir_in(parent).map(TempDir::keep)
 }
 
 impl Drop for PrivateFolder {

@@ -99,13 +99,14 @@ impl Tcp {
     }
 
     /// The device takes no frame: connections that would have sent text are blocked by it. For callers that do not ask for
-    /// another frame until it does; each call notes up to 64 connections, and one that is noted is not visited again.
-    pub fn note_stall(&mut self, now: Instant) {
+    /// another frame until it does; each call visits up to 64 connections, none of them twice, and says whether there are more.
+    pub fn note_stall(&mut self, now: Instant) -> bool {
         for _ in 0..STALLS_PER_CALL {
-            let Some(&id) = self.ready.get(self.stalled_count) else { return };
+            let Some(&id) = self.ready.get(self.stalled_count) else { return false };
             self.stalled_count += 1;
             self.with_connection(now, id, Connection::note_stall);
         }
+        self.stalled_count < self.ready.len()
     }
 
     fn next_of_connections(&mut self, now: Instant) -> Option<SegmentPlan> {

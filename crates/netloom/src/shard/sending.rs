@@ -38,7 +38,7 @@ impl Shard {
                     self.stall(now, StalledFrame { interface, meta, bytes });
                     return;
                 }
-                SendFailure::Lost(reason) => self.stack.note_lost(reason, interface, len),
+                SendFailure::Lost(reason) => self.stack.drop_packet(reason, interface, len),
                 SendFailure::Broken => self.device_failed(interface, &error),
             }
         }
@@ -49,7 +49,7 @@ impl Shard {
     #[cold]
     fn stall(&mut self, now: Instant, frame: StalledFrame) {
         self.stalled = Some(frame);
-        self.stack.note_stall(now);
+        self.has_more_to_send = self.stack.note_stall(now);
     }
 
     /// Sends one frame; false if the device does not take it now.
@@ -58,7 +58,7 @@ impl Shard {
         let Err(error) = device.send(meta, frame, [&[], &[]]) else { return true };
         match SendFailure::of(&error) {
             SendFailure::Later => return false,
-            SendFailure::Lost(reason) => self.stack.note_lost(reason, interface, frame.len()),
+            SendFailure::Lost(reason) => self.stack.drop_packet(reason, interface, frame.len()),
             SendFailure::Broken => self.device_failed(interface, &error),
         }
         true

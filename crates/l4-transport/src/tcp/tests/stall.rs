@@ -54,7 +54,7 @@ fn each_is_noted_once_a_few_at_a_time_and_nobody_loses_its_turn() {
         lab.send(flow, b"text");
     }
     for noted in [64, 128, 192, 200, 200] {
-        lab.tcp.note_stall(lab.now);
+        assert_eq!(lab.tcp.note_stall(lab.now), noted < 200, "{noted}");
         assert_eq!(lab.tcp.counters().blocked(SendBlockedBy::Device), noted);
     }
     let sent = lab.sent();
