@@ -11,20 +11,24 @@ pub const PIECE_LEN: usize = 65_600;
 /// longer: it spans two pieces at most.
 pub const SHARED_LEN_MIN: usize = 64 << 10;
 
+/// Bytes from which on a buffer that is [handed in](ByteQueue::fulfil) stays a piece of the queue. One with fewer is mostly empty,
+/// and on loan.
+const KEPT_LEN_MIN: usize = 16 << 10;
+
 /// Bytes of the smallest piece: allocators have such at hand for each thread, glibc's up to 1032 bytes.
 const SMALLEST_PIECE: usize = 512;
 /// Bytes of the largest piece that is not a full one.
 const LARGEST_PART: usize = 32 << 10;
 
-/// Buffers that a [`BufferPool`] keeps: what is in a processor's cache is worth keeping, more is not.
-const POOL_BUFFERS: usize = 16;
+/// Buffers that a [`BufferPool`] keeps: as many as a driver may have on loan, which come back together.
+const POOL_BUFFERS: usize = 64;
 
 /// Memory that is somebody else's and does not change.
 pub type SharedBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
 
 /// Full pieces that are free, the one that was used last first: its bytes are still in a cache.
 ///
-/// *Limits.* Sixteen buffers of [`PIECE_LEN`] bytes.
+/// *Limits.* 64 buffers of [`PIECE_LEN`] bytes.
 #[derive(Debug, Default)]
 pub struct BufferPool {
     free: Vec<Box<[u8]>>,
@@ -79,6 +83,9 @@ impl AsRef<[u8]> for OwnedBytes {
 /// its pieces back to a pool, from which the next bytes take them, so that a stream in motion touches as much memory as it
 /// has bytes waiting, and not all that it ever had.
 ///
+/// A buffer that was handed in with little in it is on loan: it counts for as much memory as its bytes would take alone, and
+/// whoever handed it in may [call it back](Self::call_back), so that they are copied after all.
+///
 /// The last piece grows by doubling from 512 bytes until it is a full one; only then another begins. So, if no buffers are handed
 /// in, each piece but the first and the last has at least [`SHARED_LEN_MIN`] bytes.
 ///
@@ -92,7 +99,7 @@ struct Inner {
     /// Positions of the first byte, and after the last one, counted from the first that ever was in it.
     start: u64,
     end: u64,
-    /// Bytes of memory of all pieces.
+    /// Bytes of memory of all pieces, and of what is promised.
     allocated: usize,
     /// Bytes before `end` that will be handed in.
     promised: usize,
@@ -112,6 +119,8 @@ enum Storage {
     /// A piece that may still grow. As many bytes are in it as were copied in, so that none is written for nothing.
     Part(Vec<u8>),
     Full(Box<[u8]>),
+    /// A full piece with so few bytes that it may be called back.
+    Lent(Box<[u8]>),
     Shared(SharedBytes),
 }
 
@@ -120,9 +129,10 @@ impl fmt::Debug for Storage {
         let name = match self {
             Self::Part(_) => "Part",
             Self::Full(_) => "Full",
+            Self::Lent(_) => "Lent",
             Self::Shared(_) => "Shared",
         };
-        write!(f, "{name}({})", self.size())
+        write!(f, "{name}({})", self.bytes().len())
     }
 }
 
@@ -130,16 +140,16 @@ impl Storage {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Part(bytes) => bytes,
-            Self::Full(bytes) => bytes,
+            Self::Full(bytes) | Self::Lent(bytes) => bytes,
             Self::Shared(bytes) => (**bytes).as_ref(),
         }
     }
 
-    /// Bytes of memory.
-    fn size(&self) -> usize {
+    /// Gives its memory to the pool, if that is of use there.
+    fn give_back(self, pool: &mut BufferPool) {
         match self {
-            Self::Part(bytes) => bytes.capacity(),
-            Self::Full(_) | Self::Shared(_) => self.bytes().len(),
+            Self::Full(buffer) | Self::Lent(buffer) => pool.put(buffer),
+            Self::Part(_) | Self::Shared(_) => {}
         }
     }
 }
@@ -157,19 +167,29 @@ impl Piece {
         self.storage.bytes().get(begin..begin + count).unwrap_or_default()
     }
 
+    /// Bytes of memory that it counts for.
+    fn size(&self) -> usize {
+        match &self.storage {
+            Storage::Part(bytes) => bytes.capacity(),
+            Storage::Full(bytes) => bytes.len(),
+            Storage::Lent(_) => handed_in_size(self.len),
+            Storage::Shared(bytes) => (**bytes).as_ref().len(),
+        }
+    }
+
     /// Bytes that still fit behind what is in it.
     fn room(&self) -> usize {
         match &self.storage {
-            Storage::Part(_) | Storage::Full(_) => self.storage.size() - (self.offset + self.len),
-            Storage::Shared(_) => 0,
+            Storage::Part(_) | Storage::Full(_) => self.size() - (self.offset + self.len),
+            Storage::Lent(_) | Storage::Shared(_) => 0,
         }
     }
 
     /// The size of a piece that may still grow.
     fn part_len(&self) -> Option<usize> {
         match &self.storage {
-            Storage::Part(_) => Some(self.storage.size()),
-            Storage::Full(_) | Storage::Shared(_) => None,
+            Storage::Part(_) => Some(self.size()),
+            Storage::Full(_) | Storage::Lent(_) | Storage::Shared(_) => None,
         }
     }
 
@@ -184,7 +204,7 @@ impl Piece {
                     target.copy_from_slice(fitting);
                 }
             }
-            Storage::Shared(_) => {}
+            Storage::Lent(_) | Storage::Shared(_) => {}
         }
         self.len += fitting.len();
         fitting.len()
@@ -194,6 +214,11 @@ impl Piece {
 /// The size of the last piece if it holds `needed` bytes.
 fn size_for(needed: usize) -> usize {
     if needed > LARGEST_PART { PIECE_LEN } else { needed.next_power_of_two().max(SMALLEST_PIECE) }
+}
+
+/// What a buffer with `len` bytes counts for that is handed in: one on loan as much as a copy of them.
+fn handed_in_size(len: usize) -> usize {
+    if len < KEPT_LEN_MIN { size_for(len) } else { PIECE_LEN }
 }
 
 /// The largest size of a piece that is at most `most`; 0 if there is none.
@@ -300,28 +325,64 @@ impl ByteQueue {
         inner.push(Piece { at, storage: Storage::Shared(bytes), offset: copied, len: len - copied });
     }
 
-    /// The next `len` bytes will be handed in by [`fulfil`](Self::fulfil), before anything else is done with the queue.
+    /// The next `len` bytes will be handed in by [`fulfil`](Self::fulfil), before anything else is done with the queue. They count
+    /// for their memory from now on, a whole piece at most.
     pub fn promise(&mut self, len: usize) {
         let inner = self.0.get_or_insert_default();
         debug_assert_eq!(inner.promised, 0, "one promise at a time");
         inner.end += len as u64;
         inner.promised = len;
+        inner.allocated += handed_in_size(len);
     }
 
-    /// The buffer with the promised bytes, which begin at `offset` of it. One that is too short is not what was promised: zeros
-    /// stand for what is missing.
-    pub fn fulfil(&mut self, buffer: Box<[u8]>, offset: usize) {
-        let Some(inner) = &mut self.0 else { return };
+    /// The buffer with the promised bytes, which begin at `offset` of it; [`PIECE_LEN`] bytes long. One that is not is not what was
+    /// promised: zeros stand for it. Returns the position of the bytes if the buffer is on loan, for
+    /// [`call_back`](Self::call_back).
+    pub fn fulfil(&mut self, buffer: Box<[u8]>, offset: usize) -> Option<u64> {
+        let inner = self.0.as_mut()?;
         let len = std::mem::take(&mut inner.promised);
         let at = inner.end - len as u64;
-        let holds_them = offset.checked_add(len).is_some_and(|end| end <= buffer.len());
+        let holds_them =
+            buffer.len() == PIECE_LEN && offset.checked_add(len).is_some_and(|end| end <= PIECE_LEN);
         debug_assert!(holds_them, "the buffer holds what was promised");
         let (buffer, offset) =
-            if holds_them { (buffer, offset) } else { (vec![0; len].into_boxed_slice(), 0) };
+            if holds_them { (buffer, offset) } else { (vec![0; PIECE_LEN].into_boxed_slice(), 0) };
         if inner.pieces.back().is_some_and(|last| last.len == 0) {
             inner.pop_back();
         }
-        inner.push(Piece { at, storage: Storage::Full(buffer), offset, len });
+        let is_lent = len < KEPT_LEN_MIN;
+        let storage = if is_lent { Storage::Lent(buffer) } else { Storage::Full(buffer) };
+        inner.pieces.push_back(Piece { at, storage, offset, len });
+        is_lent.then_some(at)
+    }
+
+    /// Copies the bytes that lie in the buffer that was lent at position `at`, and in those that were lent later, and gives the
+    /// buffers to the pool. Says whether that one was still here; if not, nothing happens.
+    pub fn call_back(&mut self, at: u64, pool: &mut BufferPool) -> bool {
+        let Some(inner) = &mut self.0 else { return false };
+        if at < inner.start && inner.pieces.front().is_none_or(|first| first.at > at) {
+            // That it was read is what happens mostly.
+            return false;
+        }
+        debug_assert_eq!(inner.promised, 0, "what was promised comes first");
+        let index = inner.pieces.partition_point(|piece| piece.at < at);
+        if !inner.pieces.get(index).is_some_and(|it| it.at == at && matches!(it.storage, Storage::Lent(_))) {
+            return false;
+        }
+        let start = inner.start;
+        let later = inner.pieces.split_off(index);
+        inner.allocated -= later.iter().map(Piece::size).sum::<usize>();
+        inner.end = at.max(start);
+        for piece in later {
+            if matches!(piece.storage, Storage::Lent(_)) {
+                self.append(piece.slice(start, usize::MAX), pool);
+                piece.storage.give_back(pool);
+            } else if let Some(inner) = &mut self.0 {
+                inner.end = piece.end();
+                inner.push(piece);
+            }
+        }
+        true
     }
 
     /// The first bytes, at most `count` of them, as far as they lie in one piece.
@@ -402,11 +463,11 @@ impl ByteQueue {
         let piece = inner.pieces.pop_front()?;
         let waiting = inner.waiting_in(&piece);
         let end = piece.offset + piece.len;
-        let is_worth_while = waiting > 0 && waiting <= most && waiting >= piece.storage.size() / 4;
+        let is_worth_while = waiting > 0 && waiting <= most && waiting >= piece.size() / 4;
         let memory = match piece.storage {
             Storage::Part(memory) if is_worth_while => memory,
             Storage::Full(memory) if is_worth_while => memory.into_vec(),
-            storage @ (Storage::Part(_) | Storage::Full(_) | Storage::Shared(_)) => {
+            storage @ (Storage::Part(_) | Storage::Full(_) | Storage::Lent(_) | Storage::Shared(_)) => {
                 inner.pieces.push_front(Piece { storage, ..piece });
                 return None;
             }
@@ -449,22 +510,19 @@ impl Inner {
     }
 
     fn push(&mut self, piece: Piece) {
-        self.allocated += piece.storage.size();
+        self.allocated += piece.size();
         self.pieces.push_back(piece);
     }
 
     fn pop_front(&mut self, pool: &mut BufferPool) {
         let Some(piece) = self.pieces.pop_front() else { return };
-        self.allocated -= piece.storage.size();
-        match piece.storage {
-            Storage::Full(buffer) => pool.put(buffer),
-            Storage::Part(_) | Storage::Shared(_) => {}
-        }
+        self.allocated -= piece.size();
+        piece.storage.give_back(pool);
     }
 
     fn pop_back(&mut self) {
         if let Some(piece) = self.pieces.pop_back() {
-            self.allocated -= piece.storage.size();
+            self.allocated -= piece.size();
         }
     }
 

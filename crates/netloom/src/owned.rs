@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use netloom_stack::{OwnedBytes, PIECE_LEN};
 
-/// Buffers that a tray holds: as many as the stack keeps.
+/// Buffers that a tray holds: what is in a processor's cache is worth keeping, more is not.
 const TRAY_BUFFERS: usize = 16;
 
 /// Where buffers wait for their shard.

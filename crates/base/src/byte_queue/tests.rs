@@ -18,6 +18,8 @@ enum Step {
     Append(usize),
     Share(usize),
     HandIn(usize),
+    /// The oldest loan that was not called back.
+    CallBack,
     Consume(usize),
     Take(usize),
     Release,
@@ -29,6 +31,8 @@ fn step() -> impl Strategy<Value = Step> {
         (0usize..200_000).prop_map(Step::Append),
         (0usize..200_000).prop_map(Step::Share),
         (1usize..60_000).prop_map(Step::HandIn),
+        (1usize..2000).prop_map(Step::HandIn),
+        Just(Step::CallBack),
         (0usize..6000).prop_map(Step::Consume),
         (0usize..300_000).prop_map(Step::Consume),
         (0usize..100_000).prop_map(Step::Take),
@@ -43,6 +47,7 @@ proptest! {
     fn agrees_with_a_stream(steps in prop::collection::vec(step(), 1..40)) {
         let (mut queue, mut pool) = (ByteQueue::default(), BufferPool::default());
         let (mut start, mut end) = (0, 0);
+        let mut loans = VecDeque::new();
         for step in steps {
             match step {
                 Step::Append(len) => {
@@ -56,10 +61,27 @@ proptest! {
                 Step::HandIn(len) => {
                     queue.promise(len);
                     prop_assert_eq!(queue.len(), end - start + len);
+                    let counted = queue.allocated();
                     let mut buffer = pool.take();
                     buffer[66..66 + len].copy_from_slice(&stream(end, len));
-                    queue.fulfil(buffer, 66);
+                    let loan = queue.fulfil(buffer, 66);
+                    prop_assert_eq!(loan.is_some(), len < KEPT_LEN_MIN);
+                    prop_assert!(queue.allocated() <= counted);
+                    loans.extend(loan);
                     end += len;
+                }
+                Step::CallBack => {
+                    let lent = |queue: &ByteQueue| {
+                        let pieces = queue.0.iter().flat_map(|inner| &inner.pieces);
+                        pieces.filter(|it| matches!(it.storage, Storage::Lent(_))).count()
+                    };
+                    let before = (lent(&queue), pool.free.len());
+                    if let Some(at) = loans.pop_front() {
+                        queue.call_back(at, &mut pool);
+                    }
+                    let called_back = before.0 - lent(&queue);
+                    prop_assert!(lent(&queue) <= loans.len());
+                    prop_assert!(pool.free.len() <= before.1 + called_back);
                 }
                 Step::Consume(len) => {
                     queue.consume(len, &mut pool);
@@ -78,7 +100,7 @@ proptest! {
             }
             prop_assert_eq!(queue.len(), end - start);
             prop_assert_eq!(&contents(&queue), &stream(start, end - start));
-            let held: usize = queue.0.iter().flat_map(|inner| &inner.pieces).map(|it| it.storage.size()).sum();
+            let held: usize = queue.0.iter().flat_map(|inner| &inner.pieces).map(Piece::size).sum();
             prop_assert_eq!(queue.allocated(), held);
             if start == end {
                 prop_assert!(queue.allocated() <= LARGEST_PART, "an empty queue holds one small piece");
@@ -95,7 +117,7 @@ proptest! {
                 Step::Append(len) => queue.append(&vec![1; len], &mut pool),
                 Step::Share(len) => queue.append_shared(Box::new(vec![2; len]), &mut pool),
                 Step::Consume(len) => queue.consume(len, &mut pool),
-                Step::HandIn(_) | Step::Take(_) | Step::Release => {}
+                Step::HandIn(_) | Step::CallBack | Step::Take(_) | Step::Release => {}
             }
             let offset = if queue.is_empty() { 0 } else { at.index(queue.len()) };
             let [first, second] = queue.slices(offset, SHARED_LEN_MIN);
@@ -180,4 +202,33 @@ fn a_piece_is_taken_with_its_memory_if_that_is_well_filled() {
     queue.append_shared(Box::new(stream(0, SHARED_LEN_MIN)), &mut pool);
     assert!(queue.take_first(usize::MAX).is_none(), "it is somebody else's");
     assert_eq!(queue.len(), SHARED_LEN_MIN);
+}
+
+#[test]
+fn a_buffer_with_little_in_it_is_lent_until_it_is_called_back() {
+    let (mut queue, mut pool) = (ByteQueue::default(), BufferPool::default());
+    let hand_in = |queue: &mut ByteQueue, at, len| {
+        queue.promise(len);
+        let mut buffer = vec![0; PIECE_LEN].into_boxed_slice();
+        buffer[54..54 + len].copy_from_slice(&stream(at, len));
+        let address = buffer.as_ptr().addr();
+        (queue.fulfil(buffer, 54), address)
+    };
+    let (first, first_address) = hand_in(&mut queue, 0, 1000);
+    let (second, second_address) = hand_in(&mut queue, 1000, 1400);
+    assert_eq!((first, second), (Some(0), Some(1000)));
+    assert_eq!(queue.first(usize::MAX).as_ptr().addr(), first_address + 54, "it lies where it came");
+    assert_eq!(queue.allocated(), 1024 + 2048);
+    queue.consume(1010, &mut pool);
+    let back = pool.take();
+    assert_eq!(back.as_ptr().addr(), first_address, "what was read comes back");
+    queue.call_back(0, &mut pool);
+    assert_eq!(queue.first(usize::MAX).as_ptr().addr(), second_address + 64, "the first was back already");
+    assert_eq!(hand_in(&mut queue, 2400, 20_000).0, None, "what is well filled stays");
+    let (last, _) = hand_in(&mut queue, 22_400, 1);
+    assert_eq!(last, Some(22_400));
+    queue.call_back(1000, &mut pool);
+    assert_eq!(pool.free.len(), 2, "the later ones come with it");
+    assert_eq!(queue.allocated(), 2048 + PIECE_LEN);
+    assert_eq!(contents(&queue), stream(1010, 21_391));
 }

@@ -52,7 +52,8 @@ pub struct TcpConfig {
     pub first_window: usize,
     /// Bytes that the buffers of all connections hold together. From three quarters of it on windows and sends become
     /// smaller until half of it is free again; at the bound no buffer grows beyond 4 KiB, and text that would need more is
-    /// dropped, for the peer to send again. No connection is ended.
+    /// dropped, for the peer to send again. No connection is ended. Beside it the stack has up to 64 buffers of
+    /// [`PIECE_LEN`](netloom_base::PIECE_LEN) bytes free, and 64 on loan to connections that few bytes have come to.
     pub max_buffer_bytes: usize,
     /// How long TIME-WAIT lasts: twice the maximum segment lifetime (RFC 9293 3.4.2 has 2 minutes for one; 30 seconds
     /// is what hosts use).

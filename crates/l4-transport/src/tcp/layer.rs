@@ -18,7 +18,7 @@ use super::id::{Outcome, PathAdvice, TcpEvent, TcpListenerId, TcpPendingId, TcpS
 use super::isn::IsnGenerator;
 use super::listener::Listener;
 use super::memory::Memory;
-use super::offer::{FrameOffer, TakenText};
+use super::offer::{FrameOffer, Loan, Loans, TakenText};
 use super::reason::{EndReason, RetransmitCause, RtoCause};
 use super::segment::Reply;
 use super::state::State;
@@ -50,6 +50,8 @@ pub struct Tcp {
     pub(super) buffers: BufferPool,
     /// Whether the frame whose turn it is may give up its buffer.
     pub(super) offer: FrameOffer,
+    /// Buffers with little text in them that connections have.
+    loans: Loans,
     pub(super) isn: IsnGenerator,
     pub(super) cookies: SynCookies,
     pub(super) fast_open_secret: FastOpenSecret,
@@ -100,6 +102,7 @@ impl Tcp {
             memory: Memory::new(config.max_buffer_bytes),
             buffers: BufferPool::default(),
             offer: FrameOffer::default(),
+            loans: Loans::default(),
             isn: IsnGenerator::new(&mut rng),
             demux: Demux::new(demux_key),
             latest: None,
@@ -208,7 +211,7 @@ impl Tcp {
         Some(result)
     }
 
-    /// Says whether text of at least 16 KiB may be taken out of the next segment without a copy. If it is,
+    /// Says whether text may be taken out of the next segment without a copy. If it is,
     /// [`taken_text`](Self::taken_text) says so, and [`adopt`](Self::adopt) must follow before anything else.
     pub const fn offer_buffer(&mut self, is_offered: bool) {
         if is_offered {
@@ -223,11 +226,17 @@ impl Tcp {
         self.offer.result()
     }
 
-    /// Hands in the buffer that the text lies in, from `offset` on, and returns another for the next frame.
+    /// Hands in the buffer of [`PIECE_LEN`](netloom_base::PIECE_LEN) bytes that the text lies in, from `offset` on, and returns
+    /// another for the next frame.
     pub fn adopt(&mut self, now: Instant, text: TakenText, buffer: Box<[u8]>, offset: usize) -> Box<[u8]> {
-        if let Some(connection) = self.connections.get_mut(text.by) {
-            connection.receiver.queue.fulfil(buffer, offset);
-            self.settle(now, text.by);
+        let by = text.by;
+        if let Some(connection) = self.connections.get_mut(by)
+            && let Some(at) = connection.receiver.queue.fulfil(buffer, offset)
+            && let Some(oldest) = self.loans.add(Loan { by, at })
+            && let Some(connection) = self.connections.get_mut(oldest.by)
+            && connection.receiver.queue.call_back(oldest.at, &mut self.buffers)
+        {
+            self.settle(now, oldest.by);
         }
         self.buffers.take()
     }

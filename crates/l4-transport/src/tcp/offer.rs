@@ -1,14 +1,20 @@
-//! A frame's buffer that a connection may keep, so that large text is not copied on its way to the reader.
+//! A frame's buffer that a connection may keep, so that text is copied only once, to its reader.
 //!
 //! *Theory of operation.* Whoever hands in a frame whose buffer it can spare [opens](FrameOffer::open) an offer. The connection
-//! that the text belongs to takes it, if the text comes next in its stream and fills a good part of the buffer, and
-//! goes on as if it had the bytes. When the frame is through, and nothing is borrowed from it any more, the buffer itself
-//! becomes a piece of the connection's queue.
+//! that the text belongs to takes it, if the text comes next in its stream, and goes on as if it had the bytes. When the frame is
+//! through, and nothing is borrowed from it any more, the buffer itself becomes a piece of the connection's queue.
+//!
+//! A buffer with little text in it is on loan ([`Loans`]): the reader is expected to run soon. Who has had one for longest gives
+//! it back for the next, and its text is copied then.
+//!
+//! *Limits.* [`LOANS_MAX`] buffers on loan, whatever they belong to.
+
+use std::collections::VecDeque;
 
 use netloom_base::SlabId;
 
-/// Text that is shorter is copied: its buffer would be mostly empty.
-const ADOPTED_LEN_MIN: usize = 16 << 10;
+/// Buffers on loan at a time: what a driver may read in a turn, before any reader has run.
+const LOANS_MAX: usize = 64;
 
 /// Whether there is a buffer to take, and who took it.
 #[derive(Debug, Default)]
@@ -37,9 +43,9 @@ impl FrameOffer {
         self.is_open = false;
     }
 
-    /// Whether text of `len` bytes may be taken.
-    pub(super) const fn takes(&self, len: usize) -> bool {
-        self.is_open && len >= ADOPTED_LEN_MIN
+    /// Whether text may be taken.
+    pub(super) const fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// Takes `text`, which lies in the frame.
@@ -58,5 +64,25 @@ impl FrameOffer {
     /// What was taken, once.
     pub(super) fn result(&mut self) -> Option<TakenText> {
         Some(TakenText { by: self.by.take()?, address: self.taken.take()? })
+    }
+}
+
+/// A buffer on loan: whose queue it is in, and at which position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loan {
+    pub(super) by: SlabId,
+    pub(super) at: u64,
+}
+
+/// The buffers on loan, the oldest first. Some of them may have come back already.
+#[derive(Debug, Default)]
+pub(super) struct Loans(VecDeque<Loan>);
+
+impl Loans {
+    /// Remembers one more, and says which is to come back for it.
+    pub(super) fn add(&mut self, loan: Loan) -> Option<Loan> {
+        let oldest = if self.0.len() < LOANS_MAX { None } else { self.0.pop_front() };
+        self.0.push_back(loan);
+        oldest
     }
 }

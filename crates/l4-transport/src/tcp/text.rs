@@ -60,13 +60,12 @@ impl Connection {
         };
         let had_gap = is_repeated || self.receiver.has_hole();
         let growth = self.receive_growth(cx.memory, start);
-        let outcome =
-            if cx.offer.takes(fitting.len()) && self.receiver.may_adopt(start, fitting.len(), growth) {
-                cx.offer.take(fitting);
-                self.receiver.expect_text(fitting.len())
-            } else {
-                self.receiver.take_text(start, fitting, cx.config.max_out_of_order_ranges, growth, cx.buffers)
-            };
+        let outcome = if cx.offer.is_open() && self.receiver.may_adopt(start, fitting.len(), growth) {
+            cx.offer.take(fitting);
+            self.receiver.expect_text(fitting.len())
+        } else {
+            self.receiver.take_text(start, fitting, cx.config.max_out_of_order_ranges, growth, cx.buffers)
+        };
         match outcome {
             TextOutcome::InOrder(advance) => {
                 self.on_text_in_order(cx, segment, advance, had_gap);

@@ -26,6 +26,9 @@ const SUPER_SEGMENT_LEN: u32 = 65_535;
 static BLOCK: [u8; 65_536] = [b'x'; 65_536];
 /// How long a batch of frames is on its way.
 const TRIP: Duration = Duration::from_micros(20);
+/// What a host takes in before its application has a turn, as a driver does.
+const FRAMES_PER_TURN: u64 = 64;
+const BYTES_PER_TURN: usize = 1 << 20;
 /// Trips without a byte for the application after which the exchange has failed.
 const PATIENCE: u32 = 10_000;
 
@@ -262,10 +265,14 @@ impl Host {
         self.sent.len()
     }
 
-    /// Takes in what the other has sent; how many frames.
+    /// Takes in what the other has sent, as much as one turn allows; how many frames.
     fn receive(&mut self, now: Instant, frames: &mut VecDeque<(Vec<u8>, RxMeta)>) -> u64 {
-        let mut count = 0;
-        while let Some((frame, meta)) = frames.pop_front() {
+        let (mut count, mut byte_count) = (0, 0);
+        while count < FRAMES_PER_TURN
+            && byte_count < BYTES_PER_TURN
+            && let Some((frame, meta)) = frames.pop_front()
+        {
+            byte_count += frame.len();
             if let Some(room) = self.buffer.get_mut(..frame.len()) {
                 room.copy_from_slice(&frame);
                 self.stack.handle_buffer(now, self.interface, &mut self.buffer, frame.len(), meta);

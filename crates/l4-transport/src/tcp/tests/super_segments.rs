@@ -1,6 +1,7 @@
 //! Super-segments: one plan of many parts, one input that counts as many.
 
 use core::num::NonZeroU16;
+use core::ops::Range;
 use core::time::Duration;
 
 use netloom_base::{Gso, GsoKind, PIECE_LEN, RxMeta};
@@ -178,16 +179,14 @@ pub(super) fn inject_for_spare(
 }
 
 #[test]
-fn large_text_keeps_its_buffer_and_small_text_is_copied() {
+fn text_in_order_keeps_its_buffer() {
     let mut lab = Lab::new(TcpConfig { window_scaling: true, ..plain_config() });
     let options = TcpOptions { window_scale: Some(7), ..TcpOptions::default() };
     let flow = lab.accept_with(options);
     let text = pattern(300_000, 3);
     let mut at = 0;
-    for (len, is_kept) in
-        [(100, false), (40_000, true), (1000, false), (16_383, false), (16_384, true), (60_000, true)]
-    {
-        assert_eq!(inject_buffer(&mut lab, flow, at, &text[at..at + len]).is_some(), is_kept, "{len} bytes");
+    for len in [100, 40_000, 1, 16_383, 16_384, 60_000] {
+        assert!(inject_buffer(&mut lab, flow, at, &text[at..at + len]).is_some(), "{len} bytes");
         at += len;
         lab.sent();
     }
@@ -203,6 +202,54 @@ fn large_text_keeps_its_buffer_and_small_text_is_copied() {
     assert!(lab.read(flow) == text[..at]);
     lab.advance(Duration::from_secs(3));
     assert_eq!(lab.tcp.usage().buffer_bytes, 0);
+}
+
+/// Buffers with little text are on loan: who has had one for longest gives it back for the next.
+#[test]
+fn text_waits_in_64_buffers_and_is_copied_out_of_the_oldest_for_more() {
+    let mut lab = Lab::plain();
+    let ports = [lab.remote_port, lab.remote_port + 1];
+    let [slow, prompt] = ports.map(|port| {
+        lab.remote_port = port;
+        lab.accept()
+    });
+    let text = pattern(64_000, 3);
+    // The parts of it that come, and where they lie.
+    let come_to_the_slow = |lab: &mut Lab, parts: Range<usize>| -> Vec<usize> {
+        lab.remote_port = ports[0];
+        let addresses = parts.map(|index| {
+            let at = 500 * index;
+            let address = inject_buffer(lab, slow, at, &text[at..at + 500]);
+            lab.sent();
+            address.expect("it comes in order")
+        });
+        addresses.collect()
+    };
+    let come_to_the_prompt = |lab: &mut Lab, at: usize| {
+        lab.remote_port = ports[1];
+        let address = inject_buffer(lab, prompt, at, b"a").expect("it comes in order");
+        assert_eq!(pieces(lab, prompt), [(address, b"a".to_vec())], "it is read where it lies");
+    };
+    let mut lent = come_to_the_slow(&mut lab, 0..62);
+    come_to_the_prompt(&mut lab, 0);
+    lent.extend(come_to_the_slow(&mut lab, 62..63));
+    // The 65th.
+    come_to_the_prompt(&mut lab, 1);
+    let waiting = pieces(&mut lab, slow);
+    assert!(waiting.iter().all(|(address, _)| !lent.contains(address)), "it gave all of its own back");
+    assert!(waiting.iter().flat_map(|(_, bytes)| bytes).eq(&text[..31_500]));
+    // That it has given them back does not count against what it was lent since.
+    let lent = come_to_the_slow(&mut lab, 63..127);
+    assert!(pieces(&mut lab, slow).iter().map(|(address, _)| address).eq(&lent));
+}
+
+/// Takes what waits, piece by piece, and tells where each lies.
+fn pieces(lab: &mut Lab, flow: Flow) -> Vec<(usize, Vec<u8>)> {
+    let mut pieces = Vec::new();
+    let take = |part: &[u8]| pieces.push((part.as_ptr().addr(), part.to_vec()));
+    lab.tcp.recv_with(lab.now, flow.id, usize::MAX, take).unwrap();
+    lab.sent();
+    pieces
 }
 
 #[test]
