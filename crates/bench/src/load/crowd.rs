@@ -1,15 +1,18 @@
-//! Requests on 64 connections, alone and beside a crowd of idle ones.
+//! Requests on 64 connections, beside a crowd of idle ones, and alone before and after: what others do to the machine meanwhile
+//! falls on both.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::figures::print;
 use crate::load::{http, idle};
-use crate::process::Memory;
+use crate::process::{Memory, cpu_seconds};
 use crate::server::ports;
 
 /// What one process of the crowd holds: as many descriptors as any process may have, with some to spare.
@@ -17,19 +20,42 @@ const MEMBER_LEN: usize = 15_000;
 /// What it says when its connections are open.
 const OPEN: &str = "open";
 
-/// Measures requests alone, then beside `count` idle connections.
+/// The server is at rest if it takes no measurable time of a processor for so long.
+const REST: Duration = Duration::from_millis(200);
+/// How long it may take to come to rest, when a crowd has left.
+const REST_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Measures requests alone, beside `count` idle connections, and alone again.
 pub(crate) fn run(server: IpAddr, count: usize, memory: Memory, seconds: u64) -> Result<()> {
     let requests = || http::rate((server, ports::BARE_HTTP).into(), seconds);
-    let alone = requests()?;
-    let before = memory.bytes()?;
+    let before = requests()?;
+    let bytes = memory.bytes()?;
     let crowd = Crowd::open(server, count)?;
-    print("bytes_each", (memory.bytes()? - before) / f64::from(u32::try_from(count)?));
+    print("bytes_each", (memory.bytes()? - bytes) / f64::from(u32::try_from(count)?));
+    await_rest(memory.pid)?;
     let beside = requests()?;
     crowd.check()?;
+    await_rest(memory.pid)?;
+    let alone = f64::midpoint(before, requests()?);
     print("rate_alone", alone);
     print("rate", beside);
     print("share", beside / alone);
     Ok(())
+}
+
+/// Waits until the process does nothing.
+fn await_rest(pid: u32) -> Result<()> {
+    let begin = Instant::now();
+    let mut used = cpu_seconds(pid)?;
+    loop {
+        thread::sleep(REST);
+        let now = cpu_seconds(pid)?;
+        if now <= used {
+            return Ok(());
+        }
+        used = now;
+        ensure!(begin.elapsed() < REST_DEADLINE, "the server does not come to rest");
+    }
 }
 
 /// Opens `count` connections and keeps them until the standard input ends.
