@@ -16,6 +16,7 @@ use netloom_stack::InterfaceId;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::time::Instant;
 
+use crate::alarm::Alarm;
 use crate::shard::{Look, Shared, Turn};
 use crate::spin::Spin;
 
@@ -75,6 +76,7 @@ async fn run(held: Held, spin: Duration) {
     let Held { descriptors, leaving } = &held;
     let shared = &leaving.0;
     let mut spin = Spin::new(spin);
+    let mut alarm = Alarm::default();
     let mut turns_without_news = 0;
     let mut wake_up = WakeUp::Other;
     loop {
@@ -108,7 +110,7 @@ async fn run(held: Held, spin: Duration) {
             // The device was read until it was empty.
             guard.clear_ready();
         }
-        wake_up = wait(shared, descriptors, &turn).await;
+        wake_up = wait(shared, descriptors, &mut alarm, &turn).await;
     }
 }
 
@@ -127,16 +129,15 @@ async fn after_the_others() {
     .await;
 }
 
-async fn wait<'a>(shared: &Shared, descriptors: &'a [AsyncFd<OwnedFd>], turn: &Turn) -> WakeUp<'a> {
+async fn wait<'a>(
+    shared: &Shared,
+    descriptors: &'a [AsyncFd<OwnedFd>],
+    alarm: &mut Alarm,
+    turn: &Turn,
+) -> WakeUp<'a> {
     let mut notified = pin!(shared.rung());
-    let mut timer = pin!(turn.deadline.map(tokio::time::sleep_until));
     poll_fn(|cx| {
-        if notified.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(WakeUp::Other);
-        }
-        if let Some(timer) = timer.as_mut().as_pin_mut()
-            && timer.poll(cx).is_ready()
-        {
+        if notified.as_mut().poll(cx).is_ready() || alarm.poll(cx, turn.deadline).is_ready() {
             return Poll::Ready(WakeUp::Other);
         }
         for (descriptor, index) in descriptors.iter().zip(0..) {

@@ -170,7 +170,9 @@
 
 mod accept_any;
 mod address;
+mod alarm;
 mod any_udp_socket;
+mod batch;
 mod binding;
 pub mod blocking;
 mod builder;

@@ -21,6 +21,7 @@ use netloom_stack::{DropReason, Event, HeadBuf, Instant, InterfaceId, PIECE_LEN,
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
+use crate::batch::{Batch, Batches, Depth};
 use crate::burst::{Burst, StalledFrame};
 use crate::error;
 use crate::hold::Hold;
@@ -29,11 +30,6 @@ use crate::owned::Tray;
 use crate::report::Reports;
 use crate::wakers::{Interest, SocketKey, Wakers};
 
-/// Frames that one turn takes from a device before it looks at anything else.
-const FRAMES_PER_TURN: usize = 64;
-/// Bytes of frames after which a turn takes no more, so that super-segments are acknowledged, and read, before the
-/// window is full.
-const BYTES_PER_TURN: usize = 1 << 20;
 const _: () = assert!(PIECE_LEN >= netloom_device::RECEIVE_BUFFER_LEN, "every frame fits");
 
 /// What the stack's users share.
@@ -54,6 +50,8 @@ pub(crate) struct Shard {
     pub(crate) reports: Reports,
     post: Post,
     devices: Vec<Box<dyn Queue>>,
+    /// How many frames come from each.
+    batches: Vec<Batches>,
     origin: tokio::time::Instant,
     head: HeadBuf,
     receive_buffer: Box<[u8]>,
@@ -136,6 +134,7 @@ impl Shared {
                 wakers: Wakers::default(),
                 reports: Reports::default(),
                 post: Post::new(Arc::clone(&mailboxes), index),
+                batches: vec![Batches::default(); devices.len()],
                 devices,
                 origin: tokio::time::Instant::now(),
                 head: HeadBuf::new(),
@@ -211,7 +210,7 @@ impl Shared {
         let mut news = shard.settle(now);
         if shard.unseen.is_over() && shard.ended.is_none() {
             // What is acknowledged makes room for more: see before the next call.
-            shard.receive_from(now, Look::Everywhere);
+            shard.receive_from(now, Look::Everywhere, Depth::Full);
             news = news.max(shard.settle(now));
         }
         let deadline = shard.stack.poll_timeout();
@@ -257,7 +256,7 @@ impl Shared {
         shard.stack.end_round(now);
         let mailed = shard.read_mail(now);
         shard.stack.await_answers(true);
-        let Received { frame_count, has_more } = shard.receive_from(now, look);
+        let Received { frame_count, has_more } = shard.receive_from(now, look, Depth::Expected);
         shard.stack.await_answers(false);
         let news = mailed.news.max(shard.settle(now));
         shard.armed = shard.stack.poll_timeout();
@@ -325,7 +324,7 @@ impl Shared {
 #[derive(Clone, Copy, Debug, Default)]
 struct Received {
     frame_count: usize,
-    /// A bound was reached before the end.
+    /// The end was not found.
     has_more: bool,
 }
 
@@ -384,7 +383,7 @@ impl Shard {
         self.origin + instant.saturating_since(Instant::ZERO)
     }
 
-    fn receive_from(&mut self, now: Instant, look: Look) -> Received {
+    fn receive_from(&mut self, now: Instant, look: Look, depth: Depth) -> Received {
         let mut received = Received::default();
         self.unseen = Burst::default();
         while let Some(buffer) = self.tray.take() {
@@ -393,9 +392,12 @@ impl Shard {
         for (index, _) in (0..).zip(0..self.devices.len()) {
             let interface = InterfaceId::new(index);
             if look == Look::Everywhere || look == Look::At(interface) {
-                let Received { frame_count, has_more } = self.receive(now, interface);
-                received.frame_count += frame_count;
-                received.has_more |= has_more;
+                let (batch, found_end) = self.receive(now, interface, depth);
+                if let Some(batches) = self.batches.get_mut(interface.index()) {
+                    batches.on_turn(batch, depth, found_end);
+                }
+                received.frame_count += batch.frame_count;
+                received.has_more |= !found_end;
             }
         }
         received
@@ -423,35 +425,31 @@ impl Shard {
         Mailed { frame_count: handovers.len(), news }
     }
 
-    /// Takes up to a batch of frames.
-    fn receive(&mut self, now: Instant, interface: InterfaceId) -> Received {
-        let (mut frame_count, mut byte_count) = (0, 0);
-        while frame_count < FRAMES_PER_TURN && byte_count < BYTES_PER_TURN {
-            let Some(device) = self.devices.get_mut(interface.index()) else {
-                return Received { frame_count, has_more: false };
-            };
+    /// Takes a batch of frames, and says whether the end was found.
+    fn receive(&mut self, now: Instant, interface: InterfaceId, depth: Depth) -> (Batch, bool) {
+        let mut batch = Batch::default();
+        while self.batches.get(interface.index()).is_some_and(|it| it.goes_on(batch, depth)) {
+            let Some(device) = self.devices.get_mut(interface.index()) else { return (batch, true) };
             match device.recv(&mut self.receive_buffer) {
                 Ok((len, meta)) => {
-                    frame_count += 1;
-                    byte_count += len;
+                    batch.frame_count += 1;
+                    batch.byte_count += len;
                     self.stack.handle_buffer(now, interface, &mut self.receive_buffer, len, meta);
                     self.post.hand_over(&mut self.stack);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Received { frame_count, has_more: false };
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => frame_count += 1,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (batch, true),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => batch.frame_count += 1,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    frame_count += 1;
+                    batch.frame_count += 1;
                     self.stack.drop_packet(DropReason::DeviceBadFrame, interface, 0);
                 }
                 Err(error) => {
                     self.device_failed(interface, &error);
-                    return Received { frame_count, has_more: false };
+                    return (batch, true);
                 }
             }
         }
-        Received { frame_count, has_more: true }
+        (batch, false)
     }
 
     /// Sends what is ready and hands events to whoever waits for them.
