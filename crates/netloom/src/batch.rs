@@ -14,7 +14,7 @@ const FRAMES_PER_TURN: usize = 64;
 const BYTES_PER_TURN: usize = 1 << 20;
 
 /// Turns in a row that read no further than is expected.
-const SHORT_TURNS_MAX: u8 = 7;
+const SHORT_TURNS_MAX: u8 = 31;
 
 /// What is known of a device that is read again and again.
 #[derive(Clone, Copy, Debug)]

@@ -20,8 +20,8 @@ use crate::alarm::Alarm;
 use crate::shard::{Look, Shared, Turn};
 use crate::spin::Spin;
 
-/// Turns in a row after which the runtime looks for what else is ready, in the operating system.
-const TURNS_WITHOUT_NEWS_MAX: u32 = 8;
+/// Frames after which the runtime looks for what else is ready, in the operating system. A turn counts for two at least.
+const FRAMES_WITHOUT_NEWS_MAX: usize = 64;
 
 /// What wakes the driver.
 enum WakeUp<'a> {
@@ -77,7 +77,7 @@ async fn run(held: Held, spin: Duration) {
     let shared = &leaving.0;
     let mut spin = Spin::new(spin);
     let mut alarm = Alarm::default();
-    let mut turns_without_news = 0;
+    let mut frames_without_news = 0;
     let mut wake_up = WakeUp::Other;
     loop {
         let mut look = match &wake_up {
@@ -98,11 +98,11 @@ async fn run(held: Held, spin: Duration) {
             }
             look = Look::Everywhere;
             // Others on this runtime get their turn between two batches.
-            turns_without_news += 1;
-            if turns_without_news < TURNS_WITHOUT_NEWS_MAX {
+            frames_without_news += turn.frame_count.max(2);
+            if frames_without_news < FRAMES_WITHOUT_NEWS_MAX {
                 after_the_others().await;
             } else {
-                turns_without_news = 0;
+                frames_without_news = 0;
                 tokio::task::yield_now().await;
             }
         };
