@@ -108,7 +108,7 @@ mod tests {
         // The next one is there each time.
         let steady = turns(&[1; 100]);
         assert!(steady.iter().all(|&(count, _)| count == 1));
-        assert_eq!(steady.iter().filter(|&&(_, found_end)| found_end).count(), 23);
+        assert_eq!(steady.iter().filter(|&&(_, found_end)| found_end).count(), 7);
     }
 
     #[test]
@@ -117,9 +117,9 @@ mod tests {
             turns(&[1, 4, 0, 0, 0, 0, 4, 0]),
             [(1, true), (1, false), (1, false), (1, false), (1, false), (0, true), (4, false), (0, true)]
         );
-        let flood = turns(&[&[1][..], &[64; 20]].concat());
-        let (learning, known) = flood.split_at(9);
-        assert_eq!(learning.iter().map(|&(count, _)| count).sum::<usize>(), 8 + 64);
+        let flood = turns(&[&[1][..], &[64; 60]].concat());
+        let (learning, known) = flood.split_at(33);
+        assert_eq!(learning.iter().map(|&(count, _)| count).sum::<usize>(), 32 + 64);
         assert!(known.iter().all(|&(count, _)| count == 64), "{flood:?}");
     }
 

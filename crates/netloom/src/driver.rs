@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use netloom_stack::InterfaceId;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
-use tokio::time::Instant;
 
 use crate::alarm::Alarm;
 use crate::shard::{Look, Shared, Turn};
@@ -89,11 +88,10 @@ async fn run(held: Held, spin: Duration) {
             if turn.has_ended {
                 return;
             }
-            let now = Instant::now();
             if turn.frame_count > 0 {
-                spin.on_frames(now);
+                spin.on_frames(turn.at);
             }
-            if !turn.is_unfinished && !spin.goes_on(now) {
+            if !turn.is_unfinished && !spin.goes_on(turn.at) {
                 break turn;
             }
             look = Look::Everywhere;

@@ -6,7 +6,8 @@
 //!
 //! *Limits.* A tray holds 16 buffers, about a megabyte; what finds no room is freed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use netloom_stack::{OwnedBytes, PIECE_LEN};
@@ -16,7 +17,14 @@ const TRAY_BUFFERS: usize = 16;
 
 /// Where buffers wait for their shard.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tray(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(crate) struct Tray(Arc<Place>);
+
+#[derive(Debug, Default)]
+struct Place {
+    buffers: Mutex<Vec<Vec<u8>>>,
+    /// Whether it is worth looking: mostly nobody takes buffers at all.
+    holds_some: AtomicBool,
+}
 
 /// Bytes on loan.
 struct Loan {
@@ -33,19 +41,23 @@ impl Tray {
 
     /// One that came back.
     pub(crate) fn take(&self) -> Option<Vec<u8>> {
-        self.buffers().pop()
+        if self.0.holds_some.load(Ordering::Relaxed) { self.with_buffers(Vec::pop) } else { None }
     }
 
     fn put(&self, buffer: Vec<u8>) {
-        let mut buffers = self.buffers();
-        if buffer.len() == PIECE_LEN && buffers.len() < TRAY_BUFFERS {
-            buffers.push(buffer);
-        }
+        self.with_buffers(|buffers| {
+            if buffer.len() == PIECE_LEN && buffers.len() < TRAY_BUFFERS {
+                buffers.push(buffer);
+            }
+        });
     }
 
     /// There is no state that a panic could have left half done.
-    fn buffers(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with_buffers<R>(&self, work: impl FnOnce(&mut Vec<Vec<u8>>) -> R) -> R {
+        let mut buffers = self.0.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = work(&mut buffers);
+        self.0.holds_some.store(!buffers.is_empty(), Ordering::Relaxed);
+        result
     }
 }
 

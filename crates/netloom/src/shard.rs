@@ -106,6 +106,8 @@ pub(crate) enum Look {
 /// What the driver has to do after a turn.
 #[derive(Debug)]
 pub(crate) struct Turn {
+    /// When it began.
+    pub(crate) at: tokio::time::Instant,
     /// There is more to read or to send, or somebody may answer: come back when the others have run.
     pub(crate) is_unfinished: bool,
     /// Frames that were read.
@@ -268,6 +270,7 @@ impl Shared {
         }
         shard.is_driver_coming = has_work || shard.stack.awaits_round();
         let turn = Turn {
+            at: shard.to_tokio(now),
             is_unfinished: shard.is_driver_coming,
             frame_count: frame_count + mailed.frame_count,
             deadline: shard.armed.map(|deadline| shard.to_tokio(deadline)),
