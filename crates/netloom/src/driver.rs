@@ -2,22 +2,26 @@
 //!
 //! *Theory of operation.* A turn ([`Shared::turn`]) takes a bounded number of frames, sends a bounded number, and wakes
 //! whoever has news. While there is more, the driver only lets others on its runtime run before the next turn; then it
-//! looks again for a short while if that pays ([`Spin`]), and then it sleeps until a device, a timer or a socket call
-//! wakes it.
+//! looks again for a short while if that pays ([`Spin`]), and then it sleeps until a device, a timer, a socket call or the moment
+//! before a frame that is expected ([`Rhythm`]) wakes it.
 
 use std::future::{Future, poll_fn};
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use netloom_stack::InterfaceId;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::time::Instant;
+use tracing::debug;
 
 use crate::alarm::Alarm;
+use crate::rhythm::Rhythm;
 use crate::shard::{Look, Shared, Turn};
 use crate::spin::Spin;
+use crate::timer_fd::PreciseTimer;
 
 /// Frames after which the runtime looks for what else is ready, in the operating system. A turn counts for two at least.
 const FRAMES_WITHOUT_NEWS_MAX: usize = 64;
@@ -70,12 +74,13 @@ async fn run_held(shards: Arc<[Arc<Shared>]>, held: Option<Held>, spin: Duration
     }
 }
 
-/// Runs until the shard has ended; `spin` is how long it may look for the next frame before it sleeps.
-async fn run(held: Held, spin: Duration) {
+/// Runs until the shard has ended; `span` is how long it may look for the next frame before it sleeps.
+async fn run(held: Held, span: Duration) {
     let Held { descriptors, leaving } = &held;
     let shared = &leaving.0;
-    let mut spin = Spin::new(spin);
-    let mut alarm = Alarm::default();
+    let mut spin = Spin::new(span);
+    let mut rhythm = Rhythm::new(span.is_zero());
+    let mut timers = Timers { alarm: Alarm::default(), for_frame: None };
     let mut frames_without_news = 0;
     let mut wake_up = WakeUp::Other;
     loop {
@@ -90,8 +95,9 @@ async fn run(held: Held, spin: Duration) {
             }
             if turn.frame_count > 0 {
                 spin.on_frames(turn.at);
+                rhythm.on_frames(turn.at);
             }
-            if !turn.is_unfinished && !spin.goes_on(turn.at) {
+            if !turn.is_unfinished && !spin.goes_on(turn.at) && !rhythm.is_due(turn.at) {
                 break turn;
             }
             look = Look::Everywhere;
@@ -108,7 +114,37 @@ async fn run(held: Held, spin: Duration) {
             // The device was read until it was empty.
             guard.clear_ready();
         }
-        wake_up = wait(shared, descriptors, &mut alarm, &turn).await;
+        timers.expect_frame(rhythm.wake_up(turn.at));
+        wake_up = wait(shared, descriptors, &mut timers, &turn).await;
+    }
+}
+
+/// What wakes the driver by itself.
+struct Timers {
+    alarm: Alarm,
+    /// Where it was needed once.
+    for_frame: Option<PreciseTimer>,
+}
+
+impl Timers {
+    /// Wakes up shortly before a frame, if one is expected. Without a timer the frame itself does.
+    fn expect_frame(&mut self, wake_up: Option<Instant>) {
+        let Some(at) = wake_up else { return };
+        if self.for_frame.is_none() {
+            self.for_frame = PreciseTimer::new().ok();
+        }
+        if let Some(timer) = &self.for_frame
+            && let Err(error) = timer.set(at.saturating_duration_since(Instant::now()))
+        {
+            debug!(%error, "no timer for the next frame");
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        if self.for_frame.as_ref().is_some_and(|timer| timer.poll(cx).is_ready()) {
+            return Poll::Ready(());
+        }
+        self.alarm.poll(cx, deadline)
     }
 }
 
@@ -130,12 +166,12 @@ async fn after_the_others() {
 async fn wait<'a>(
     shared: &Shared,
     descriptors: &'a [AsyncFd<OwnedFd>],
-    alarm: &mut Alarm,
+    timers: &mut Timers,
     turn: &Turn,
 ) -> WakeUp<'a> {
     let mut notified = pin!(shared.rung());
     poll_fn(|cx| {
-        if notified.as_mut().poll(cx).is_ready() || alarm.poll(cx, turn.deadline).is_ready() {
+        if notified.as_mut().poll(cx).is_ready() || timers.poll(cx, turn.deadline).is_ready() {
             return Poll::Ready(WakeUp::Other);
         }
         for (descriptor, index) in descriptors.iter().zip(0..) {
