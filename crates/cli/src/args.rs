@@ -140,7 +140,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", help_heading = "Interface")]
     pub(crate) queues: Option<u16>,
     /// How long the stack looks for the next frame before it sleeps, while they come as close together: 0..1s, such as 20us;
-    /// it spares waking up, and keeps a processor busy [default: 50us, or 0 if there is but one]
+    /// it spares waking up, and keeps a processor busy; with 0 it does not wake up before frames of a steady pace either
+    /// [default: 50us, or 0 if there is but one]
     #[arg(long, value_name = "DURATION", help_heading = "Interface")]
     pub(crate) spin: Option<String>,
     /// What the kernel and the stack leave to each other, as far as the kernel allows: `on` cutting segments and

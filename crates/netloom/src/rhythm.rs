@@ -5,7 +5,7 @@
 //! next request can be foreseen: if the time between two was the same before, the driver wakes up a [leeway](LEEWAY_MAX) before the
 //! next is due, and looks for it until as long after. A beat is the first frame after a silence of [`SILENCE`].
 //!
-//! *Limits.* Periods from [`PERIOD_MIN`] to [`PERIOD_MAX`]; a tenth of a processor at most, while it holds. After
+//! *Limits.* Periods from [`PERIOD_MIN`] to [`PERIOD_MAX`]; about a twentieth of a processor at most, while it holds. After
 //! [`MISSES_MAX`] beats without a frame nothing is expected any more: an idle stack never wakes up for this.
 
 use std::time::Duration;
@@ -15,8 +15,8 @@ use tokio::time::Instant;
 /// How long before a beat the driver wakes up at most, and how long it looks for one that is late: what a wake-up takes, and what
 /// the pace of others swings by.
 const LEEWAY_MAX: Duration = Duration::from_micros(250);
-/// A leeway is the period, at most, divided by this.
-const LEEWAY_DIVISOR: u32 = 10;
+/// A leeway is the period divided by this, at most.
+const LEEWAY_DIVISOR: u32 = 20;
 /// Frames that come sooner after each other belong to the same beat.
 const SILENCE: Duration = Duration::from_micros(500);
 const PERIOD_MIN: Duration = Duration::from_millis(1);
@@ -25,7 +25,7 @@ const PERIOD_MAX: Duration = Duration::from_secs(2);
 /// Beats in a row that may fail to come.
 const MISSES_MAX: u32 = 3;
 
-/// How often the period must have been confirmed to be relied on, and how often at most it counts.
+/// Trust grows with each beat in time and shrinks with each that is not; from the first of these on the pace is relied on.
 const TRUST_MIN: u8 = 2;
 const TRUST_MAX: u8 = 4;
 
@@ -35,14 +35,20 @@ pub(crate) struct Rhythm {
     is_off: bool,
     last_frame: Option<Instant>,
     last_beat: Option<Instant>,
+    last_gap: Duration,
     period: Duration,
     trust: u8,
+}
+
+fn leeway(period: Duration) -> Duration {
+    (period / LEEWAY_DIVISOR).min(LEEWAY_MAX)
 }
 
 impl Rhythm {
     /// Never expects anything if it `is_off`.
     pub(crate) fn new(is_off: bool) -> Self {
-        Self { is_off, last_frame: None, last_beat: None, period: Duration::ZERO, trust: 0 }
+        let [last_gap, period] = [Duration::ZERO; 2];
+        Self { is_off, last_frame: None, last_beat: None, last_gap, period, trust: 0 }
     }
 
     /// Frames have come.
@@ -60,42 +66,40 @@ impl Rhythm {
 
     /// Two beats were so far apart.
     fn on_gap(&mut self, gap: Duration) {
-        if let Some(count) = self.periods_in(gap) {
+        let is_repeated = gap.abs_diff(self.last_gap) <= leeway(gap);
+        self.last_gap = gap;
+        if self.is_periods(1, gap) {
             self.trust = (self.trust + 1).min(TRUST_MAX);
-            self.period = (self.period * 3 + gap / count) / 4;
-            return;
-        }
-        self.trust = self.trust.saturating_sub(1);
-        if self.trust == 0 {
-            // Perhaps this is the one.
-            (self.period, self.trust) = (gap, 1);
+            self.period = (self.period * 3 + gap) / 4;
+        } else if is_repeated {
+            (self.period, self.trust) = (gap, TRUST_MIN);
+        } else if !(2..=MISSES_MAX).any(|count| self.is_periods(count, gap)) {
+            self.trust = self.trust.saturating_sub(1);
         }
     }
 
-    /// How many periods `gap` is, if it is a few.
-    fn periods_in(&self, gap: Duration) -> Option<u32> {
-        (1..=MISSES_MAX).find(|&count| self.trust > 0 && gap.abs_diff(self.period * count) <= self.leeway())
-    }
-
-    fn leeway(&self) -> Duration {
-        (self.period / LEEWAY_DIVISOR).min(LEEWAY_MAX)
+    /// Whether `gap` is so many periods.
+    fn is_periods(&self, count: u32, gap: Duration) -> bool {
+        gap.abs_diff(self.period * count) <= leeway(self.period)
     }
 
     /// The next beat that may still come at `now`.
     fn next(&self, now: Instant) -> Option<Instant> {
         let is_steady = self.trust >= TRUST_MIN && (PERIOD_MIN..=PERIOD_MAX).contains(&self.period);
         let last_beat = self.last_beat.filter(|_| is_steady && !self.is_off)?;
-        (1..=MISSES_MAX).map(|count| last_beat + self.period * count).find(|&beat| beat + self.leeway() > now)
+        (1..=MISSES_MAX)
+            .map(|count| last_beat + self.period * count)
+            .find(|&beat| beat + leeway(self.period) > now)
     }
 
     /// Whether a frame may come at any moment.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.next(now).is_some_and(|beat| now + self.leeway() >= beat)
+        self.next(now).is_some_and(|beat| now + leeway(self.period) >= beat)
     }
 
     /// When to wake up for the next frame.
     pub(crate) fn wake_up(&self, now: Instant) -> Option<Instant> {
-        self.next(now).map(|beat| beat - self.leeway()).filter(|&at| at > now)
+        self.next(now).map(|beat| beat - leeway(self.period)).filter(|&at| at > now)
     }
 }
 
@@ -120,19 +124,20 @@ mod tests {
     }
 
     #[test]
-    fn it_wakes_up_for_the_third_of_a_steady_pace() {
+    fn it_wakes_up_once_two_gaps_are_alike() {
         for (gaps, expected) in [
             (&[2000][..], None),
-            (&[2000, 2000], Some(1800)),
-            (&[2000, 2200], Some(1845)),
-            (&[2000, 2210], None),
+            (&[2000, 2000], Some(1900)),
+            (&[2000, 2100], Some(1995)),
+            (&[2000, 2120], None),
             // A request and what follows it are one beat.
-            (&[2000, 30, 1970, 30], Some(1770)),
+            (&[2000, 30, 1970, 30], Some(1870)),
             // One that was lost, and one that came late.
-            (&[2000, 2000, 2000, 4000], Some(1800)),
-            (&[2000, 2000, 2000, 2000, 2300], Some(1800)),
+            (&[2000, 2000, 2000, 4000], Some(1900)),
+            (&[2000, 2000, 2000, 2000, 2300], Some(1900)),
             // Another pace.
-            (&[2000, 2000, 2000, 3500, 3500, 3500, 3500, 3500], Some(3250)),
+            (&[2000, 2000, 2000, 3500, 3500], Some(3325)),
+            (&[2000, 2000, 2000, 4000, 4000], Some(3800)),
             // Too fast to sleep in between, and too slow to be worth it.
             (&[600, 600, 600], None),
             (&[3_000_000, 3_000_000, 3_000_000], None),
