@@ -48,9 +48,9 @@ pub(crate) fn serve(tap: &str, address: Ipv4Addr, spin: Option<Duration>) -> Res
         let mut has_news = false;
         for _ in 0..FRAMES_PER_TURN {
             match mirror.tap.recv(&mut buffer) {
-                Ok((len, _)) => {
+                Ok(received) => {
                     has_news = true;
-                    mirror.answer(buffer.get(..len).unwrap_or_default())?;
+                    mirror.answer(received.bytes_in(&buffer))?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error).context("the TAP is gone"),

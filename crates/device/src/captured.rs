@@ -5,9 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use netloom_base::{DeviceCaps, RxMeta, TxMeta};
+use netloom_base::{DeviceCaps, TxMeta};
 
-use crate::{CaptureInterface, CaptureWriter, CapturedFrame, Direction, Queue};
+use crate::{CaptureInterface, CaptureWriter, CapturedFrame, Direction, Queue, RxFrame};
 
 /// A capture that several queues write: two hosts, or the shards of one, in one file and one order.
 pub type SharedCapture<W> = Arc<Mutex<CaptureWriter<W>>>;
@@ -110,10 +110,10 @@ impl<Q: Queue, W: Write + Send> Queue for Captured<Q, W> {
         self.queue.name()
     }
 
-    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<RxFrame> {
         let result = self.queue.recv(buffer);
         match &result {
-            Ok((len, _)) => self.record(Direction::Inbound, &[buffer.get(..*len).unwrap_or_default()]),
+            Ok(received) => self.record(Direction::Inbound, &[received.bytes_in(buffer)]),
             Err(_) => self.write(CaptureWriter::flush),
         }
         result

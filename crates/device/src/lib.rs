@@ -34,5 +34,5 @@ pub use name::{NAME_MAX_LEN, NameError, check_name};
 pub use offload::Offload;
 pub use open_error::OpenError;
 pub use pcapng::{CaptureInterface, CaptureWriter, CapturedFrame, Direction};
-pub use queue::{Queue, RECEIVE_BUFFER_LEN};
+pub use queue::{Queue, RECEIVE_BUFFER_LEN, RxFrame};
 pub use tun_tap::{TunTap, TunTapConfig};

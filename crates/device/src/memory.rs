@@ -9,11 +9,11 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use netloom_base::{DeviceCaps, Medium, RxMeta, TxMeta};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socketpair};
+use netloom_base::{DeviceCaps, Medium, TxMeta};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, recv, sendmsg, socketpair};
 
-use crate::queue::{check_meta, queue_error, read_described_frame, read_frame};
-use crate::{Offload, Queue, RECEIVE_BUFFER_LEN, vnet_hdr};
+use crate::queue::{check_meta, find_frame, queue_error};
+use crate::{Offload, Queue, RECEIVE_BUFFER_LEN, RxFrame, vnet_hdr};
 
 /// One end of a cable inside the process.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct MemoryQueue {
 
 impl MemoryQueue {
     /// Both ends of a new cable, named `memory0` and `memory1`. The MTU is what the caps tell; as on a wire, longer
-    /// frames are carried all the same, up to [`RECEIVE_BUFFER_LEN`].
+    /// frames are carried all the same, up to [`RECEIVE_BUFFER_LEN`]; they may fill the buffer.
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ impl MemoryQueue {
     }
 
     /// The same for ends that leave work to each other, as a TAP and the kernel do: a super-segment is carried as it
-    /// is, and an unfinished checksum is trusted.
+    /// is, and an unfinished checksum is trusted. The header that says so counts as part of the frame.
     ///
     /// # Errors
     ///
@@ -48,13 +48,14 @@ impl MemoryQueue {
         Ok((end(first, "memory0"), end(second, "memory1")))
     }
 
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
-        let (len, meta) = match self.offload {
-            Offload::Plain => (read_frame(&self.fd, buffer)?, RxMeta::default()),
-            Offload::Checksum | Offload::Tcp | Offload::Full => read_described_frame(&self.fd, buffer)?,
-        };
-        // No frame is empty: this is the end, with all frames read.
-        if len == 0 { Err(io::ErrorKind::NotConnected.into()) } else { Ok((len, meta)) }
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<RxFrame> {
+        // With the flag, how long a frame is that was cut short, too.
+        match recv(self.fd.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC).map_err(queue_error)? {
+            // No frame is empty: this is the end, with all frames read.
+            0 => Err(io::ErrorKind::NotConnected.into()),
+            len if len > buffer.len() => Err(io::ErrorKind::InvalidData.into()),
+            len => find_frame(self.offload, buffer, len),
+        }
     }
 }
 
@@ -73,7 +74,7 @@ impl Queue for MemoryQueue {
         self.name
     }
 
-    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<RxFrame> {
         match self.receive(buffer) {
             // Said once, when the other end left frames of ours unread; frames for us may still wait behind it.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => self.receive(buffer),
@@ -85,14 +86,15 @@ impl Queue for MemoryQueue {
         check_meta(&self.caps, meta)?;
         let [first, second] = payload;
         let header = vnet_hdr::emit(meta, [head, first, second])?;
-        let slices = match self.offload {
-            Offload::Plain => [&[], head, first, second],
-            Offload::Checksum | Offload::Tcp | Offload::Full => [&header[..], head, first, second],
+        let header = match self.offload {
+            Offload::Plain => &[][..],
+            Offload::Checksum | Offload::Tcp | Offload::Full => &header,
         };
-        if !(1..=RECEIVE_BUFFER_LEN).contains(&(head.len() + first.len() + second.len())) {
+        let frame_len = head.len() + first.len() + second.len();
+        if frame_len == 0 || header.len() + frame_len > RECEIVE_BUFFER_LEN {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let slices = slices.map(IoSlice::new);
+        let slices = [header, head, first, second].map(IoSlice::new);
         // Not writev: it would raise SIGPIPE once the other end is gone.
         sendmsg::<UnixAddr>(self.fd.as_raw_fd(), &slices, &[], MsgFlags::MSG_NOSIGNAL, None)
             .map(drop)
@@ -104,16 +106,15 @@ impl Queue for MemoryQueue {
 mod tests {
     use std::num::NonZeroU16;
 
-    use netloom_base::{Gso, GsoKind, RxChecksum, TxChecksum};
+    use netloom_base::{Gso, GsoKind, RxChecksum, RxMeta, TxChecksum};
 
     use super::*;
 
     fn receive(queue: &mut MemoryQueue) -> io::Result<Vec<u8>> {
         let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
-        let (len, meta) = queue.recv(&mut buffer)?;
-        assert_eq!(meta, RxMeta::default());
-        buffer.truncate(len);
-        Ok(buffer)
+        let received = queue.recv(&mut buffer)?;
+        assert_eq!(received.meta, RxMeta::default());
+        Ok(received.bytes_in(&buffer).to_vec())
     }
 
     #[test]
@@ -142,35 +143,40 @@ mod tests {
         left.send(TxMeta::default(), b"plain", [b"", b""]).unwrap();
         let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
         let trusted = RxMeta { checksum: RxChecksum::Trusted, gso: Some(gso) };
-        assert_eq!(right.recv(&mut buffer).unwrap(), (60_000, trusted));
-        assert_eq!(buffer[..60_000], frame);
-        assert_eq!(right.recv(&mut buffer).unwrap(), (5, RxMeta::default()));
+        let received = right.recv(&mut buffer).unwrap();
+        assert_eq!((received.meta, received.bytes_in(&buffer)), (trusted, &frame[..]));
+        assert_eq!(receive(&mut right).unwrap(), b"plain");
         drop(left);
         assert_eq!(right.recv(&mut buffer).unwrap_err().kind(), io::ErrorKind::NotConnected);
     }
 
     #[test]
     fn the_longest_frame_passes_and_others_are_refused() {
-        let (mut left, mut right) = MemoryQueue::pair(Medium::Ip, 65_535).unwrap();
-        let longest = vec![7; RECEIVE_BUFFER_LEN];
-        left.send(TxMeta::default(), &longest, [b"", b""]).unwrap();
-        assert_eq!(receive(&mut right).unwrap(), longest);
-        for head in [&longest[..], b""] {
-            let tail: &[u8] = if head.is_empty() { b"" } else { b"x" };
-            let refused = left.send(TxMeta::default(), head, [tail, b""]).unwrap_err();
-            assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+        for (offload, header_len) in [(Offload::Plain, 0), (Offload::Full, 10)] {
+            let (mut left, mut right) = MemoryQueue::pair_offloading(Medium::Ip, 65_535, offload).unwrap();
+            let longest = vec![7; RECEIVE_BUFFER_LEN - header_len];
+            left.send(TxMeta::default(), &longest, [b"", b""]).unwrap();
+            assert_eq!(receive(&mut right).unwrap(), longest);
+            for head in [&longest[..], b""] {
+                let tail: &[u8] = if head.is_empty() { b"" } else { b"x" };
+                let refused = left.send(TxMeta::default(), head, [tail, b""]).unwrap_err();
+                assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+            }
+            assert_eq!(receive(&mut right).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         }
-        assert_eq!(receive(&mut right).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
     fn a_frame_longer_than_the_buffer_is_told_and_gone() {
-        let (mut left, mut right) = MemoryQueue::pair(Medium::Ip, 1500).unwrap();
-        left.send(TxMeta::default(), b"12345", [b"", b""]).unwrap();
-        left.send(TxMeta::default(), b"1234", [b"", b""]).unwrap();
-        let mut short = [0; 4];
-        assert_eq!(right.recv(&mut short).unwrap_err().kind(), io::ErrorKind::InvalidData);
-        assert_eq!(right.recv(&mut short).unwrap().0, 4);
+        for (offload, header_len) in [(Offload::Plain, 0), (Offload::Full, 10)] {
+            let (mut left, mut right) = MemoryQueue::pair_offloading(Medium::Ip, 1500, offload).unwrap();
+            left.send(TxMeta::default(), b"12345", [b"", b""]).unwrap();
+            left.send(TxMeta::default(), b"1234", [b"", b""]).unwrap();
+            let mut short = vec![0; header_len + 4];
+            assert_eq!(right.recv(&mut short).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            let received = right.recv(&mut short).unwrap();
+            assert_eq!(received.bytes_in(&short), b"1234");
+        }
     }
 
     #[test]

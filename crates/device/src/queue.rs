@@ -1,18 +1,40 @@
 //! One queue of a device: whole frames in, whole frames out, and a descriptor to wait for.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::os::fd::AsFd;
 
 use netloom_base::{DeviceCaps, GsoKind, RxMeta, TxChecksum, TxMeta};
 use nix::errno::Errno;
-use nix::sys::uio::{readv, writev};
+use nix::sys::uio::writev;
 use nix::unistd::write;
 
+use crate::Offload;
 use crate::vnet_hdr::{self, VNET_HDR_LEN};
 
-/// A receive buffer of this many bytes holds every frame of every device: an IP packet of 65,535 bytes behind an
-/// Ethernet header with a VLAN tag, rounded up.
+/// A receive buffer of this many bytes holds every frame of every device, and is not filled by it: an IP packet of 65,535
+/// bytes behind an Ethernet header with a VLAN tag (18) and a virtio header (10), rounded up.
 pub const RECEIVE_BUFFER_LEN: usize = 65_600;
+
+const _: () =
+    assert!(RECEIVE_BUFFER_LEN > VNET_HDR_LEN + 18 + 65_535, "a full buffer shows that a frame was cut");
+
+/// A frame that was received to a buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RxFrame {
+    /// Where in the buffer it lies. Not always at the start: a TUN or TAP with offloads puts its virtio header of 10 bytes
+    /// before each frame (VIRTIO 1.2, section 5.1.6), and one read takes both.
+    pub range: Range<usize>,
+    /// What the device knows of it.
+    pub meta: RxMeta,
+}
+
+impl RxFrame {
+    /// Its bytes in `buffer`, which is the one that it was received to.
+    pub fn bytes_in<'a>(&self, buffer: &'a [u8]) -> &'a [u8] {
+        buffer.get(self.range.clone()).unwrap_or_default()
+    }
+}
 
 /// One queue of a device. It never blocks; wait for its descriptor ([`AsFd`]) to become readable or writable.
 ///
@@ -41,8 +63,8 @@ pub const RECEIVE_BUFFER_LEN: usize = 65_600;
 /// use std::io;
 /// use std::os::fd::{AsFd, BorrowedFd};
 ///
-/// use netloom_base::{DeviceCaps, Medium, RxMeta, TxMeta};
-/// use netloom_device::{MemoryQueue, Queue, RECEIVE_BUFFER_LEN};
+/// use netloom_base::{DeviceCaps, Medium, TxMeta};
+/// use netloom_device::{MemoryQueue, Queue, RECEIVE_BUFFER_LEN, RxFrame};
 ///
 /// /// Loses every second frame that is sent.
 /// struct Lossy<Q> {
@@ -65,7 +87,7 @@ pub const RECEIVE_BUFFER_LEN: usize = 65_600;
 ///         self.inner.name()
 ///     }
 ///
-///     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+///     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<RxFrame> {
 ///         self.inner.recv(buffer)
 ///     }
 ///
@@ -85,8 +107,8 @@ pub const RECEIVE_BUFFER_LEN: usize = 65_600;
 /// ours.send(TxMeta::default(), b"head", [b"one", b""])?;
 /// ours.send(TxMeta::default(), b"head", [b"two", b""])?;
 /// let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
-/// let (len, _) = theirs.recv(&mut buffer)?;
-/// assert_eq!(&buffer[..len], b"headone");
+/// let received = theirs.recv(&mut buffer)?;
+/// assert_eq!(received.bytes_in(&buffer), b"headone");
 /// assert_eq!(theirs.recv(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
 /// # Ok(())
 /// # }
@@ -100,14 +122,15 @@ pub trait Queue: AsFd + Send {
         "device"
     }
 
-    /// Receives one frame to the start of `buffer`, and says how many bytes it has and what the device knows of it.
+    /// Receives one frame to `buffer`, and says where it lies there and what the device knows of it.
     ///
-    /// A buffer of [`RECEIVE_BUFFER_LEN`] is never too short.
+    /// A buffer of [`RECEIVE_BUFFER_LEN`] is never too short. Any other must be longer than the frame and what stands before
+    /// it: one that is filled may hold a frame that was cut, and counts as too short where the device does not tell.
     ///
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when no frame waits; the others in the [table](Queue).
-    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)>;
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<RxFrame>;
 
     /// Sends one frame, whose bytes are `head` and then both parts of `payload`, any of which may be empty.
     ///
@@ -142,7 +165,7 @@ impl<Q: Queue + ?Sized> Queue for Box<Q> {
         (**self).name()
     }
 
-    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<RxFrame> {
         (**self).recv(buffer)
     }
 
@@ -155,29 +178,16 @@ impl<Q: Queue + ?Sized> Queue for Box<Q> {
     }
 }
 
-/// Reads one frame from a descriptor that gives whole frames and cuts a long one short without a word: a spare byte
-/// behind the buffer shows that it did.
-pub(crate) fn read_frame<F: AsFd>(fd: F, buffer: &mut [u8]) -> io::Result<usize> {
-    let room = buffer.len();
-    let mut spare = [0; 1];
-    let len = readv(fd, &mut [IoSliceMut::new(buffer), IoSliceMut::new(&mut spare)]).map_err(queue_error)?;
-    if len > room {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    Ok(len)
-}
-
-/// The same for a descriptor that puts a virtio header before each frame. Nothing at all is a frame of length 0.
-pub(crate) fn read_described_frame<F: AsFd>(fd: F, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
-    let room = buffer.len();
-    let (mut header, mut spare) = ([0; VNET_HDR_LEN], [0; 1]);
-    let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(buffer), IoSliceMut::new(&mut spare)];
-    match readv(fd, &mut parts).map_err(queue_error)? {
-        0 => Ok((0, RxMeta::default())),
-        len if (VNET_HDR_LEN..=VNET_HDR_LEN + room).contains(&len) => {
-            Ok((len - VNET_HDR_LEN, vnet_hdr::parse(header)?))
+/// Finds the frame in the `len` bytes that came with it: it is all of them, or with offloads what follows the virtio header.
+pub(crate) fn find_frame(offload: Offload, buffer: &[u8], len: usize) -> io::Result<RxFrame> {
+    match offload {
+        // Segments are cut and checksums are finished; nothing is known that is worth telling.
+        Offload::Plain => Ok(RxFrame { range: 0..len, meta: RxMeta::default() }),
+        Offload::Checksum | Offload::Tcp | Offload::Full => {
+            let header =
+                buffer.first_chunk().filter(|_| len >= VNET_HDR_LEN).ok_or(io::ErrorKind::InvalidData)?;
+            Ok(RxFrame { range: VNET_HDR_LEN..len, meta: vnet_hdr::parse(*header)? })
         }
-        _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 

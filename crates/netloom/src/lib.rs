@@ -42,7 +42,7 @@
 //! use std::net::UdpSocket;
 //! use std::os::fd::{AsFd, BorrowedFd};
 //!
-//! use netloom::device::Queue;
+//! use netloom::device::{Queue, RxFrame};
 //! use netloom::stack::{DeviceCaps, Medium, RxMeta, TxMeta};
 //!
 //! /// A tunnel whose other end is the socket's peer: a datagram is an IP packet.
@@ -59,8 +59,8 @@
 //!         DeviceCaps::plain(Medium::Ip, 1400)
 //!     }
 //!
-//!     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
-//!         Ok((self.0.recv(buffer)?, RxMeta::default()))
+//!     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<RxFrame> {
+//!         Ok(RxFrame { range: 0..self.0.recv(buffer)?, meta: RxMeta::default() })
 //!     }
 //!
 //!     fn send(&mut self, _: TxMeta, head: &[u8], [first, second]: [&[u8]; 2]) -> io::Result<()> {

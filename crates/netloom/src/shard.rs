@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use netloom_device::Queue;
+use netloom_device::{Queue, RxFrame};
 use netloom_stack::transport::{TcpEvent, UdpEvent};
 use netloom_stack::{DropReason, Event, HeadBuf, Instant, InterfaceId, PIECE_LEN, Stack};
 use tokio::sync::Notify;
@@ -434,10 +434,10 @@ impl Shard {
         while self.batches.get(interface.index()).is_some_and(|it| it.goes_on(batch, depth)) {
             let Some(device) = self.devices.get_mut(interface.index()) else { return (batch, true) };
             match device.recv(&mut self.receive_buffer) {
-                Ok((len, meta)) => {
+                Ok(RxFrame { range, meta }) => {
                     batch.frame_count += 1;
-                    batch.byte_count += len;
-                    self.stack.handle_buffer(now, interface, &mut self.receive_buffer, len, meta);
+                    batch.byte_count += range.len();
+                    self.stack.handle_buffer(now, interface, &mut self.receive_buffer, range, meta);
                     self.post.hand_over(&mut self.stack);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (batch, true),

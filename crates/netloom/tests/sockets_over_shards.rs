@@ -7,8 +7,8 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use netloom::device::{MemoryQueue, Queue};
-use netloom::stack::{DeviceCaps, Medium, RxMeta, TxMeta};
+use netloom::device::{MemoryQueue, Queue, RxFrame};
+use netloom::stack::{DeviceCaps, Medium, TxMeta};
 use netloom::{InterfaceConfig, Net, NetBuilder, net};
 use netloom_hosts::NetloomHosts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -194,7 +194,7 @@ impl Queue for Unwatchable {
         self.0.name()
     }
 
-    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<RxFrame> {
         self.0.recv(buffer)
     }
 

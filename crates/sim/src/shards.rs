@@ -18,6 +18,9 @@ use netloom_stack::{
     AddressDetection, Cidr, Event, Handover, InterfaceSetup, PIECE_LEN, Sharding, Stack, StackConfig,
 };
 
+/// Bytes of a buffer before the frame in it, as where a TAP gives its virtio header too.
+const HEADER_LEN: usize = 10;
+
 /// How the shards of a host send each other mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailPlan {
@@ -146,8 +149,9 @@ impl Shards {
     ) -> u64 {
         self.frame_count += 1;
         if let Some(stack) = self.stacks.get_mut(shard) {
-            self.buffer[..frame.len()].copy_from_slice(frame);
-            stack.handle_buffer(now, interface, &mut self.buffer, frame.len(), meta);
+            let range = HEADER_LEN..HEADER_LEN + frame.len();
+            self.buffer[range.clone()].copy_from_slice(frame);
+            stack.handle_buffer(now, interface, &mut self.buffer, range, meta);
         }
         self.frame_count
     }

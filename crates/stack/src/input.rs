@@ -1,5 +1,7 @@
 //! A frame's way up.
 
+use std::ops::Range;
+
 use netloom_base::{DropReason, Instant, InterfaceId, PIECE_LEN, RxMeta};
 use netloom_l2_link::LinkInput;
 use netloom_l3_internet::{Arrival, Forward, Input};
@@ -25,22 +27,23 @@ impl Stack {
         self.exchange(now);
     }
 
-    /// The same for the first `len` bytes of `buffer`, which may be kept, so that a large segment is copied only once, to its
+    /// The same for the frame in this range of `buffer`, which may be kept, so that a large segment is copied only once, to its
     /// reader; there is another buffer in its place then, as long as this one.
     pub fn handle_buffer(
         &mut self,
         now: Instant,
         interface: InterfaceId,
         buffer: &mut Box<[u8]>,
-        len: usize,
+        range: Range<usize>,
         meta: RxMeta,
     ) {
-        let frame = buffer.get(..len).unwrap_or_default();
+        let frame = buffer.get(range).unwrap_or_default();
+        let len = frame.len();
         if buffer.len() != PIECE_LEN {
             return self.handle_frame(now, interface, frame, meta);
         }
         self.counters.frames_received.increment();
-        self.counters.bytes_received.add(frame.len() as u64);
+        self.counters.bytes_received.add(len as u64);
         if self.share_frame(interface, frame, meta) == Share::Gone {
             return;
         }
@@ -48,7 +51,7 @@ impl Stack {
         let result = self.receive(now, interface, frame, meta);
         self.tcp.offer_buffer(false);
         if let Some(text) = self.tcp.taken_text() {
-            let offset = text.address - frame.as_ptr().addr();
+            let offset = text.address - buffer.as_ptr().addr();
             let kept = std::mem::take(buffer);
             *buffer = self.tcp.adopt(now, text, kept, offset);
         }

@@ -120,8 +120,8 @@ mod tests {
         let mut numbers = Vec::new();
         loop {
             let has_sent = source.fill(&mut ours, &mut HeadBuf::new()).unwrap();
-            while let Ok((len, _)) = theirs.recv(&mut buffer) {
-                let frame = EthernetFrame::parse(&buffer[..len]).unwrap();
+            while let Ok(received) = theirs.recv(&mut buffer) {
+                let frame = EthernetFrame::parse(received.bytes_in(&buffer)).unwrap();
                 let packet = Ipv4Packet::parse(frame.payload).unwrap();
                 let segment = TcpSegment::parse(packet.payload).unwrap();
                 assert_eq!(segment.payload.len(), TEXT.len());

@@ -58,8 +58,8 @@ impl<Q: Queue> phy::Device for TapDevice<Q> {
 
     fn receive(&mut self, _: Instant) -> Option<(Received<'_>, Sender<'_, Q>)> {
         match self.tap.recv(&mut self.received) {
-            Ok((len, _)) => {
-                let frame = self.received.get(..len)?;
+            Ok(received) => {
+                let frame = received.bytes_in(&self.received);
                 Some((Received { frame }, Sender::new(&mut self.tap, &mut self.sent)))
             }
             Err(error) => {
@@ -177,7 +177,7 @@ fn describe(frame: &mut [u8], segment_size: Option<NonZeroU16>) -> TxMeta {
 #[cfg(test)]
 mod tests {
     use netloom_base::{Medium, RxChecksum, RxMeta};
-    use netloom_device::{MemoryQueue, Offload};
+    use netloom_device::{MemoryQueue, Offload, RxFrame};
     use smoltcp::phy::{ChecksumCapabilities, Device, TxToken};
     use smoltcp::wire::{
         EthernetAddress, EthernetRepr, Ipv4Address, Ipv4Repr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber,
@@ -235,8 +235,8 @@ mod tests {
         token.set_meta(meta);
         token.consume(HEADERS_LEN + payload.len(), |frame| write_segment(frame, payload, &checksums));
         let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
-        let (len, meta) = theirs.recv(&mut buffer).unwrap();
-        let segment = &mut buffer[HEADER_LEN + IPV4_HEADER_LEN..len];
+        let RxFrame { range, meta } = theirs.recv(&mut buffer).unwrap();
+        let segment = &mut buffer[range][HEADER_LEN + IPV4_HEADER_LEN..];
         let finished = !checksum::data(segment);
         let mut segment = TcpPacket::new_unchecked(segment);
         let told = if meta.checksum == RxChecksum::Trusted { finished } else { segment.checksum() };

@@ -219,8 +219,11 @@ impl phy::Device for Device {
     type TxToken<'a> = Sender<'a>;
 
     fn receive(&mut self, _: Instant) -> Option<(Received<'_>, Sender<'_>)> {
-        let (len, _) = self.tap.recv(&mut self.received).ok()?;
-        Some((Received(&self.received[..len]), Sender { tap: &mut self.tap, buffer: &mut self.sent }))
+        let received = self.tap.recv(&mut self.received).ok()?;
+        Some((
+            Received(received.bytes_in(&self.received)),
+            Sender { tap: &mut self.tap, buffer: &mut self.sent },
+        ))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Sender<'_>> {

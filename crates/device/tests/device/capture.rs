@@ -140,7 +140,7 @@ fn traffic_goes_on_when_the_disk_is_full() {
     for _ in 0..10 {
         left.send(TxMeta::default(), &[0x45; 100], [b"", b""]).unwrap();
         left.flush().unwrap();
-        assert_eq!(right.recv(&mut buffer).unwrap().0, 100);
+        assert_eq!(right.recv(&mut buffer).unwrap().range, 0..100);
     }
     assert_eq!(left.failure().unwrap().kind(), io::ErrorKind::StorageFull);
     assert!(capture.lock().unwrap().flush().is_err(), "nothing follows half a block");
@@ -157,7 +157,7 @@ fn a_wrapped_queue_is_recorded_in_both_directions() {
 
     left.send(TxMeta::default(), b"a", [b"b", b"c"]).unwrap();
     let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
-    assert_eq!(right.recv(&mut buffer).unwrap().0, 3);
+    assert_eq!(right.recv(&mut buffer).unwrap().range, 0..3);
     assert_eq!(right.recv(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     drop((left, right));
     let after = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();

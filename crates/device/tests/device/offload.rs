@@ -12,8 +12,8 @@ use nix::sys::socket::sockopt::UdpGsoSegment;
 
 use crate::support::{
     NOBODY, arp_request, become_nobody, in_private_netns, in_private_netns_and_mounts, internet_checksum, ip,
-    is_child, kernel_socket, link_exists, replace_dev_net_tun, run_as_child, rx_packets, udp_checksummed,
-    udp_headers, wait_readable,
+    is_child, kernel_socket, link_exists, raise, replace_dev_net_tun, run_as_child, rx_packets,
+    udp_checksummed, udp_headers, wait_readable,
 };
 
 const PEER: &str = "10.9.0.2:7";
@@ -26,21 +26,18 @@ fn open(kind: Medium, name: &str, most: Offload) -> TunTap {
     TunTap::open_offloading(&config(kind, name), most).unwrap()
 }
 
-fn raise(name: &str) {
-    ip(&format!("address add 10.9.0.1/24 dev {name}"));
-    ip(&format!("link set {name} up"));
-}
-
 /// Receives the next UDP packet of a TUN.
 fn receive_udp(device: &mut TunTap) -> (Vec<u8>, RxMeta) {
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
     loop {
         match device.recv(&mut buffer) {
-            Ok((len, meta)) if buffer[0] >> 4 == 4 && buffer[9] == 17 => {
-                return (buffer[..len].to_vec(), meta);
+            Ok(received) => {
+                let packet = received.bytes_in(&buffer);
+                if packet[0] >> 4 == 4 && packet[9] == 17 {
+                    return (packet.to_vec(), received.meta);
+                }
             }
-            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_readable(device, deadline),
             Err(error) => panic!("recv: {error}"),
         }

@@ -135,12 +135,17 @@ pub(crate) fn open(kind: Medium, name: &str) -> Result<TunTap, OpenError> {
     TunTap::open(&TunTapConfig { kind, name: name.to_owned(), mtu: 1500 })
 }
 
-/// Opens an interface, gives the kernel's end `10.9.0.1/24` and raises it.
+/// Opens an interface and [raises](raise) it.
 pub(crate) fn open_raised(kind: Medium, name: &str) -> TunTap {
     let device = open(kind, name).unwrap();
+    raise(name);
+    device
+}
+
+/// Gives the kernel's end of an interface `10.9.0.1/24` and raises it.
+pub(crate) fn raise(name: &str) {
     ip(&format!("address add 10.9.0.1/24 dev {name}"));
     ip(&format!("link set {name} up"));
-    device
 }
 
 /// Waits until a descriptor can be read.
@@ -157,10 +162,11 @@ pub(crate) fn receive_until(queue: &mut impl Queue, wanted: impl Fn(&[u8]) -> bo
     let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
     loop {
         match queue.recv(&mut buffer) {
-            Ok((len, meta)) => {
-                assert_eq!(meta, RxMeta::default());
-                if wanted(&buffer[..len]) {
-                    return buffer[..len].to_vec();
+            Ok(received) => {
+                assert_eq!(received.meta, RxMeta::default());
+                let frame = received.bytes_in(&buffer);
+                if wanted(frame) {
+                    return frame.to_vec();
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_readable(queue, deadline),

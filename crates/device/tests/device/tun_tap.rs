@@ -6,13 +6,14 @@ use std::os::fd::AsFd as _;
 use std::process::Stdio;
 
 use netloom_base::{DeviceCaps, Medium, TxChecksum, TxMeta};
-use netloom_device::{OpenError, Queue, RECEIVE_BUFFER_LEN, TunTap, TunTapConfig};
+use netloom_device::{Offload, OpenError, Queue, RECEIVE_BUFFER_LEN, TunTap, TunTapConfig};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
 use crate::support::{
     NOBODY, arp_request, become_nobody, child_command, hide_dev_net, in_private_netns,
     in_private_netns_and_mounts, internet_checksum, ip, is_arp, is_child, kernel_socket, link_exists, open,
-    open_raised, receive_until, replace_dev_net_tun, run_as_child, rx_packets, udp_checksummed, udp_headers,
+    open_raised, raise, receive_until, replace_dev_net_tun, run_as_child, rx_packets, udp_checksummed,
+    udp_headers,
 };
 
 const MEDIA: [Medium; 2] = [Medium::Ethernet, Medium::Ip];
@@ -121,23 +122,29 @@ fn packets_cross_a_tun_in_both_directions() {
 #[test]
 fn a_frame_longer_than_the_buffer_is_told_and_gone() {
     in_private_netns(|| {
-        let mut device = open_raised(Medium::Ip, "loom0");
-        let socket = kernel_socket("10.9.0.1:0");
-        // One byte too long, then one that just fits; the kernel's own packets are longer than the two.
-        for len in [3, 2] {
-            socket.send_to(&vec![0; len], "10.9.0.2:7").unwrap();
-        }
-        let mut buffer = [0; 30];
-        let mut long_count = 0;
-        let len = loop {
-            match device.recv(&mut buffer) {
-                Ok((len, _)) => break len,
-                Err(error) => assert_eq!(error.kind(), io::ErrorKind::InvalidData),
+        for (offload, header_len) in [(Offload::Plain, 0), (Offload::Full, 10)] {
+            let config = TunTapConfig { kind: Medium::Ip, name: "loom0".to_owned(), mtu: 1500 };
+            let mut device = TunTap::open_offloading(&config, offload).unwrap();
+            raise("loom0");
+            let socket = kernel_socket("10.9.0.1:0");
+            // Two bytes too long, one, and then one that leaves the buffer's last byte free; the kernel's own packets are longer
+            // than the three.
+            for len in [4, 3, 2] {
+                socket.send_to(&vec![0; len], "10.9.0.2:7").unwrap();
             }
-            long_count += 1;
-        };
-        assert_eq!(len, 30);
-        assert!(long_count >= 1);
+            let mut buffer = vec![0; header_len + 31];
+            let mut long_count = 0;
+            let received = loop {
+                match device.recv(&mut buffer) {
+                    Ok(received) => break received,
+                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::InvalidData),
+                }
+                long_count += 1;
+            };
+            assert_eq!(received.range, header_len..header_len + 30);
+            assert_eq!(received.bytes_in(&buffer)[9], 17, "UDP");
+            assert!(long_count >= 2, "{offload}");
+        }
     });
 }
 

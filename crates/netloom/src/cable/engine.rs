@@ -149,8 +149,9 @@ impl Engine {
                 return false;
             }
             match end.device.recv(&mut self.buffer) {
-                Ok((len, _)) => {
-                    let frame = self.buffer.get(..len).unwrap_or_default().to_vec();
+                Ok(received) => {
+                    let frame = received.bytes_in(&self.buffer).to_vec();
+                    let len = frame.len();
                     if let Err(reason) = way.link.offer(now, frame) {
                         tracing::trace!(device = end.device.name(), %reason, len, "frame dropped on the cable");
                     }

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use netloom_base::{Medium, RxMeta, TxMeta};
-use netloom_device::RECEIVE_BUFFER_LEN;
+use netloom_device::{RECEIVE_BUFFER_LEN, RxFrame};
 use netloom_impair::LinkDrop;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -36,7 +36,7 @@ fn receive(queue: &mut MemoryQueue) -> io::Result<Vec<u8>> {
                 let ready = poll(&mut waiting, PollTimeout::from(10_000_u16));
                 assert_eq!(ready, Ok(1), "nothing came");
             }
-            outcome => return outcome.map(|(len, _)| buffer[..len].to_vec()),
+            outcome => return outcome.map(|received| received.bytes_in(&buffer).to_vec()),
         }
     }
 }
@@ -139,7 +139,7 @@ fn a_cable_before_a_device_is_a_device() {
     let mut descriptor = [PollFd::new(queue.as_fd(), PollFlags::POLLIN)];
     assert_eq!(poll(&mut descriptor, PollTimeout::from(10_000_u16)), Ok(1));
     let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
-    assert_eq!(queue.recv(&mut buffer).unwrap(), (2, RxMeta::default()));
+    assert_eq!(queue.recv(&mut buffer).unwrap(), RxFrame { range: 0..2, meta: RxMeta::default() });
     queue.send(TxMeta::default(), b"out", [b"", b""]).expect("sent");
     assert_eq!(receive(&mut outside).unwrap(), b"out");
     assert_eq!(cable.stop()[0].link.duplicated.get(), 1);

@@ -5,13 +5,13 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use netloom_device::{MemoryQueue, Offload};
+use netloom_device::{MemoryQueue, Offload, RxFrame};
 use netloom_stack::link::AddressDetection;
 use netloom_stack::transport::{
     ListenOptions, Recv, SendBlockedBy, SocketOptions, TcpBind, TcpInfo, TcpListenerId, TcpSocketId,
 };
 use netloom_stack::{
-    DeviceCaps, EthernetAddress, InterfaceSetup, Medium, OwnedBytes, Rng, RxMeta, StackConfig, TxMeta,
+    DeviceCaps, EthernetAddress, InterfaceSetup, Medium, OwnedBytes, Rng, StackConfig, TxMeta,
 };
 
 use super::*;
@@ -161,7 +161,7 @@ impl Queue for Valve {
         self.inner.caps()
     }
 
-    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<RxFrame> {
         self.inner.recv(buffer)
     }
 
@@ -201,7 +201,7 @@ impl Queue for Failing {
         self.inner.caps()
     }
 
-    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<RxFrame> {
         // The frame is taken, and gone.
         self.inner.recv(buffer)?;
         Err(self.kind.into())

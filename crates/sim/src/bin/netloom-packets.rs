@@ -275,7 +275,7 @@ impl Host {
             byte_count += frame.len();
             if let Some(room) = self.buffer.get_mut(..frame.len()) {
                 room.copy_from_slice(&frame);
-                self.stack.handle_buffer(now, self.interface, &mut self.buffer, frame.len(), meta);
+                self.stack.handle_buffer(now, self.interface, &mut self.buffer, 0..frame.len(), meta);
                 count += 1;
             }
         }

@@ -4,8 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use netloom::device::Queue;
-use netloom::stack::{DeviceCaps, Medium, RxChecksum, RxMeta, TxChecksum, TxMeta};
+use netloom::device::{Queue, RxFrame};
+use netloom::stack::{DeviceCaps, Medium, RxChecksum, TxChecksum, TxMeta};
 
 /// Which way a frame goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,12 +107,12 @@ impl Queue for Watched {
         self.inner.name()
     }
 
-    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<(usize, RxMeta)> {
-        let (len, meta) = self.inner.recv(buffer)?;
-        let packet = buffer.get(self.link_header_len..len).unwrap_or_default();
-        let is_unfinished = meta.checksum == RxChecksum::Trusted;
-        self.crossing.count(Way::In, packet, packet.len(), meta.gso.is_some(), is_unfinished);
-        Ok((len, meta))
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<RxFrame> {
+        let received = self.inner.recv(buffer)?;
+        let packet = received.bytes_in(buffer).get(self.link_header_len..).unwrap_or_default();
+        let is_unfinished = received.meta.checksum == RxChecksum::Trusted;
+        self.crossing.count(Way::In, packet, packet.len(), received.meta.gso.is_some(), is_unfinished);
+        Ok(received)
     }
 
     fn send(&mut self, meta: TxMeta, head: &[u8], payload: [&[u8]; 2]) -> io::Result<()> {
