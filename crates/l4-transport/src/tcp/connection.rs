@@ -507,4 +507,4 @@ impl Connection {
 }
 
 const _: () =
-    assert!(size_of::<Connection>() <= 848, "an idle connection, all included, costs less than a kilobyte");
+    assert!(size_of::<Connection>() <= 840, "an idle connection, all included, costs less than a kilobyte");

@@ -58,6 +58,25 @@ const fn moved(average: u64, value: u64, share: u64) -> u64 {
     average - average.div_ceil(share) + value / share
 }
 
+/// A timeout in units of 16 ns, rounded up: the longest fits 32 bits.
+#[derive(Clone, Copy, Debug)]
+struct Ticks(u32);
+
+const _: () = assert!(Nanos::MAX_RTO.0.div_ceil(Ticks::LEN) <= u32::MAX as u64);
+
+impl Ticks {
+    const LEN: u64 = 16;
+
+    #[expect(clippy::cast_possible_truncation, reason = "no timeout is longer than MAX_RTO")]
+    const fn of(timeout: Nanos) -> Self {
+        Self(timeout.0.div_ceil(Self::LEN) as u32)
+    }
+
+    const fn nanos(self) -> Nanos {
+        Nanos(self.0 as u64 * Self::LEN)
+    }
+}
+
 /// The estimator of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RttEstimator {
@@ -67,7 +86,7 @@ pub(super) struct RttEstimator {
     /// The least since `min_since`: what `min_rtt` becomes when its window is over.
     recent_min: Nanos,
     min_since: Instant,
-    base: Nanos,
+    base: Ticks,
     backoff: u8,
     has_sample: bool,
 }
@@ -80,7 +99,7 @@ impl RttEstimator {
             min_rtt: Nanos::MAX,
             recent_min: Nanos::MAX,
             min_since: Instant::ZERO,
-            base: Nanos::of(INITIAL_RTO),
+            base: Ticks::of(Nanos::of(INITIAL_RTO)),
             backoff: 0,
             has_sample: false,
         }
@@ -105,7 +124,7 @@ impl RttEstimator {
         self.backoff = 0;
         // [6298-05] [6298-10]
         let rto = srtt.saturating_add(rttvar.saturating_mul(4).max(Nanos::GRANULARITY.0));
-        self.base = Nanos(rto).clamp(Nanos::MIN_RTO, Nanos::MAX_RTO);
+        self.base = Ticks::of(Nanos(rto).clamp(Nanos::MIN_RTO, Nanos::MAX_RTO));
     }
 
     /// A segment's round trip: for the least one of the last minutes, which a path that has become longer outgrows.
@@ -130,7 +149,7 @@ impl RttEstimator {
     pub(super) fn after_syn_loss(&mut self) {
         self.backoff = 0;
         if !self.has_sample {
-            self.base = Nanos::of(RTO_AFTER_SYN_LOSS);
+            self.base = Ticks::of(Nanos::of(RTO_AFTER_SYN_LOSS));
         }
     }
 
@@ -142,7 +161,7 @@ impl RttEstimator {
     /// The timeout doubled `times` times, whatever the backoff is: for probes, which have their own.
     pub(super) fn backed_off(&self, times: u8) -> Duration {
         // Not even the longest overflows by it.
-        Nanos(self.base.0 << times.min(MAX_BACKOFF)).min(Nanos::MAX_RTO).get()
+        Nanos(self.base.nanos().0 << times.min(MAX_BACKOFF)).min(Nanos::MAX_RTO).get()
     }
 
     pub(super) fn srtt(&self) -> Option<Duration> {

@@ -53,7 +53,8 @@ pub(super) struct Sender {
     pub(super) small_end: SeqNumber,
     pub(super) scoreboard: LazyScoreboard,
     /// The end of a segment whose round trip is being measured, and when it left. [6298-09]
-    timed: Option<(SeqNumber, Instant)>,
+    timed_end: SeqNumber,
+    timed_at: Option<Instant>,
     pub(super) last_sent_at: Instant,
     pub(super) queue: ByteQueue,
     limit: u32,
@@ -93,7 +94,8 @@ impl Sender {
             urgent_end: None,
             small_end: iss,
             scoreboard: LazyScoreboard::default(),
-            timed: None,
+            timed_end: iss,
+            timed_at: None,
             last_sent_at: Instant::ZERO,
             queue: ByteQueue::default(),
             limit,
@@ -223,8 +225,8 @@ impl Sender {
     /// A segment up to `end` leaves, all of it for the first time: its round trip can be measured.
     pub(super) fn advance(&mut self, now: Instant, end: SeqNumber) {
         self.snd_nxt = self.snd_nxt.later_of(end);
-        if self.timed.is_none() {
-            self.timed = Some((end, now));
+        if self.timed_at.is_none() {
+            (self.timed_end, self.timed_at) = (end, Some(now));
         }
         self.last_sent_at = now;
     }
@@ -234,7 +236,7 @@ impl Sender {
     /// one that is probed in each round trip would let none be measured. [6298-08] [1122-T050]
     pub(super) fn repeat(&mut self, now: Instant, start: SeqNumber, end: SeqNumber) {
         self.snd_nxt = self.snd_nxt.later_of(end);
-        if self.timed.is_some_and(|(timed_end, _)| start.before(timed_end)) {
+        if self.is_timing() && start.before(self.timed_end) {
             self.stop_timing();
         }
         self.last_sent_at = now;
@@ -242,12 +244,12 @@ impl Sender {
 
     /// Whether a round trip is being measured.
     pub(super) const fn is_timing(&self) -> bool {
-        self.timed.is_some()
+        self.timed_at.is_some()
     }
 
     /// What is being measured tells nothing any more.
     pub(super) fn stop_timing(&mut self) {
-        self.timed = None;
+        self.timed_at = None;
     }
 
     /// Everything before `acknowledgment` has arrived; `each` is told of what was not known to have. Says how long the round
@@ -270,11 +272,11 @@ impl Sender {
         if self.urgent_end.is_some_and(|end| end.at_or_before(acknowledgment)) {
             self.urgent_end = None;
         }
-        let (end, sent_at) = self.timed?;
-        if end.after(acknowledgment) {
+        let sent_at = self.timed_at?;
+        if self.timed_end.after(acknowledgment) {
             return None;
         }
-        self.timed = None;
+        self.timed_at = None;
         Some(now.saturating_since(sent_at))
     }
 
@@ -286,7 +288,7 @@ impl Sender {
         self.urgent_end = None;
         self.has_fin = false;
         self.scoreboard.clear();
-        self.timed = None;
+        self.timed_at = None;
     }
 
     pub(super) fn assert_invariants(&self) {

@@ -11,18 +11,27 @@ use super::statistics::{Conditions, Statistics};
 impl Connection {
     /// Adds up how long what was true was so.
     pub(super) fn keep_time(&mut self, now: Instant) {
-        let Some(statistics) = &mut self.statistics else { return };
-        let busy = self.sender.is_outstanding() || self.sender.unsent_len() > 0;
-        if !busy && !statistics.was_busy() {
+        let is_busy = self.sender.is_outstanding() || self.sender.unsent_len() > 0;
+        if !(is_busy || self.totals.was_busy()) || !self.totals.has_text() {
             return;
         }
-        let next = Conditions {
-            busy,
-            window_limited: busy && self.blocked_by == SendBlockedBy::ReceiveWindow,
-            buffer_limited: busy && self.sender.is_full && self.sender.unsent_len() == 0,
-            timeout_recovery: self.recovery.phase == RecoveryPhase::Loss,
-        };
-        statistics.advance(now, next);
+        let mut next = Conditions::NONE;
+        if is_busy {
+            next.add(Conditions::BUSY);
+            if self.blocked_by == SendBlockedBy::ReceiveWindow {
+                next.add(Conditions::WINDOW_LIMITED);
+            }
+            if self.sender.is_full && self.sender.unsent_len() == 0 {
+                next.add(Conditions::BUFFER_LIMITED);
+            }
+        }
+        if self.recovery.phase == RecoveryPhase::Loss {
+            next.add(Conditions::TIMEOUT_RECOVERY);
+        }
+        let (before, elapsed) = self.totals.advance(now, next);
+        if before.are_remarkable() {
+            self.statistics().add(before, elapsed);
+        }
     }
 
     /// A segment, or what stands for several, is about to leave.
@@ -30,8 +39,7 @@ impl Connection {
         let parts = draft.part_len.map_or(1, |part_len| draft.text.len.div_ceil(part_len.get().into()));
         self.totals.segments_sent = self.totals.segments_sent.wrapping_add(parts);
         if draft.text.len > 0 {
-            let statistics = self.statistics();
-            statistics.text_segments_sent = statistics.text_segments_sent.wrapping_add(parts);
+            self.totals.text_segments_sent = self.totals.text_segments_sent.wrapping_add(parts);
         }
     }
 
@@ -39,8 +47,8 @@ impl Connection {
     pub(super) fn count_received(&mut self, segment: &Segment<'_>) {
         self.totals.segments_received = self.totals.segments_received.wrapping_add(segment.count);
         if !segment.text.is_empty() {
-            let statistics = self.statistics();
-            statistics.text_segments_received = statistics.text_segments_received.wrapping_add(segment.count);
+            self.totals.text_segments_received =
+                self.totals.text_segments_received.wrapping_add(segment.count);
         }
     }
 

@@ -14,23 +14,24 @@ pub(super) enum Timer {
     Retransmit,
     /// What may go is spread over time.
     Pacing,
-    /// The user holds back what does not fill a segment.
-    Cork,
-    /// The peer's window is shut, or too small (RFC 9293 3.8.6.1, 3.8.6.2.1).
-    Persist,
     /// An acknowledgment is held back (RFC 9293 3.8.6.3).
     DelayedAck,
     /// Nothing was heard for long (RFC 9293 3.8.4).
     Keepalive,
+    /// Memory of empty buffers is kept for what may follow at once.
+    Release,
+    /// The user holds back what does not fill a segment. The first of the [rare](RareDeadlines) ones.
+    Cork,
+    /// The peer's window is shut, or too small (RFC 9293 3.8.6.1, 3.8.6.2.1).
+    Persist,
     /// The user's own patience (RFC 5482).
     UserTimeout,
     /// The socket is closed; how long what is left of the connection may take.
     Lifetime,
-    /// Memory of empty buffers is kept for what may follow at once.
-    Release,
 }
 
 impl Timer {
+    /// In the order in which those that are due at the same time have their turn.
     pub(super) const ALL: [Self; 11] = [
         Self::LossProbe,
         Self::Reorder,
@@ -46,10 +47,17 @@ impl Timer {
     ];
 }
 
+const FIRST_RARE: usize = Timer::Cork as usize;
+
+/// Deadlines of timers that few connections ever have.
+type RareDeadlines = [Instant; Timer::ALL.len() - FIRST_RARE];
+
 /// The deadlines, by timer, `FAR_FUTURE` where none is armed; and when the connection wants to be woken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Timers {
-    deadlines: [Instant; Timer::ALL.len()],
+    deadlines: [Instant; FIRST_RARE],
+    /// Exists from the first that is armed until a wake-up finds none.
+    rare: Option<Box<RareDeadlines>>,
     /// No deadline is earlier. One that is cleared or moves further away leaves it behind: it wakes us once for nothing,
     /// which costs less than looking for the next one with each acknowledgment.
     wake_at: Instant,
@@ -60,15 +68,18 @@ pub(super) struct Timers {
 impl Timers {
     pub(super) const fn new() -> Self {
         Self {
-            deadlines: [Instant::FAR_FUTURE; Timer::ALL.len()],
+            deadlines: [Instant::FAR_FUTURE; FIRST_RARE],
+            rare: None,
             wake_at: Instant::FAR_FUTURE,
             is_news: false,
         }
     }
 
+    #[inline]
     pub(super) fn set(&mut self, timer: Timer, deadline: Instant) {
-        if let Some(slot) = self.deadlines.get_mut(timer as usize) {
-            *slot = deadline;
+        match self.slot(timer) {
+            Some(slot) => *slot = deadline,
+            None => self.set_first_rare(timer, deadline),
         }
         if deadline < self.wake_at {
             self.wake_at = deadline;
@@ -76,16 +87,47 @@ impl Timers {
         }
     }
 
+    #[inline]
     pub(super) fn clear(&mut self, timer: Timer) {
-        self.set(timer, Instant::FAR_FUTURE);
+        if let Some(slot) = self.slot(timer) {
+            *slot = Instant::FAR_FUTURE;
+        }
+    }
+
+    /// Where its deadline is, if there is room for that.
+    #[inline]
+    fn slot(&mut self, timer: Timer) -> Option<&mut Instant> {
+        let index = timer as usize;
+        if index < FIRST_RARE {
+            self.deadlines.get_mut(index)
+        } else {
+            self.rare.as_mut()?.get_mut(index - FIRST_RARE)
+        }
+    }
+
+    /// The same, for one that is rare while none of them is armed.
+    #[cold]
+    fn set_first_rare(&mut self, timer: Timer, deadline: Instant) {
+        let mut rare = Box::new([Instant::FAR_FUTURE; _]);
+        if let Some(slot) = rare.get_mut((timer as usize).saturating_sub(FIRST_RARE)) {
+            *slot = deadline;
+        }
+        self.rare = Some(rare);
     }
 
     pub(super) fn clear_all(&mut self) {
         *self = Self::new();
     }
 
+    #[inline]
     pub(super) fn get(&self, timer: Timer) -> Option<Instant> {
-        self.deadlines.get(timer as usize).copied().filter(|&deadline| deadline != Instant::FAR_FUTURE)
+        let index = timer as usize;
+        let deadline = if index < FIRST_RARE {
+            self.deadlines.get(index)
+        } else {
+            self.rare.as_ref()?.get(index - FIRST_RARE)
+        };
+        deadline.copied().filter(|&deadline| deadline != Instant::FAR_FUTURE)
     }
 
     pub(super) fn is_armed(&self, timer: Timer) -> bool {
@@ -94,7 +136,8 @@ impl Timers {
 
     /// The earliest deadline.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.deadlines.iter().copied().min().filter(|&deadline| deadline != Instant::FAR_FUTURE)
+        let rare = self.rare.iter().flat_map(|rare| rare.iter());
+        self.deadlines.iter().chain(rare).copied().min().filter(|&it| it != Instant::FAR_FUTURE)
     }
 
     /// When to call [`pop_due`](Self::pop_due), if that is earlier than what was told before.
@@ -113,6 +156,7 @@ impl Timers {
                 let next = self.next();
                 self.wake_at = next.unwrap_or(Instant::FAR_FUTURE);
                 self.is_news = next.is_some();
+                self.rare.take_if(|rare| rare.iter().all(|&it| it == Instant::FAR_FUTURE));
             }
         }
         due
@@ -136,6 +180,24 @@ mod tests {
         assert_eq!(timers.pop_due(Instant::from_millis(5)), None);
         assert!(!timers.is_armed(Timer::Keepalive));
     }
+
+    #[test]
+    fn rare_timers_take_memory_while_they_run() {
+        let at = Instant::from_millis;
+        let mut timers = Timers::new();
+        timers.clear(Timer::Persist);
+        assert!(timers.rare.is_none());
+        timers.set(Timer::UserTimeout, at(5));
+        timers.set(Timer::Cork, at(3));
+        assert_eq!((timers.next(), timers.get(Timer::UserTimeout)), (Some(at(3)), Some(at(5))));
+        assert_eq!((timers.pop_due(at(3)), timers.pop_due(at(3))), (Some(Timer::Cork), None));
+        assert!(timers.rare.is_some());
+        timers.clear(Timer::UserTimeout);
+        // Cleared, it wakes us once more.
+        assert_eq!((timers.take_wake_up(), timers.pop_due(at(5))), (Some(at(5)), None));
+        assert!(timers.rare.is_none());
+    }
+
     #[test]
     fn only_a_deadline_that_comes_closer_is_told() {
         let at = Instant::from_millis;
