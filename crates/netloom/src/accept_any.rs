@@ -303,7 +303,7 @@ impl PendingConnection {
         })?;
         let accepted = poll_fn(|cx| in_turn(cx, |waker| self.attempt(waker, id))).await?;
         self.id = None;
-        Ok(TcpStream::new(Arc::clone(&self.shared), accepted.id, accepted.local, accepted.remote, None))
+        Ok(TcpStream::new(Arc::clone(&self.shared), accepted.id, accepted.remote, None))
     }
 
     fn attempt(&self, waker: &Waker, id: TcpPendingId) -> Poll<io::Result<Accepted>> {

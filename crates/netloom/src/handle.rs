@@ -8,9 +8,9 @@
 //! at the end of the stream, and whoever writes has a broken pipe.
 
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -41,64 +41,24 @@ pub(crate) enum Take {
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: TcpSocketId,
-    ends: Ends,
-    /// What `SO_LINGER` is, in milliseconds; the largest is none. What is longer than 49 days is cut.
-    linger_millis: AtomicU32,
-    /// Somebody was told why the connection broke.
-    has_told_error: AtomicBool,
+    /// Of the peer's address: the connection knows both ends, but no zone.
+    zone: u32,
+    /// What `SO_LINGER` is, in milliseconds, or [`NO_LINGER`]; what is longer than 24 days is cut. And [`HAS_TOLD_ERROR`].
+    linger: AtomicU32,
 }
 
-const NO_LINGER: u32 = u32::MAX;
+/// Somebody was told why the connection broke.
+const HAS_TOLD_ERROR: u32 = 1 << 31;
+const NO_LINGER: u32 = HAS_TOLD_ERROR - 1;
 
-// With the counts of an `Arc` 56 bytes: idle connections should be cheap.
-const _: () = assert!(size_of::<Handle>() <= 40);
+// With the counts of an `Arc` 40 bytes, for which allocators take 48: idle connections should be cheap.
+const _: () = assert!(size_of::<Handle>() <= 24);
 
-/// Both ends of a connection, in as little room as they take.
-#[derive(Debug)]
-enum Ends {
-    V4 {
-        local: (Ipv4Addr, u16),
-        remote: (Ipv4Addr, u16),
-    },
-    /// Without zones and flow labels.
-    V6(Box<[(Ipv6Addr, u16); 2]>),
-    Other(Box<[SocketAddr; 2]>),
-}
-
-impl Ends {
-    fn new(local: SocketAddr, remote: SocketAddr) -> Self {
-        match (local, remote) {
-            (SocketAddr::V4(local), SocketAddr::V4(remote)) => {
-                Self::V4 { local: (*local.ip(), local.port()), remote: (*remote.ip(), remote.port()) }
-            }
-            (SocketAddr::V6(v6_local), SocketAddr::V6(v6_remote)) => {
-                let ends = [v6_local, v6_remote].map(|end| (*end.ip(), end.port()));
-                if ends.map(SocketAddr::from) == [local, remote] {
-                    Self::V6(Box::new(ends))
-                } else {
-                    Self::Other(Box::new([local, remote]))
-                }
-            }
-            (SocketAddr::V4(_), SocketAddr::V6(_)) | (SocketAddr::V6(_), SocketAddr::V4(_)) => {
-                Self::Other(Box::new([local, remote]))
-            }
-        }
-    }
-
-    fn local(&self) -> SocketAddr {
-        match self {
-            Self::V4 { local, .. } => (*local).into(),
-            Self::V6(ends) => ends[0].into(),
-            Self::Other(ends) => ends[0],
-        }
-    }
-
-    fn remote(&self) -> SocketAddr {
-        match self {
-            Self::V4 { remote, .. } => (*remote).into(),
-            Self::V6(ends) => ends[1].into(),
-            Self::Other(ends) => ends[1],
-        }
+/// The zone of an address that has one.
+const fn zone(of: SocketAddr) -> u32 {
+    match of {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(of) => of.scope_id(),
     }
 }
 
@@ -106,27 +66,31 @@ impl Handle {
     pub(crate) fn new(
         shared: Arc<Shared>,
         id: TcpSocketId,
-        local: SocketAddr,
         remote: SocketAddr,
         linger: Option<Duration>,
     ) -> Self {
-        let ends = Ends::new(local, remote);
-        let (linger_millis, has_told_error) = (AtomicU32::new(NO_LINGER), AtomicBool::new(false));
-        let handle = Self { shared, id, ends, linger_millis, has_told_error };
+        let handle = Self { shared, id, zone: zone(remote), linger: AtomicU32::new(NO_LINGER) };
         handle.set_linger(linger);
         handle
     }
 
-    pub(crate) fn local(&self) -> SocketAddr {
-        self.ends.local()
+    /// The connection's own end. It lives as long as this does, over or not.
+    pub(crate) fn local(&self) -> io::Result<SocketAddr> {
+        self.shared.take(|shard| shard.stack.tcp().local_addr(self.id)).ok_or_else(error::gone)
     }
 
-    pub(crate) fn remote(&self) -> SocketAddr {
-        self.ends.remote()
+    /// The peer's end.
+    pub(crate) fn remote(&self) -> io::Result<SocketAddr> {
+        let mut remote =
+            self.shared.take(|shard| shard.stack.tcp().peer_addr(self.id)).ok_or_else(error::gone)?;
+        if let SocketAddr::V6(remote) = &mut remote {
+            remote.set_scope_id(self.zone);
+        }
+        Ok(remote)
     }
 
     pub(crate) fn linger(&self) -> Option<Duration> {
-        let millis = self.linger_millis.load(Ordering::Relaxed);
+        let millis = self.linger.load(Ordering::Relaxed) & NO_LINGER;
         (millis != NO_LINGER).then(|| Duration::from_millis(millis.into()))
     }
 
@@ -136,7 +100,9 @@ impl Handle {
             u32::try_from(patience.as_nanos().div_ceil(1_000_000))
                 .map_or(NO_LINGER - 1, |it| it.min(NO_LINGER - 1))
         };
-        self.linger_millis.store(patience.map_or(NO_LINGER, millis), Ordering::Relaxed);
+        let millis = patience.map_or(NO_LINGER, millis);
+        let exchange = |old| Some(old & HAS_TOLD_ERROR | millis);
+        let _ = self.linger.fetch_update(Ordering::Relaxed, Ordering::Relaxed, exchange);
     }
 
     /// Does `work` if the stack has not ended.
@@ -265,7 +231,8 @@ impl Handle {
 
     /// Why the connection broke, for the first who asks.
     fn tell(&self, error: TcpError) -> Option<io::Error> {
-        (!self.has_told_error.swap(true, Ordering::Relaxed)).then(|| error::of_tcp(error))
+        let before = self.linger.fetch_or(HAS_TOLD_ERROR, Ordering::Relaxed);
+        (before & HAS_TOLD_ERROR == 0).then(|| error::of_tcp(error))
     }
 
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
@@ -497,20 +464,39 @@ impl Drop for Handle {
 mod tests {
     use std::net::SocketAddrV6;
 
+    use tokio::io::AsyncReadExt;
+
     use super::*;
+    use crate::Net;
 
     #[test]
-    fn ends_are_what_they_were_however_they_are_kept() {
-        let end = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let zoned = |text: &str| SocketAddr::from(SocketAddrV6::new(text.parse().unwrap(), 80, 0, 3));
-        for (local, remote) in [
-            (end("10.0.0.2:80"), end("10.0.0.1:4000")),
-            (end("[fd00::2]:80"), end("[fd00::1]:4000")),
-            (end("[fe80::2]:80"), zoned("fe80::1")),
-            (end("10.0.0.2:80"), end("[fd00::1]:4000")),
-        ] {
-            let ends = Ends::new(local, remote);
-            assert_eq!((ends.local(), ends.remote()), (local, remote));
-        }
+    fn both_ends_and_the_linger_are_known_when_the_connection_and_the_stack_are_over() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (server, client) = Net::pair("fe80::1/64", "fe80::2/64").unwrap();
+            let address = SocketAddr::from(SocketAddrV6::new("fe80::1".parse().unwrap(), 80, 0, 3));
+            let listener = server.tcp_listen("[fe80::1]:80").await.unwrap();
+            let mut outgoing = client.tcp_connect(address).await.unwrap();
+            let (incoming, from) = listener.accept().await.unwrap();
+            let patience = Some(Duration::from_millis(5));
+            let check = |outgoing: &crate::TcpStream| {
+                let ends = (outgoing.local_addr().unwrap(), outgoing.peer_addr().unwrap());
+                assert_eq!((ends, outgoing.linger().unwrap()), ((from, address), patience));
+            };
+            outgoing.set_linger(patience).unwrap();
+            check(&outgoing);
+            incoming.set_zero_linger().unwrap();
+            drop(incoming);
+            assert_eq!(outgoing.read_u8().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+            check(&outgoing);
+            outgoing.set_linger(None).unwrap();
+            assert_eq!(outgoing.linger().unwrap(), None);
+            outgoing.set_linger(patience).unwrap();
+            assert_eq!(outgoing.read(&mut [0]).await.unwrap(), 0, "one call is told of it");
+            client.shutdown(Duration::ZERO).await;
+            check(&outgoing);
+            outgoing.set_linger(Some(Duration::MAX)).unwrap();
+            assert!(outgoing.linger().unwrap() > Some(Duration::from_secs(24 * 24 * 60 * 60)));
+        });
     }
 }

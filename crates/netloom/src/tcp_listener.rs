@@ -148,7 +148,7 @@ impl TcpListener {
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let accepted = self.poll_parts(cx, |shard, id| shard.stack.tcp().accept(id));
         accepted.map_ok(|(accepted, shared)| {
-            let stream = TcpStream::new(shared, accepted.id, accepted.local, accepted.remote, self.linger);
+            let stream = TcpStream::new(shared, accepted.id, accepted.remote, self.linger);
             (stream, accepted.remote)
         })
     }

@@ -61,11 +61,10 @@ impl TcpStream {
     pub(crate) fn new(
         shared: Arc<Shared>,
         id: TcpSocketId,
-        local: SocketAddr,
         remote: SocketAddr,
         linger: Option<Duration>,
     ) -> Self {
-        Self { handle: Arc::new(Handle::new(shared, id, local, remote, linger)) }
+        Self { handle: Arc::new(Handle::new(shared, id, remote, linger)) }
     }
 
     /// The connection's own address.
@@ -81,7 +80,7 @@ impl TcpStream {
     /// # }
     /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.handle.local())
+        self.handle.local()
     }
 
     /// The peer's address.
@@ -97,7 +96,7 @@ impl TcpStream {
     /// # }
     /// ```
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.handle.remote())
+        self.handle.remote()
     }
 
     /// Why the connection broke, if it did and nobody was told yet; nobody else will be.

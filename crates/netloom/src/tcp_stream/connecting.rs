@@ -58,18 +58,15 @@ impl TcpStream {
             return Err(ErrorKind::ConnectionRefused.into());
         }
         let shared = Arc::clone(shard_to_connect(host, local, remote));
-        let (id, local) = shared.with(|shard, now| {
+        let id = shared.with(|shard, now| {
             shard.check_open()?;
             if is_many(shard, local, remote) {
                 return Err(ErrorKind::NetworkUnreachable.into());
             }
-            let mut tcp = shard.stack.tcp();
-            let id = tcp.connect(now, local, remote, options).map_err(error::of_connect)?;
-            let local = tcp.local_addr(id).ok_or_else(error::gone)?;
-            Ok::<_, io::Error>((id, local))
+            shard.stack.tcp().connect(now, local, remote, options).map_err(error::of_connect)
         })?;
         // Dropped before the handshake ends, the stream closes the connection again: connecting is cancel safe.
-        let stream = Self::new(shared, id, local, remote, linger);
+        let stream = Self::new(shared, id, remote, linger);
         poll_fn(|cx| stream.handle.poll_connected(cx)).await?;
         Ok(stream)
     }
