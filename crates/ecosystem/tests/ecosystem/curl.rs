@@ -11,10 +11,32 @@ use crate::{grpc, websocket};
 /// Of a body, in bytes.
 const LEN: usize = 4_000_000;
 
+/// How often an upload is tried that curl itself may spoil.
+const UPLOADS_MAX: usize = 5;
+
 async fn curl(arguments: &[&str]) -> Output {
-    let output = namespace::output("curl", &[&["--silent", "--show-error"], arguments].concat()).await;
+    checked(arguments, try_curl(arguments).await)
+}
+
+fn checked(arguments: &[&str], output: Output) -> Output {
     assert!(output.status.success(), "curl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
+}
+
+async fn try_curl(arguments: &[&str]) -> Output {
+    namespace::output("curl", &[&["--silent", "--show-error"], arguments].concat()).await
+}
+
+/// Sends a large body. Over HTTP/2 curl before 8.2 may send a part of it twice when its socket is full (curl/curl#11342), which the
+/// server refuses as more than the header told of: then it is tried again.
+async fn upload(arguments: &[&str], version: &str) -> Output {
+    for _ in 1..UPLOADS_MAX {
+        let output = try_curl(arguments).await;
+        if version != "2" || !String::from_utf8_lossy(&output.stderr).contains("PROTOCOL_ERROR") {
+            return checked(arguments, output);
+        }
+    }
+    curl(arguments).await
 }
 
 /// A large body there and back.
@@ -37,7 +59,7 @@ async fn echo(options: &[&str], version: &str, base: &str) {
         "%{http_version}",
         &url,
     ];
-    let told = curl(&[options, &post].concat()).await.stdout;
+    let told = upload(&[options, &post].concat(), version).await.stdout;
     assert_eq!(String::from_utf8(told).unwrap(), version);
     assert!(std::fs::read(&received).unwrap() == body, "the body comes back changed over {version}");
 }
