@@ -45,10 +45,14 @@ impl PreciseTimer {
 
     /// Ready once when it has gone off.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Ok(mut guard) = ready!(self.0.poll_read_ready(cx)) {
-            guard.clear_ready();
+        match ready!(self.0.poll_read_ready(cx)) {
+            Ok(mut guard) => {
+                guard.clear_ready();
+                Poll::Ready(())
+            }
+            // The runtime ends.
+            Err(_) => Poll::Pending,
         }
-        Poll::Ready(())
     }
 }
 

@@ -2,11 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::future::Future;
-use std::io::ErrorKind;
-use std::time::Duration;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use netloom::device::{MemoryQueue, Offload, Queue, RECEIVE_BUFFER_LEN};
-use netloom::stack::Medium;
+use netloom::device::{MemoryQueue, Offload, Queue, RECEIVE_BUFFER_LEN, RxFrame};
+use netloom::stack::{DeviceCaps, Medium, TxMeta};
 use netloom::{AddressDetection, InterfaceConfig, Net, TcpStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
@@ -137,6 +141,70 @@ fn a_device_is_closed_when_shutdown_returns() {
             leaks::end([net]).await;
         });
     }
+}
+
+/// Counts how often it is asked for a frame.
+struct Counting {
+    queue: MemoryQueue,
+    looks: Arc<AtomicU64>,
+}
+
+impl AsFd for Counting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.queue.as_fd()
+    }
+}
+
+impl Queue for Counting {
+    fn caps(&self) -> DeviceCaps {
+        self.queue.caps()
+    }
+
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<RxFrame> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.queue.recv(buffer)
+    }
+
+    fn send(&mut self, meta: TxMeta, head: &[u8], payload: [&[u8]; 2]) -> io::Result<()> {
+        self.queue.send(meta, head, payload)
+    }
+}
+
+/// Sends a frame every 5 ms, and says how often the driver was looking for it before.
+fn frames_that_were_expected(runtime: &Runtime, spin: Duration) -> usize {
+    const COUNT: u32 = 60;
+    const PACE: Duration = Duration::from_millis(5);
+    let looks = Arc::new(AtomicU64::new(0));
+    let (ours, mut theirs) = MemoryQueue::pair(Medium::Ip, 1500).unwrap();
+    let device = Counting { queue: ours, looks: Arc::clone(&looks) };
+    let net = runtime.block_on(async { start(device, "10.0.0.1/24", spin) });
+    let begin = Instant::now();
+    let until = |at: Instant| {
+        thread::sleep(at.saturating_duration_since(Instant::now() + Duration::from_millis(1)));
+        while Instant::now() < at {}
+    };
+    let expected = (1..=COUNT).filter(|&count| {
+        until(begin + PACE * count - PACE / 2);
+        let asleep = looks.load(Ordering::Relaxed);
+        until(begin + PACE * count);
+        let is_awake = looks.load(Ordering::Relaxed) > asleep;
+        theirs.send(TxMeta::default(), &[0; 20], [b"", b""]).unwrap();
+        is_awake
+    });
+    let expected = expected.count();
+    runtime.block_on(leaks::end([net]));
+    expected
+}
+
+#[test]
+fn a_frame_of_a_steady_pace_finds_the_driver_awake() {
+    let [_, runtime] = runtimes();
+    let [asleep, awake] =
+        [0, 50].map(|micros| frames_that_were_expected(&runtime, Duration::from_micros(micros)));
+    assert!(
+        awake > asleep,
+        "of the frames {awake} were expected, and {asleep} by a driver that was told to sleep"
+    );
 }
 
 #[test]
