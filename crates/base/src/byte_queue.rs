@@ -1,52 +1,14 @@
 //! A byte stream that waits, in pieces that are handed on and used again.
 
+mod ahead;
+mod piece;
+
 use std::collections::VecDeque;
-use std::fmt;
 use std::ops::Range;
 
-/// Bytes of a full piece: a buffer that holds every frame of every device.
-pub const PIECE_LEN: usize = 65_600;
-
-/// Bytes from which on a piece of somebody else's memory is kept as it is, instead of being copied. No super-segment is
-/// longer: it spans two pieces at most.
-pub const SHARED_LEN_MIN: usize = 64 << 10;
-
-/// Bytes from which on a buffer that is [handed in](ByteQueue::fulfil) stays a piece of the queue. One with fewer is mostly empty,
-/// and on loan.
-const KEPT_LEN_MIN: usize = 16 << 10;
-
-/// Bytes of the smallest piece: allocators have such at hand for each thread, glibc's up to 1032 bytes.
-const SMALLEST_PIECE: usize = 512;
-/// Bytes of the largest piece that is not a full one.
-const LARGEST_PART: usize = 32 << 10;
-
-/// Buffers that a [`BufferPool`] keeps: as many as a driver may have on loan, which come back together.
-const POOL_BUFFERS: usize = 64;
-
-/// Memory that is somebody else's and does not change.
-pub type SharedBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
-
-/// Full pieces that are free, the one that was used last first: its bytes are still in a cache.
-///
-/// *Limits.* 64 buffers of [`PIECE_LEN`] bytes.
-#[derive(Debug, Default)]
-pub struct BufferPool {
-    free: Vec<Box<[u8]>>,
-}
-
-impl BufferPool {
-    /// A buffer of [`PIECE_LEN`] bytes, whatever is in it.
-    pub fn take(&mut self) -> Box<[u8]> {
-        self.free.pop().unwrap_or_else(|| vec![0; PIECE_LEN].into_boxed_slice())
-    }
-
-    /// Takes a buffer back, if it is a full piece and there are not enough of them.
-    pub fn put(&mut self, buffer: Box<[u8]>) {
-        if buffer.len() == PIECE_LEN && self.free.len() < POOL_BUFFERS {
-            self.free.push(buffer);
-        }
-    }
-}
+use ahead::Ahead;
+pub use piece::{BufferPool, PIECE_LEN, SHARED_LEN_MIN, SharedBytes};
+use piece::{Piece, Storage, largest_within, size_for, storage_of};
 
 /// Bytes that left a queue with the memory that they lie in.
 #[derive(Debug)]
@@ -86,6 +48,9 @@ impl AsRef<[u8]> for OwnedBytes {
 /// A buffer that was handed in with little in it is on loan: it counts for as much memory as its bytes would take alone, and
 /// whoever handed it in may [call it back](Self::call_back), so that they are copied after all.
 ///
+/// Bytes that come before their turn wait [ahead](Self::write_ahead) of the end, in pieces of their own, and become part of the
+/// queue, as they lie, when those before them are here.
+///
 /// The last piece grows by doubling from 512 bytes until it is a full one; only then another begins. So, if no buffers are handed
 /// in, each piece but the first and the last has at least [`SHARED_LEN_MIN`] bytes.
 ///
@@ -99,137 +64,12 @@ struct Inner {
     /// Positions of the first byte, and after the last one, counted from the first that ever was in it.
     start: u64,
     end: u64,
-    /// Bytes of memory of all pieces, and of what is promised.
+    /// Bytes of memory of these pieces.
     allocated: usize,
-    /// Bytes before `end` that will be handed in.
-    promised: usize,
-}
-
-#[derive(Debug)]
-struct Piece {
-    /// Position of its first byte.
-    at: u64,
-    storage: Storage,
-    /// Where in the storage that byte lies.
-    offset: usize,
-    len: usize,
-}
-
-enum Storage {
-    /// A piece that may still grow. As many bytes are in it as were copied in, so that none is written for nothing.
-    Part(Vec<u8>),
-    Full(Box<[u8]>),
-    /// A full piece with so few bytes that it may be called back.
-    Lent(Box<[u8]>),
-    Shared(SharedBytes),
-}
-
-impl fmt::Debug for Storage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self {
-            Self::Part(_) => "Part",
-            Self::Full(_) => "Full",
-            Self::Lent(_) => "Lent",
-            Self::Shared(_) => "Shared",
-        };
-        write!(f, "{name}({})", self.bytes().len())
-    }
-}
-
-impl Storage {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Part(bytes) => bytes,
-            Self::Full(bytes) | Self::Lent(bytes) => bytes,
-            Self::Shared(bytes) => (**bytes).as_ref(),
-        }
-    }
-
-    /// Gives its memory to the pool, if that is of use there.
-    fn give_back(self, pool: &mut BufferPool) {
-        match self {
-            Self::Full(buffer) | Self::Lent(buffer) => pool.put(buffer),
-            Self::Part(_) | Self::Shared(_) => {}
-        }
-    }
-}
-
-impl Piece {
-    fn end(&self) -> u64 {
-        self.at + self.len as u64
-    }
-
-    /// Its bytes from position `from` on, at most `count`.
-    fn slice(&self, from: u64, count: usize) -> &[u8] {
-        let skipped = usize::try_from(from.saturating_sub(self.at)).unwrap_or(usize::MAX).min(self.len);
-        let count = count.min(self.len - skipped);
-        let begin = self.offset + skipped;
-        self.storage.bytes().get(begin..begin + count).unwrap_or_default()
-    }
-
-    /// Bytes of memory that it counts for.
-    fn size(&self) -> usize {
-        match &self.storage {
-            Storage::Part(bytes) => bytes.capacity(),
-            Storage::Full(bytes) => bytes.len(),
-            Storage::Lent(_) => handed_in_size(self.len),
-            Storage::Shared(bytes) => (**bytes).as_ref().len(),
-        }
-    }
-
-    /// Bytes that still fit behind what is in it.
-    fn room(&self) -> usize {
-        match &self.storage {
-            Storage::Part(_) | Storage::Full(_) => self.size() - (self.offset + self.len),
-            Storage::Lent(_) | Storage::Shared(_) => 0,
-        }
-    }
-
-    /// The size of a piece that may still grow.
-    fn part_len(&self) -> Option<usize> {
-        match &self.storage {
-            Storage::Part(_) => Some(self.size()),
-            Storage::Full(_) | Storage::Lent(_) | Storage::Shared(_) => None,
-        }
-    }
-
-    /// Copies as much of `bytes` as fits, and says how much that was.
-    fn fill(&mut self, bytes: &[u8]) -> usize {
-        let (begin, room) = (self.offset + self.len, self.room());
-        let fitting = bytes.get(..room).unwrap_or(bytes);
-        match &mut self.storage {
-            Storage::Part(storage) => storage.extend_from_slice(fitting),
-            Storage::Full(storage) => {
-                if let Some(target) = storage.get_mut(begin..begin + fitting.len()) {
-                    target.copy_from_slice(fitting);
-                }
-            }
-            Storage::Lent(_) | Storage::Shared(_) => {}
-        }
-        self.len += fitting.len();
-        fitting.len()
-    }
-}
-
-/// The size of the last piece if it holds `needed` bytes.
-fn size_for(needed: usize) -> usize {
-    if needed > LARGEST_PART { PIECE_LEN } else { needed.next_power_of_two().max(SMALLEST_PIECE) }
-}
-
-/// What a buffer with `len` bytes counts for that is handed in: one on loan as much as a copy of them.
-fn handed_in_size(len: usize) -> usize {
-    if len < KEPT_LEN_MIN { size_for(len) } else { PIECE_LEN }
-}
-
-/// The largest size of a piece that is at most `most`; 0 if there is none.
-fn largest_within(most: usize) -> usize {
-    if most >= PIECE_LEN {
-        PIECE_LEN
-    } else if most < SMALLEST_PIECE {
-        0
-    } else {
-        (1 << most.ilog2()).min(LARGEST_PART)
-    }
+    /// What is beyond `end`.
+    ahead: Ahead,
+    /// Where the piece begins whose buffer will be handed in.
+    promised: Option<u64>,
 }
 
 impl ByteQueue {
@@ -243,7 +83,7 @@ impl ByteQueue {
         self.len() == 0
     }
 
-    /// Bytes of memory that its pieces hold.
+    /// Bytes of memory that its pieces hold, without what waits [ahead](Self::allocated_ahead).
     pub fn allocated(&self) -> usize {
         self.0.as_ref().map_or(0, |inner| inner.allocated)
     }
@@ -280,7 +120,7 @@ impl ByteQueue {
             return;
         }
         let inner = self.0.get_or_insert_default();
-        debug_assert_eq!(inner.promised, 0, "what was promised comes first");
+        debug_assert_eq!(inner.promised, None, "what was promised comes first");
         inner.end += bytes.len() as u64;
         if let Some(last) = inner.pieces.back_mut() {
             if last.room() >= bytes.len() {
@@ -325,14 +165,24 @@ impl ByteQueue {
         inner.push(Piece { at, storage: Storage::Shared(bytes), offset: copied, len: len - copied });
     }
 
-    /// The next `len` bytes will be handed in by [`fulfil`](Self::fulfil), before anything else is done with the queue. They count
-    /// for their memory from now on, a whole piece at most.
-    pub fn promise(&mut self, len: usize) {
+    /// The `len` bytes from `offset` beyond the end on will be handed in by [`fulfil`](Self::fulfil), before anything else is done
+    /// with the queue; they are [missing](Self::missing). They count for their memory from now on, a whole piece at most.
+    pub fn promise(&mut self, offset: usize, len: usize) {
         let inner = self.0.get_or_insert_default();
-        debug_assert_eq!(inner.promised, 0, "one promise at a time");
+        debug_assert_eq!(inner.promised, None, "one promise at a time");
+        let at = inner.end + offset as u64;
+        inner.promised = Some(at);
+        let piece = Piece { at, storage: Storage::Promised, offset: 0, len };
+        if offset > 0 {
+            inner.ahead.insert(piece);
+            return;
+        }
+        if inner.pieces.back().is_some_and(|last| last.len == 0) {
+            inner.pop_back();
+        }
         inner.end += len as u64;
-        inner.promised = len;
-        inner.allocated += handed_in_size(len);
+        inner.push(piece);
+        inner.join();
     }
 
     /// The buffer with the promised bytes, which begin at `offset` of it; [`PIECE_LEN`] bytes long. One that is not is not what was
@@ -340,31 +190,34 @@ impl ByteQueue {
     /// [`call_back`](Self::call_back).
     pub fn fulfil(&mut self, buffer: Box<[u8]>, offset: usize) -> Option<u64> {
         let inner = self.0.as_mut()?;
-        let len = std::mem::take(&mut inner.promised);
-        let at = inner.end - len as u64;
+        let at = inner.promised.take()?;
+        let is_ahead = at >= inner.end;
+        let piece = if is_ahead {
+            inner.ahead.get_mut(at)?
+        } else {
+            let index = inner.pieces.partition_point(|piece| piece.at < at);
+            inner.pieces.get_mut(index)?
+        };
         let holds_them =
-            buffer.len() == PIECE_LEN && offset.checked_add(len).is_some_and(|end| end <= PIECE_LEN);
+            buffer.len() == PIECE_LEN && offset.checked_add(piece.len).is_some_and(|end| end <= PIECE_LEN);
         debug_assert!(holds_them, "the buffer holds what was promised");
         let (buffer, offset) =
             if holds_them { (buffer, offset) } else { (vec![0; PIECE_LEN].into_boxed_slice(), 0) };
-        if inner.pieces.back().is_some_and(|last| last.len == 0) {
-            inner.pop_back();
-        }
-        let is_lent = len < KEPT_LEN_MIN;
-        let storage = if is_lent { Storage::Lent(buffer) } else { Storage::Full(buffer) };
-        inner.pieces.push_back(Piece { at, storage, offset, len });
-        is_lent.then_some(at)
+        piece.fulfil(buffer, offset).then_some(at)
     }
 
-    /// Copies the bytes that lie in the buffer that was lent at position `at`, and in those that were lent later, and gives the
-    /// buffers to the pool. Says whether that one was still here; if not, nothing happens.
+    /// Copies the bytes that lie in the buffer that was lent at position `at`, and in those that were lent behind it in the queue,
+    /// and gives the buffers to the pool. Says whether that one was still here; if not, nothing happens.
     pub fn call_back(&mut self, at: u64, pool: &mut BufferPool) -> bool {
         let Some(inner) = &mut self.0 else { return false };
         if at < inner.start && inner.pieces.front().is_none_or(|first| first.at > at) {
             // That it was read is what happens mostly.
             return false;
         }
-        debug_assert_eq!(inner.promised, 0, "what was promised comes first");
+        debug_assert_eq!(inner.promised, None, "what was promised comes first");
+        if at >= inner.end {
+            return inner.ahead.call_back(at, pool);
+        }
         let index = inner.pieces.partition_point(|piece| piece.at < at);
         if !inner.pieces.get(index).is_some_and(|it| it.at == at && matches!(it.storage, Storage::Lent(_))) {
             return false;
@@ -383,6 +236,53 @@ impl ByteQueue {
             }
         }
         true
+    }
+
+    /// Bytes that wait ahead.
+    pub fn len_ahead(&self) -> usize {
+        self.0.as_ref().map_or(0, |inner| inner.ahead.len())
+    }
+
+    /// Bytes of memory that what waits ahead holds.
+    pub fn allocated_ahead(&self) -> usize {
+        self.0.as_ref().map_or(0, |inner| inner.ahead.allocated())
+    }
+
+    /// Which of the `len` bytes from `offset` beyond the end on are to be written: from behind those that are here already, up to
+    /// the next piece that reaches beyond them all. What lies between is written once more.
+    pub fn missing(&self, offset: usize, len: usize) -> Range<usize> {
+        let Some(inner) = &self.0 else { return 0..len };
+        inner.ahead.missing(inner.end + offset as u64, len)
+    }
+
+    /// Whether [`write_ahead`](Self::write_ahead) takes `len` bytes if the memory may grow by at most `growth` bytes.
+    pub fn fits_ahead(len: usize, growth: usize) -> bool {
+        len == 0 || size_for(len) <= growth
+    }
+
+    /// Writes `bytes` at `offset` beyond the end, where they are [missing](Self::missing), and takes at most `growth` bytes of
+    /// memory for them, which they must [fit](Self::fits_ahead) in.
+    pub fn write_ahead(&mut self, offset: usize, bytes: &[u8], growth: usize, pool: &mut BufferPool) {
+        if bytes.is_empty() {
+            return;
+        }
+        let inner = self.0.get_or_insert_default();
+        debug_assert!(offset > 0, "what is next is appended");
+        inner.ahead.write(inner.end + offset as u64, bytes, growth, pool);
+    }
+
+    /// Makes what follows the end part of the queue.
+    pub fn join(&mut self) {
+        if let Some(inner) = &mut self.0 {
+            inner.join();
+        }
+    }
+
+    /// Drops what waits ahead.
+    pub fn drop_ahead(&mut self) {
+        if let Some(inner) = &mut self.0 {
+            inner.ahead = Ahead::default();
+        }
     }
 
     /// The first bytes, at most `count` of them, as far as they lie in one piece.
@@ -441,7 +341,7 @@ impl ByteQueue {
         let Some(inner) = &mut self.0 else { return };
         inner.start = inner.start.saturating_add(count as u64).min(inner.end);
         loop {
-            let is_last = inner.pieces.len() == 1 && inner.promised == 0;
+            let is_last = inner.pieces.len() == 1;
             let Some(first) = inner.pieces.front_mut() else { return };
             if first.end() > inner.start {
                 return;
@@ -459,7 +359,7 @@ impl ByteQueue {
     /// Takes out the first piece with its memory, if at most `most` bytes wait in it, and they fill a quarter of it or more.
     pub fn take_first(&mut self, most: usize) -> Option<OwnedBytes> {
         let inner = self.0.as_mut()?;
-        debug_assert_eq!(inner.promised, 0, "what was promised comes first");
+        debug_assert_eq!(inner.promised, None, "what was promised comes first");
         let piece = inner.pieces.pop_front()?;
         let waiting = inner.waiting_in(&piece);
         let end = piece.offset + piece.len;
@@ -467,7 +367,11 @@ impl ByteQueue {
         let memory = match piece.storage {
             Storage::Part(memory) if is_worth_while => memory,
             Storage::Full(memory) if is_worth_while => memory.into_vec(),
-            storage @ (Storage::Part(_) | Storage::Full(_) | Storage::Lent(_) | Storage::Shared(_)) => {
+            storage @ (Storage::Part(_)
+            | Storage::Full(_)
+            | Storage::Lent(_)
+            | Storage::Shared(_)
+            | Storage::Promised) => {
                 inner.pieces.push_front(Piece { storage, ..piece });
                 return None;
             }
@@ -477,9 +381,9 @@ impl ByteQueue {
         Some(OwnedBytes { memory, range: end - waiting..end })
     }
 
-    /// Gives the memory back if no byte is in it.
+    /// Gives the memory back if no byte is in it, or ahead of it.
     pub fn release_if_empty(&mut self) {
-        if self.is_empty() {
+        if self.is_empty() && self.0.as_ref().is_some_and(|inner| inner.ahead.is_empty()) {
             self.0 = None;
         }
     }
@@ -488,11 +392,6 @@ impl ByteQueue {
     pub fn clear(&mut self) {
         self.0 = None;
     }
-}
-
-/// Room for `size` bytes.
-fn storage_of(size: usize, pool: &mut BufferPool) -> Storage {
-    if size == PIECE_LEN { Storage::Full(pool.take()) } else { Storage::Part(Vec::with_capacity(size)) }
 }
 
 impl Inner {
@@ -518,6 +417,14 @@ impl Inner {
         let Some(piece) = self.pieces.pop_front() else { return };
         self.allocated -= piece.size();
         piece.storage.give_back(pool);
+    }
+
+    /// Makes what follows the end part of the queue.
+    fn join(&mut self) {
+        while let Some(piece) = self.ahead.next(self.end) {
+            self.end = piece.end();
+            self.push(piece);
+        }
     }
 
     fn pop_back(&mut self) {

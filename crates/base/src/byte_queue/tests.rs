@@ -2,14 +2,15 @@
 
 use proptest::prelude::*;
 
+use super::piece::{KEPT_LEN_MIN, LARGEST_PART, POOL_BUFFERS, SMALLEST_PIECE};
 use super::*;
 
-fn contents(queue: &ByteQueue) -> Vec<u8> {
+pub(super) fn contents(queue: &ByteQueue) -> Vec<u8> {
     queue.parts(0, usize::MAX).flatten().copied().collect()
 }
 
 /// Bytes that tell where in the stream they belong.
-fn stream(from: usize, len: usize) -> Vec<u8> {
+pub(super) fn stream(from: usize, len: usize) -> Vec<u8> {
     (from..from + len).map(|at| u8::try_from(at % 251).unwrap()).collect()
 }
 
@@ -59,7 +60,7 @@ proptest! {
                     end += len;
                 }
                 Step::HandIn(len) => {
-                    queue.promise(len);
+                    queue.promise(0, len);
                     prop_assert_eq!(queue.len(), end - start + len);
                     let counted = queue.allocated();
                     let mut buffer = pool.take();
@@ -208,7 +209,7 @@ fn a_piece_is_taken_with_its_memory_if_that_is_well_filled() {
 fn a_buffer_with_little_in_it_is_lent_until_it_is_called_back() {
     let (mut queue, mut pool) = (ByteQueue::default(), BufferPool::default());
     let hand_in = |queue: &mut ByteQueue, at, len| {
-        queue.promise(len);
+        queue.promise(0, len);
         let mut buffer = vec![0; PIECE_LEN].into_boxed_slice();
         buffer[54..54 + len].copy_from_slice(&stream(at, len));
         let address = buffer.as_ptr().addr();

@@ -1,17 +1,13 @@
 //! What has arrived beyond a hole, until the hole is filled, and what there is to report of it. Most connections have none.
 
-use netloom_base::RingBuffer;
-
 use super::reassembly::Ranges;
 use super::sack::SackReport;
 use super::stragglers::Stragglers;
 
 /// It exists from the first hole, or the first duplicate, until memory is given back.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Disorder {
-    /// The bytes, written ahead of RCV.NXT.
-    pub(super) ring: RingBuffer,
-    /// Which of them there are.
+    /// What of it there is; the bytes are in the receive queue, ahead of its end.
     pub(super) ranges: Ranges,
     pub(super) report: SackReport,
     /// How old text may be that comes late, after a hole was filled.
@@ -19,19 +15,9 @@ pub(super) struct Disorder {
 }
 
 impl Disorder {
-    /// For at most `capacity` bytes.
-    pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            ring: RingBuffer::new(capacity),
-            ranges: Ranges::default(),
-            report: SackReport::default(),
-            stragglers: None,
-        }
-    }
-
     /// Bytes of memory.
     pub(super) fn allocated(&self) -> usize {
-        size_of::<Self>() + self.ring.allocated() + self.ranges.allocated()
+        size_of::<Self>() + self.ranges.allocated()
     }
 
     /// Whether there is something to report by SACK.

@@ -1,6 +1,6 @@
 //! Which sequence ranges beyond RCV.NXT have arrived (RFC 9293 3.10.7.4, SHLD-31).
 //!
-//! The bytes themselves lie in the receive ring, where they belong; this is a sorted list of disjoint, not touching
+//! The bytes themselves lie in the receive queue, ahead of its end; this is a sorted list of disjoint, not touching
 //! ranges, with a bound.
 
 use netloom_wire::SeqNumber;

@@ -280,7 +280,7 @@ impl Receiver {
     }
 
     /// Takes text whose first byte is `start`; what lies outside the window must be cut off already. `growth`: how many
-    /// bytes more the ring may take.
+    /// bytes of memory may be added.
     pub(super) fn take_text(
         &mut self,
         start: SeqNumber,
@@ -289,29 +289,71 @@ impl Receiver {
         growth: usize,
         buffers: &mut BufferPool,
     ) -> TextOutcome {
-        let offset = self.rcv_nxt.distance_to(start);
-        let capacity = self.capacity();
-        let room = self.room().saturating_sub(offset as usize);
+        let offset = self.rcv_nxt.distance_to(start) as usize;
+        let room = self.room().saturating_sub(offset);
         let text = text.get(..room).unwrap_or(text);
-        if offset == 0 {
-            let text = text.get(..self.queue.fitting(text.len(), growth)).unwrap_or(text);
-            if text.is_empty() {
-                return TextOutcome::NoRoom;
-            }
-            self.queue.append(text, buffers);
-            return self.on_in_order(text.len(), buffers);
-        }
-        // [9293 SHLD-31]
-        let disorder = self.disorder.get_or_insert_with(|| Box::new(Disorder::new(capacity)));
-        let text = text.get(..disorder.ring.fitting(offset as usize, text.len(), growth)).unwrap_or(text);
+        let text = if offset == 0 && !self.discards {
+            text.get(..self.queue.fitting(text.len(), growth)).unwrap_or(text)
+        } else {
+            text
+        };
         if text.is_empty() {
             return TextOutcome::NoRoom;
         }
-        let end = start + length(text.len());
-        let Ok(range) = disorder.ranges.insert(start, end, max_ranges) else { return TextOutcome::NoRoom };
+        let missing = self.queue.missing(offset, text.len());
+        let new = text.get(missing.clone()).unwrap_or_default();
+        if offset == 0 {
+            if self.discards {
+                self.forget_urgent();
+            } else {
+                self.queue.append(new, buffers);
+                self.queue.join();
+            }
+            return self.on_in_order(new.len());
+        }
+        if !ByteQueue::fits_ahead(new.len(), growth) {
+            return TextOutcome::NoRoom;
+        }
+        let Some(outcome) = self.note_out_of_order(start, text.len(), max_ranges) else {
+            return TextOutcome::NoRoom;
+        };
+        if !self.discards {
+            self.queue.write_ahead(offset + missing.start, new, growth, buffers);
+        }
+        outcome
+    }
+
+    /// Takes text without copying it, if that is possible: its buffer is handed in to the [queue](ByteQueue::fulfil) later. Tells
+    /// the part that is to be handed in; what is not in it had come before. `growth`: how many bytes of memory may be added.
+    pub(super) fn adopt_text<'a>(
+        &mut self,
+        start: SeqNumber,
+        text: &'a [u8],
+        max_ranges: usize,
+        growth: usize,
+    ) -> Option<(TextOutcome, &'a [u8])> {
+        let offset = self.rcv_nxt.distance_to(start) as usize;
+        if self.discards || growth < PIECE_LEN || offset + text.len() > self.room() {
+            return None;
+        }
+        let missing = self.queue.missing(offset, text.len());
+        let new = text.get(missing.clone()).filter(|new| !new.is_empty())?;
+        let outcome = if offset == 0 {
+            self.on_in_order(new.len())
+        } else {
+            self.note_out_of_order(start, text.len(), max_ranges)?
+        };
+        self.queue.promise(offset + missing.start, new.len());
+        Some((outcome, new))
+    }
+
+    /// Text of `len` bytes from `start` on waits for what is before it; `None` if that would be one run too many.
+    /// [9293 SHLD-31]
+    fn note_out_of_order(&mut self, start: SeqNumber, len: usize, max_ranges: usize) -> Option<TextOutcome> {
+        let disorder = self.disorder.get_or_insert_default();
+        let range = disorder.ranges.insert(start, start + length(len), max_ranges).ok()?;
         let is_elsewhere = self.sacks && disorder.report.note_range(range);
-        disorder.ring.write_ahead(offset as usize, text);
-        TextOutcome::OutOfOrder { is_elsewhere }
+        Some(TextOutcome::OutOfOrder { is_elsewhere })
     }
 
     /// Bytes that may be here at most: the widest window, rounded up to its scale.
@@ -324,47 +366,11 @@ impl Receiver {
         self.capacity().saturating_sub(self.queue.len())
     }
 
-    /// Whether text of `len` bytes from `start` on may be taken by taking the buffer that it lies in. `growth`: how many bytes
-    /// of memory may be added.
-    pub(super) fn may_adopt(&self, start: SeqNumber, len: usize, growth: usize) -> bool {
-        start == self.rcv_nxt
-            && !self.has_hole()
-            && !self.discards
-            && len <= self.room()
-            && growth >= PIECE_LEN
-    }
-
-    /// Takes text at RCV.NXT whose buffer is handed in to the [queue](ByteQueue::fulfil) later.
-    pub(super) fn expect_text(&mut self, len: usize) -> TextOutcome {
-        self.queue.promise(len);
-        self.advance(length(len))
-    }
-
-    /// `len` bytes were added to the queue: so is what follows them already.
-    fn on_in_order(&mut self, len: usize, buffers: &mut BufferPool) -> TextOutcome {
-        let outcome = self.advance(length(len));
-        let TextOutcome::InOrder(advance) = outcome else { return outcome };
-        if let Some(disorder) = &mut self.disorder {
-            let (ring, following) = (&mut disorder.ring, advance as usize - len);
-            ring.skip_ahead(len);
-            ring.commit(following);
-            let [first, second] = ring.slices(0, following);
-            self.queue.append(first, buffers);
-            self.queue.append(second, buffers);
-            ring.consume(following);
-        }
-        if self.discards {
-            self.queue.consume(self.queue.len(), buffers);
-            self.forget_urgent();
-        }
-        outcome
-    }
-
     /// RCV.NXT moves over `len` bytes of text, and over what has come behind them.
-    fn advance(&mut self, len: u32) -> TextOutcome {
+    fn on_in_order(&mut self, len: usize) -> TextOutcome {
         self.duplicate_acks = 0;
         let before = self.rcv_nxt;
-        self.rcv_nxt = before + len;
+        self.rcv_nxt = before + length(len);
         if let Some(disorder) = &mut self.disorder {
             self.rcv_nxt = disorder.ranges.advance(self.rcv_nxt);
             disorder.report.forget_before(self.rcv_nxt);
@@ -374,16 +380,13 @@ impl Receiver {
 
     /// Bytes of memory.
     pub(super) fn allocated(&self) -> usize {
-        self.queue.allocated() + self.disorder.as_ref().map_or(0, |disorder| disorder.allocated())
+        let noted = self.disorder.as_ref().map_or(0, |disorder| disorder.allocated());
+        self.queue.allocated() + self.queue.allocated_ahead() + noted
     }
 
-    /// Bytes of memory of the buffer that text at `start` goes to.
+    /// Bytes of memory of the pieces that text at `start` goes to.
     pub(super) fn allocated_for(&self, start: SeqNumber) -> usize {
-        if start == self.rcv_nxt {
-            self.queue.allocated()
-        } else {
-            self.disorder.as_ref().map_or(0, |disorder| disorder.ring.allocated())
-        }
+        if start == self.rcv_nxt { self.queue.allocated() } else { self.queue.allocated_ahead() }
     }
 
     /// Whether there is neither text to read nor text beyond a hole.
@@ -413,6 +416,7 @@ impl Receiver {
 
     pub(super) fn forget_disorder(&mut self) {
         self.disorder = None;
+        self.queue.drop_ahead();
     }
 
     /// Gives memory back that holds nothing.
@@ -436,8 +440,7 @@ impl Receiver {
         } else {
             return false;
         };
-        let capacity = self.capacity();
-        let disorder = self.disorder.get_or_insert_with(|| Box::new(Disorder::new(capacity)));
+        let disorder = self.disorder.get_or_insert_default();
         disorder.report.note_duplicate(duplicate);
         true
     }
@@ -608,9 +611,15 @@ impl Receiver {
             self.rcv_nxt.at_or_before(self.announced) || self.irs == self.rcv_nxt,
             "RCV.NXT is in the window"
         );
+        let mut beyond_holes = 0;
         if let Some(disorder) = &self.disorder {
             disorder.ranges.assert_invariants(self.rcv_nxt);
+            beyond_holes = disorder.ranges.iter().map(|(start, end)| start.distance_to(end)).sum();
         }
+        debug_assert!(
+            self.discards || self.queue.len_ahead() == beyond_holes as usize,
+            "what is noted is here"
+        );
     }
 }
 

@@ -10,7 +10,7 @@
 //! 2. the range of the segment that asked for the acknowledgment, then those reported most recently;
 //! 3. the other ranges, lowest first.
 //!
-//! What was reported is never taken back: it lies in the receive ring, and nothing but RCV.NXT moves past it. [2018-14]
+//! What was reported is never taken back: it lies in the receive queue, and nothing but RCV.NXT moves past it. [2018-14]
 //! [2018-15]
 //!
 //! # Limits

@@ -78,7 +78,7 @@ pub(super) struct Text {
     pub(super) len: u32,
 }
 
-/// A segment that a connection wants to send; its text is still in the ring.
+/// A segment that a connection wants to send; its text is still in the queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Draft {
     pub(super) header: TcpHeader,

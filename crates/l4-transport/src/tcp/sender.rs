@@ -170,7 +170,7 @@ impl Sender {
         from.distance_to(self.snd_una + self.snd_wnd)
     }
 
-    /// Where byte `sequence` lies in the ring.
+    /// Where byte `sequence` lies in the queue.
     pub(super) fn offset_of(&self, sequence: SeqNumber) -> u32 {
         self.data_start.distance_to(sequence)
     }

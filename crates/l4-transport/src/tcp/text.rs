@@ -60,11 +60,17 @@ impl Connection {
         };
         let had_gap = is_repeated || self.receiver.has_hole();
         let growth = self.receive_growth(cx.memory, start);
-        let outcome = if cx.offer.is_open() && self.receiver.may_adopt(start, fitting.len(), growth) {
-            cx.offer.take(fitting);
-            self.receiver.expect_text(fitting.len())
-        } else {
-            self.receiver.take_text(start, fitting, cx.config.max_out_of_order_ranges, growth, cx.buffers)
+        let max_ranges = cx.config.max_out_of_order_ranges;
+        let adopted = match cx.offer.is_open() {
+            true => self.receiver.adopt_text(start, fitting, max_ranges, growth),
+            false => None,
+        };
+        let outcome = match adopted {
+            Some((outcome, kept)) => {
+                cx.offer.take(kept);
+                outcome
+            }
+            None => self.receiver.take_text(start, fitting, max_ranges, growth, cx.buffers),
         };
         match outcome {
             TextOutcome::InOrder(advance) => {

@@ -1,8 +1,8 @@
 //! How wide a window a reader is worth: receive-buffer tuning.
 //!
 //! # Theory of operation
-//! A window as wide as the path needs costs memory only if the reader does not keep up: bytes lie in the ring while they
-//! wait for the reader or for a hole to fill, and the ring takes memory as it fills. So a window may begin wide, at
+//! A window as wide as the path needs costs memory only if the reader does not keep up: bytes lie in the queue while they
+//! wait for the reader or for a hole to fill, and the queue takes memory as it fills. So a window may begin wide, at
 //! `TcpConfig::first_window`, which fills any local network from the first round trip. What tuning has to prevent is that a peer
 //! piles up megabytes for a reader that is slow; what it has to allow is that a path with a long round trip is filled.
 //! Both follow from one measurement, the bytes that the reader *takes* within a round trip:

@@ -179,7 +179,7 @@ pub(super) fn inject_for_spare(
 }
 
 #[test]
-fn text_in_order_keeps_its_buffer() {
+fn text_keeps_its_buffer() {
     let mut lab = Lab::new(TcpConfig { window_scaling: true, ..plain_config() });
     let options = TcpOptions { window_scale: Some(7), ..TcpOptions::default() };
     let flow = lab.accept_with(options);
@@ -190,9 +190,11 @@ fn text_in_order_keeps_its_buffer() {
         at += len;
         lab.sent();
     }
-    // Behind a hole nothing is kept; what fills it is copied, too, as more follows it.
-    assert_eq!(inject_buffer(&mut lab, flow, at + 20_000, &text[at + 20_000..at + 40_000]), None);
-    assert_eq!(inject_buffer(&mut lab, flow, at, &text[at..at + 20_000]), None);
+    // Behind a hole, too, and so does what fills it.
+    for parts in [20_000..40_000, 19_000..20_000, 0..19_000] {
+        let text = &text[at + parts.start..at + parts.end];
+        assert!(inject_buffer(&mut lab, flow, at + parts.start, text).is_some(), "{parts:?}");
+    }
     at += 40_000;
     // What came before is cut off in front.
     assert!(inject_buffer(&mut lab, flow, at - 5000, &text[at - 5000..at + 30_000]).is_some());
@@ -202,6 +204,60 @@ fn text_in_order_keeps_its_buffer() {
     assert!(lab.read(flow) == text[..at]);
     lab.advance(Duration::from_secs(3));
     assert_eq!(lab.tcp.usage().buffer_bytes, 0);
+}
+
+/// What lies behind a hole is read where it came, each byte where it came last, and what had come whole before nowhere else.
+#[test]
+fn text_behind_a_hole_is_read_where_it_came() {
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    let text = pattern(6000, 3);
+    let come = |lab: &mut Lab, part: Range<usize>| inject_buffer(lab, flow, part.start, &text[part]);
+    let last = come(&mut lab, 5000..6000).unwrap();
+    assert!(come(&mut lab, 2000..2500).is_some(), "it is covered by what comes next");
+    let middle = come(&mut lab, 1500..3000).unwrap();
+    let behind = come(&mut lab, 2900..4000).unwrap();
+    let before = come(&mut lab, 1000..1600).unwrap();
+    assert_eq!(come(&mut lab, 1700..2700), None, "it is here already");
+    lab.sent();
+    assert_eq!(pieces(&mut lab, flow), []);
+    let first = come(&mut lab, 0..1000).unwrap();
+    let expected = [(first, 0..1000), (before, 1000..1500), (middle, 1500..3000), (behind, 3000..4000)];
+    let where_it_came = |(address, part): (usize, Range<usize>)| (address, text[part].to_vec());
+    assert_eq!(pieces(&mut lab, flow), expected.map(where_it_came));
+    let filler = come(&mut lab, 4000..5000).unwrap();
+    assert_eq!(pieces(&mut lab, flow), [(filler, 4000..5000), (last, 5000..6000)].map(where_it_came));
+}
+
+/// Text on loan behind a hole is copied to where it waits when its buffer is called back.
+#[test]
+fn buffers_on_loan_behind_a_hole_come_back() {
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    let text = pattern(45_000, 3);
+    // Kept, so that no other buffer lies where one has lain.
+    let mut spares = Vec::new();
+    let mut come = |lab: &mut Lab, index: usize| {
+        let part = 500 * index..500 * index + 500;
+        let (address, spare) = inject_for_spare(lab, flow, part.start, &text[part]).unwrap();
+        spares.push(spare);
+        lab.sent();
+        address
+    };
+    // The last of them, and each behind a hole of its own.
+    let lent = [80, 3, 5].map(|index| come(&mut lab, index));
+    let since: Vec<_> = (8..69).map(|index| come(&mut lab, index)).collect();
+    let called_back = [6, 7, 1].map(|index| come(&mut lab, index));
+    let used = lab.tcp.usage().buffer_bytes;
+    assert!((33_500..3 * 33_500).contains(&used), "{used}");
+    come(&mut lab, 0);
+    come(&mut lab, 2);
+    lab.inject(A, flow.theirs.wrapping_add(2000), flow.ours, &text[2000..2500]).unwrap();
+    let read = pieces(&mut lab, flow);
+    assert!(read.iter().flat_map(|(_, bytes)| bytes).eq(&text[..34_500]));
+    let lies = |address: &usize| read.iter().any(|(piece, _)| piece == address);
+    assert!(lent.iter().chain(&since[..2]).all(|address| !lies(address)), "five came for the first five");
+    assert!(since[2..].iter().chain(&called_back).all(lies));
 }
 
 /// Buffers with little text are on loan: who has had one for longest gives it back for the next.
