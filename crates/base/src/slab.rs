@@ -1,12 +1,27 @@
 //! A generational slab: things with ids that are never mistaken for their successors.
 
 use core::fmt;
+use core::num::NonZeroU32;
 
 /// The id of a thing in a [`Slab`]: a position and the generation of its tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlabId {
     index: u32,
-    generation: u32,
+    generation: Generation,
+}
+
+const _: () = assert!(size_of::<Option<SlabId>>() == 8, "connections hold some that may be");
+
+/// How many tenants a position has had, the first included; past the last number it is one again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Generation(NonZeroU32);
+
+impl Generation {
+    const FIRST: Self = Self(NonZeroU32::MIN);
+
+    fn next(self) -> Self {
+        self.0.checked_add(1).map_or(Self::FIRST, Self)
+    }
 }
 
 impl SlabId {
@@ -17,19 +32,19 @@ impl SlabId {
 
     /// The id as one number, for keys of tables outside.
     pub const fn as_u64(self) -> u64 {
-        ((self.generation as u64) << 32) | self.index as u64
+        ((self.generation.0.get() as u64) << 32) | self.index as u64
     }
 }
 
 impl fmt::Display for SlabId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.index, self.generation)
+        write!(f, "{}.{}", self.index, self.generation.0)
     }
 }
 
 #[derive(Clone, Debug)]
 struct Entry<T> {
-    generation: u32,
+    generation: Generation,
     state: EntryState<T>,
 }
 
@@ -83,7 +98,10 @@ impl<T> Slab<T> {
             Some(index) => index,
             None => {
                 let Ok(index) = u32::try_from(self.entries.len()) else { return Err(value) };
-                self.entries.push(Entry { generation: 0, state: EntryState::Vacant { next_free: None } });
+                self.entries.push(Entry {
+                    generation: Generation::FIRST,
+                    state: EntryState::Vacant { next_free: None },
+                });
                 index
             }
         };
@@ -103,7 +121,7 @@ impl<T> Slab<T> {
             return None;
         }
         let old = core::mem::replace(&mut entry.state, EntryState::Vacant { next_free: self.first_free });
-        entry.generation = entry.generation.wrapping_add(1);
+        entry.generation = entry.generation.next();
         self.first_free = Some(id.index);
         self.len -= 1;
         match old {

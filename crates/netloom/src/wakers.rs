@@ -96,16 +96,31 @@ impl<F: FnMut(&Waker)> Drop for Patience<F> {
 struct Waiting {
     read: Option<Waker>,
     write: Option<Waker>,
-    read_is_sole: bool,
-    write_is_sole: bool,
 }
 
 impl Waiting {
     /// `None`: few wait for it, and all are of the crowd.
-    fn place(&mut self, interest: Interest) -> Option<(&mut Option<Waker>, &mut bool)> {
+    fn place(&mut self, interest: Interest) -> Option<&mut Option<Waker>> {
         match interest {
-            Interest::Read => Some((&mut self.read, &mut self.read_is_sole)),
-            Interest::Write => Some((&mut self.write, &mut self.write_is_sole)),
+            Interest::Read => Some(&mut self.read),
+            Interest::Write => Some(&mut self.write),
+            Interest::Report => None,
+        }
+    }
+}
+
+/// Which of the two that wait is the [sole](Claim::Sole) one: two bytes, in a table of their own, as six more would be empty.
+#[derive(Clone, Copy, Debug, Default)]
+struct Claims {
+    read_is_sole: bool,
+    write_is_sole: bool,
+}
+
+impl Claims {
+    fn of(&mut self, interest: Interest) -> Option<&mut bool> {
+        match interest {
+            Interest::Read => Some(&mut self.read_is_sole),
+            Interest::Write => Some(&mut self.write_is_sole),
             Interest::Report => None,
         }
     }
@@ -114,12 +129,13 @@ impl Waiting {
 /// Who waits for what. A task is listed once for each thing however often it asks, and once more as the [sole](Claim::Sole) one;
 /// the first of a thing stays when it gives up, which costs one needless wake-up.
 ///
-/// *Limits.* 40 bytes a connection, whether somebody waits for it or not.
+/// *Limits.* 34 bytes a connection, whether somebody waits for it or not.
 #[derive(Debug, Default)]
 pub(crate) struct Wakers {
     /// Connections, by their position: there may be many, and each step of a conversation waits.
     connections: Vec<Waiting>,
-    others: HashMap<SocketKey, Waiting>,
+    claims: Vec<Claims>,
+    others: HashMap<SocketKey, (Waiting, Claims)>,
     /// Tasks beside the first that wait for the same thing, and all that wait for a report.
     crowds: HashMap<(SocketKey, Interest), Vec<(Waker, Claim)>>,
     /// Those to be woken when the lock is gone.
@@ -137,18 +153,22 @@ impl Wakers {
         if interest == Interest::Report {
             return self.join_crowd(claim, socket, interest, waker);
         }
-        let waiting = match socket {
+        let (waiting, claims) = match socket {
             SocketKey::Tcp(id) => {
                 if self.connections.len() <= id.index() {
                     self.connections.resize_with(id.index() + 1, Waiting::default);
+                    self.claims.resize_with(id.index() + 1, Claims::default);
                 }
-                self.connections.get_mut(id.index())
+                (self.connections.get_mut(id.index()), self.claims.get_mut(id.index()))
             }
             SocketKey::Listener(_) | SocketKey::Pending(_) | SocketKey::Icmp(_) | SocketKey::Udp(_) => {
-                Some(self.others.entry(socket).or_default())
+                let (waiting, claims) = self.others.entry(socket).or_default();
+                (Some(waiting), Some(claims))
             }
         };
-        let Some((place, is_sole)) = waiting.and_then(|waiting| waiting.place(interest)) else { return };
+        let place = waiting.and_then(|waiting| waiting.place(interest));
+        let is_sole = claims.and_then(|claims| claims.of(interest));
+        let (Some(place), Some(is_sole)) = (place, is_sole) else { return };
         let first_claim = if *is_sole { Claim::Sole } else { Claim::Shared };
         match place {
             None => (*place, *is_sole) = (Some(waker.clone()), claim == Claim::Sole),
@@ -193,12 +213,12 @@ impl Wakers {
             let waiting = match socket {
                 SocketKey::Tcp(id) => self.connections.get_mut(id.index()),
                 SocketKey::Listener(_) | SocketKey::Pending(_) | SocketKey::Icmp(_) | SocketKey::Udp(_) => {
-                    self.others.get_mut(&socket)
+                    self.others.get_mut(&socket).map(|(waiting, _)| waiting)
                 }
             };
             // There is a crowd only behind somebody.
             let place = waiting.and_then(|waiting| waiting.place(interest));
-            let Some(first) = place.and_then(|(place, _)| place.take()) else { return };
+            let Some(first) = place.and_then(Option::take) else { return };
             self.ready.push(first);
         }
         if !self.crowds.is_empty()
@@ -217,10 +237,9 @@ impl Wakers {
 
     /// Marks everybody.
     pub(crate) fn ready_everything(&mut self) {
-        let others = self.others.drain().map(|(_, waiting)| waiting);
-        for Waiting { read, write, read_is_sole: _, write_is_sole: _ } in
-            self.connections.drain(..).chain(others)
-        {
+        let others = self.others.drain().map(|(_, (waiting, _))| waiting);
+        self.claims.clear();
+        for Waiting { read, write } in self.connections.drain(..).chain(others) {
             self.ready.extend(read.into_iter().chain(write));
         }
         for (_, crowd) in self.crowds.drain() {

@@ -31,7 +31,7 @@ use super::segment::Reply;
 use super::sender::Sender;
 use super::settings::Settings;
 use super::state::{Input, State, next};
-use super::statistics::{Statistics, Totals};
+use super::statistics::{Conditions, Statistics, Totals};
 use super::timers::{Timer, Timers};
 use super::tuple::FourTuple;
 
@@ -224,6 +224,10 @@ pub(super) struct Connection {
     pub(super) membership: Membership,
     pub(super) attempts: Attempts,
     pub(super) totals: Totals,
+    /// What has been true since they were last added up.
+    pub(super) conditions: Conditions,
+    /// How often a timeout began to repair what was lost.
+    pub(super) timeout_recoveries: u16,
     pub(super) statistics: Option<Box<Statistics>>,
     /// Exists if it takes part.
     pub(super) fast_open: Option<Box<FastOpen>>,
@@ -312,6 +316,8 @@ impl Connection {
             membership: Membership::default(),
             attempts: Attempts::default(),
             totals: Totals::default(),
+            conditions: Conditions::NONE,
+            timeout_recoveries: 0,
             statistics: None,
             fast_open: None,
             notices: Notices::default(),
@@ -507,4 +513,4 @@ impl Connection {
 }
 
 const _: () =
-    assert!(size_of::<Connection>() <= 840, "an idle connection, all included, costs less than a kilobyte");
+    assert!(size_of::<Connection>() <= 792, "an idle connection, all included, costs less than a kilobyte");

@@ -365,7 +365,7 @@ impl Connection {
             dsacks_received: statistics.dsacks_received,
             retransmits: self.totals.retransmits,
             timeouts: self.totals.timeouts,
-            timeout_recoveries: statistics.timeout_recoveries,
+            timeout_recoveries: self.timeout_recoveries.into(),
             timeout_recovery_time: statistics.timeout_recovery.duration(),
             busy_time: self.totals.busy.duration(),
             window_limited_time: statistics.window_limited.duration(),

@@ -3,8 +3,8 @@
 //! # State
 //! | RFC 8985 5.3 | field |
 //! |---|---|
-//! | TLP.end_seq | `end` |
-//! | TLP.is_retrans | `is_retransmission` |
+//! | TLP.end_seq | `end`, where `sent` is something |
+//! | TLP.is_retrans | `sent` |
 //! | an RTT sample since the last probe (7.3) | `has_sample` |
 
 use core::time::Duration;
@@ -23,9 +23,18 @@ const INITIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// The probe of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LossProbe {
-    end: Option<SeqNumber>,
-    is_retransmission: bool,
+    end: SeqNumber,
+    sent: Sent,
     has_sample: bool,
+}
+
+/// What the probe that is out consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// None is out.
+    Nothing,
+    New,
+    Again,
 }
 
 /// What the acknowledgment of a probe tells.
@@ -39,12 +48,15 @@ pub(super) enum ProbeOutcome {
 
 impl LossProbe {
     pub(super) const fn new() -> Self {
-        Self { end: None, is_retransmission: false, has_sample: false }
+        Self { end: SeqNumber(0), sent: Sent::Nothing, has_sample: false }
     }
 
     /// Where the probe's part of the stream ended, while it is not acknowledged.
     pub(super) const fn end(&self) -> Option<SeqNumber> {
-        self.end
+        match self.sent {
+            Sent::Nothing => None,
+            Sent::New | Sent::Again => Some(self.end),
+        }
     }
 
     /// A round trip was measured.
@@ -60,8 +72,7 @@ impl LossProbe {
 
     /// A recovery begins: the probe has nothing to tell any more.
     pub(super) const fn reset(&mut self) {
-        self.end = None;
-        self.is_retransmission = false;
+        self.sent = Sent::Nothing;
     }
 
     /// How long an acknowledgment may take: the PTO. [8985-18] [8985-19]
@@ -74,13 +85,13 @@ impl LossProbe {
 
     /// Whether a probe may be sent: none is out, and the path was measured since the last. [8985-21] [8985-22]
     pub(super) const fn is_allowed(&self) -> bool {
-        self.end.is_none() && self.has_sample
+        matches!(self.sent, Sent::Nothing) && self.has_sample
     }
 
     /// The probe leaves; `end` is SND.NXT behind it.
     pub(super) const fn on_sent(&mut self, end: SeqNumber, is_retransmission: bool) {
-        self.end = Some(end);
-        self.is_retransmission = is_retransmission;
+        self.end = end;
+        self.sent = if is_retransmission { Sent::Again } else { Sent::New };
         self.has_sample = false;
     }
 
@@ -92,11 +103,11 @@ impl LossProbe {
         has_dsack: bool,
         is_duplicate: bool,
     ) -> ProbeOutcome {
-        let Some(end) = self.end else { return ProbeOutcome::Nothing };
+        let Some(end) = self.end() else { return ProbeOutcome::Nothing };
         if acknowledgment.before(end) {
             return ProbeOutcome::Nothing;
         }
-        if !self.is_retransmission || has_dsack || (acknowledgment == end && is_duplicate) {
+        if self.sent == Sent::New || has_dsack || (acknowledgment == end && is_duplicate) {
             self.reset();
             return ProbeOutcome::Nothing;
         }

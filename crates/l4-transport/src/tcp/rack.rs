@@ -7,7 +7,7 @@
 //! # State
 //! | RFC 8985 5.3 | field |
 //! |---|---|
-//! | RACK.xmit_ts, RACK.end_seq | `newest` |
+//! | RACK.xmit_ts, RACK.end_seq | `newest_at`, `newest_end` |
 //! | RACK.rtt | `rtt` |
 //! | RACK.fack | `fack` |
 //! | RACK.reordering_seen | `has_seen_reordering` |
@@ -20,7 +20,7 @@ use core::time::Duration;
 use netloom_base::Instant;
 use netloom_wire::SeqNumber;
 
-use super::rtt::{Nanos, RttEstimator};
+use super::rtt::{RttEstimator, Ticks};
 use super::scoreboard::{LossScan, Scoreboard, SentSegment};
 
 /// The SACKed segments that mean a loss while no reordering has been seen. [5681-18]
@@ -33,8 +33,10 @@ const PERSIST: u8 = 16;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rack {
     /// When the newest transmission that has arrived left, and where it ended.
-    newest: (Instant, SeqNumber),
-    rtt: Nanos,
+    newest_at: Instant,
+    newest_end: SeqNumber,
+    /// Its round trip.
+    rtt: Ticks,
     fack: SeqNumber,
     dsack_round: Option<SeqNumber>,
     multiplier: u8,
@@ -72,8 +74,9 @@ impl Echo {
 impl Rack {
     pub(super) const fn new(iss: SeqNumber) -> Self {
         Self {
-            newest: (Instant::ZERO, iss),
-            rtt: Nanos::ZERO,
+            newest_at: Instant::ZERO,
+            newest_end: iss,
+            rtt: Ticks::ZERO,
             fack: iss,
             dsack_round: None,
             multiplier: 1,
@@ -118,12 +121,11 @@ impl Rack {
             delivery.original_end =
                 Some(delivery.original_end.map_or(segment.end, |known| known.later_of(segment.end)));
         }
-        let (newest_at, newest_end) = self.newest;
-        let is_newer =
-            segment.sent_at > newest_at || (segment.sent_at == newest_at && segment.end.after(newest_end));
+        let is_newer = segment.sent_at > self.newest_at
+            || (segment.sent_at == self.newest_at && segment.end.after(self.newest_end));
         if is_newer {
-            self.newest = (segment.sent_at, segment.end);
-            self.rtt = Nanos::of(round_trip);
+            (self.newest_at, self.newest_end) = (segment.sent_at, segment.end);
+            self.rtt = Ticks::of(round_trip);
         }
     }
 
@@ -167,7 +169,8 @@ impl Rack {
     ) -> (LossScan, Option<Instant>) {
         let window = self.reordering_window(is_recovering, scoreboard.sacked_count(), rtt);
         let patience = self.rtt.get() + window;
-        let scan = scoreboard.lose_older(self.newest, |sent_at| sent_at + patience <= now);
+        let scan =
+            scoreboard.lose_older((self.newest_at, self.newest_end), |sent_at| sent_at + patience <= now);
         (scan, scan.waiting_since.map(|since| since + patience))
     }
 

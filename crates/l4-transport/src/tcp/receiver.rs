@@ -15,7 +15,7 @@
 //! | the furthest edge that the peer was ever told (RFC 7323 2.4) | `announced` |
 //! | Rcv.Wind.Shift | `shift` |
 //! | Last.ACK.sent | `last_ack_sent` |
-//! | TS.Recent and when it was set | `ts_recent` |
+//! | TS.Recent and when it was set | `ts_recent`, `ts_recent_at` |
 //! | RCV.UP | `urgent_end` |
 //!
 //! `edge` never moves back [9293 SHLD-14], and moves on only by a segment or half the buffer [9293 MUST-39]. The window
@@ -78,7 +78,9 @@ pub(super) struct Receiver {
     edge: SeqNumber,
     announced: SeqNumber,
     pub(super) last_ack_sent: SeqNumber,
-    ts_recent: Option<(u32, Instant)>,
+    ts_recent: u32,
+    /// `None`: there is none.
+    ts_recent_at: Option<Instant>,
     pub(super) urgent_end: Option<SeqNumber>,
     /// Where the peer's FIN is, once it was seen.
     fin: Option<SeqNumber>,
@@ -121,7 +123,8 @@ impl Receiver {
             edge: SeqNumber(0),
             announced: SeqNumber(0),
             last_ack_sent: SeqNumber(0),
-            ts_recent: None,
+            ts_recent: 0,
+            ts_recent_at: None,
             urgent_end: None,
             fin: None,
             queue: ByteQueue::default(),

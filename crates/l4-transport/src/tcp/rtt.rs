@@ -32,59 +32,48 @@ const MIN_RTT_WINDOW: Duration = Duration::from_secs(150);
 /// Doublings that are told apart: 200 ms doubled nine times passes the most.
 const MAX_BACKOFF: u8 = 16;
 
-/// A duration of at most 584 years in half the space of a [`Duration`].
+/// A duration in units of 16 ns, rounded up, in a quarter of the space of a [`Duration`]: at most 68.7 seconds, which is more
+/// than the longest timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Nanos(u64);
+pub(super) struct Ticks(u32);
 
-impl Nanos {
+const _: () = assert!(Ticks::MAX_RTO.0 < u32::MAX);
+
+impl Ticks {
+    const NANOS: u64 = 16;
     pub(super) const ZERO: Self = Self(0);
-    const MAX: Self = Self(u64::MAX);
+    const MAX: Self = Self(u32::MAX);
     const MIN_RTO: Self = Self::of(MIN_RTO);
     const MAX_RTO: Self = Self::of(MAX_RTO);
     const GRANULARITY: Self = Self::of(GRANULARITY);
 
+    #[expect(clippy::cast_possible_truncation, reason = "what is more than the most was told before")]
     pub(super) const fn of(duration: Duration) -> Self {
-        let seconds = duration.as_secs().saturating_mul(1_000_000_000);
-        Self(seconds.saturating_add(duration.subsec_nanos() as u64))
+        let nanos = duration.as_nanos();
+        if nanos > Self::MAX.get().as_nanos() {
+            return Self::MAX;
+        }
+        Self((nanos as u64).div_ceil(Self::NANOS) as u32)
     }
 
     pub(super) const fn get(self) -> Duration {
-        Duration::from_nanos(self.0)
-    }
-}
-
-/// An average that moves by a `share`th towards a new value.
-const fn moved(average: u64, value: u64, share: u64) -> u64 {
-    average - average.div_ceil(share) + value / share
-}
-
-/// A timeout in units of 16 ns, rounded up: the longest fits 32 bits.
-#[derive(Clone, Copy, Debug)]
-struct Ticks(u32);
-
-const _: () = assert!(Nanos::MAX_RTO.0.div_ceil(Ticks::LEN) <= u32::MAX as u64);
-
-impl Ticks {
-    const LEN: u64 = 16;
-
-    #[expect(clippy::cast_possible_truncation, reason = "no timeout is longer than MAX_RTO")]
-    const fn of(timeout: Nanos) -> Self {
-        Self(timeout.0.div_ceil(Self::LEN) as u32)
+        Duration::from_nanos(self.0 as u64 * Self::NANOS)
     }
 
-    const fn nanos(self) -> Nanos {
-        Nanos(self.0 as u64 * Self::LEN)
+    /// An average that moves by a `share`th towards a new value.
+    const fn moved(self, value: Self, share: u32) -> Self {
+        Self(self.0 - self.0.div_ceil(share) + value.0 / share)
     }
 }
 
 /// The estimator of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RttEstimator {
-    srtt: Nanos,
-    rttvar: Nanos,
-    min_rtt: Nanos,
+    srtt: Ticks,
+    rttvar: Ticks,
+    min_rtt: Ticks,
     /// The least since `min_since`: what `min_rtt` becomes when its window is over.
-    recent_min: Nanos,
+    recent_min: Ticks,
     min_since: Instant,
     base: Ticks,
     backoff: u8,
@@ -94,12 +83,12 @@ pub(super) struct RttEstimator {
 impl RttEstimator {
     pub(super) const fn new() -> Self {
         Self {
-            srtt: Nanos::ZERO,
-            rttvar: Nanos::ZERO,
-            min_rtt: Nanos::MAX,
-            recent_min: Nanos::MAX,
+            srtt: Ticks::ZERO,
+            rttvar: Ticks::ZERO,
+            min_rtt: Ticks::MAX,
+            recent_min: Ticks::MAX,
             min_since: Instant::ZERO,
-            base: Ticks::of(Nanos::of(INITIAL_RTO)),
+            base: Ticks::of(INITIAL_RTO),
             backoff: 0,
             has_sample: false,
         }
@@ -108,29 +97,27 @@ impl RttEstimator {
     /// Takes a measurement of a segment that was sent only once, or that a timestamp told apart. [6298-08]
     /// It ends a backoff: that the timeout stays backed off until then is Karn's algorithm. [9293 MUST-18]
     pub(super) fn sample(&mut self, rtt: Duration) {
-        let Nanos(rtt) = Nanos::of(rtt);
-        let (Nanos(srtt), Nanos(rttvar)) = (self.srtt, self.rttvar);
-        let (srtt, rttvar) = if self.has_sample {
+        let rtt = Ticks::of(rtt);
+        (self.srtt, self.rttvar) = if self.has_sample {
             // [6298-03] [6298-04]
-            (moved(srtt, rtt, 8), moved(rttvar, srtt.abs_diff(rtt), 4))
+            let deviation = Ticks(self.srtt.0.abs_diff(rtt.0));
+            (self.srtt.moved(rtt, 8), self.rttvar.moved(deviation, 4))
         } else {
             // [6298-02]
-            (rtt, rtt / 2)
+            (rtt, Ticks(rtt.0 / 2))
         };
-        self.srtt = Nanos(srtt);
-        self.rttvar = Nanos(rttvar);
         self.has_sample = true;
-        self.min_rtt = self.min_rtt.min(Nanos(rtt));
+        self.min_rtt = self.min_rtt.min(rtt);
         self.backoff = 0;
         // [6298-05] [6298-10]
-        let rto = srtt.saturating_add(rttvar.saturating_mul(4).max(Nanos::GRANULARITY.0));
-        self.base = Ticks::of(Nanos(rto).clamp(Nanos::MIN_RTO, Nanos::MAX_RTO));
+        let margin = self.rttvar.0.saturating_mul(4).max(Ticks::GRANULARITY.0);
+        self.base = Ticks(self.srtt.0.saturating_add(margin)).clamp(Ticks::MIN_RTO, Ticks::MAX_RTO);
     }
 
     /// A segment's round trip: for the least one of the last minutes, which a path that has become longer outgrows.
     /// [8985-10]
     pub(super) fn note_round_trip(&mut self, now: Instant, rtt: Duration) {
-        let rtt = Nanos::of(rtt);
+        let rtt = Ticks::of(rtt);
         self.recent_min = self.recent_min.min(rtt);
         self.min_rtt = self.min_rtt.min(rtt);
         if now.saturating_since(self.min_since) >= MIN_RTT_WINDOW {
@@ -149,7 +136,7 @@ impl RttEstimator {
     pub(super) fn after_syn_loss(&mut self) {
         self.backoff = 0;
         if !self.has_sample {
-            self.base = Ticks::of(Nanos::of(RTO_AFTER_SYN_LOSS));
+            self.base = Ticks::of(RTO_AFTER_SYN_LOSS);
         }
     }
 
@@ -161,7 +148,7 @@ impl RttEstimator {
     /// The timeout doubled `times` times, whatever the backoff is: for probes, which have their own.
     pub(super) fn backed_off(&self, times: u8) -> Duration {
         // Not even the longest overflows by it.
-        Nanos(self.base.nanos().0 << times.min(MAX_BACKOFF)).min(Nanos::MAX_RTO).get()
+        (self.base.get() * (1 << times.min(MAX_BACKOFF))).min(MAX_RTO)
     }
 
     pub(super) fn srtt(&self) -> Option<Duration> {

@@ -26,8 +26,7 @@ pub(super) struct Totals {
     pub(super) text_segments_received: u32,
     /// How long there was something to be sent or acknowledged.
     pub(super) busy: Span,
-    /// What has been true since `since`.
-    now_true: Conditions,
+    /// What is true has been so since then.
     since: Instant,
 }
 
@@ -37,7 +36,6 @@ pub(super) struct Statistics {
     pub(super) bytes_retransmitted: u64,
     pub(super) out_of_order_segments: u32,
     pub(super) dsacks_received: u32,
-    pub(super) timeout_recoveries: u32,
     pub(super) window_limited: Span,
     pub(super) buffer_limited: Span,
     pub(super) timeout_recovery: Span,
@@ -86,6 +84,11 @@ impl Conditions {
         self.0 & other.0 != 0
     }
 
+    /// Whether something is to be sent, or to be acknowledged.
+    pub(super) const fn are_busy(self) -> bool {
+        self.have(Self::BUSY)
+    }
+
     /// Whether anything is true but that it is busy.
     pub(super) const fn are_remarkable(self) -> bool {
         self.0 & !Self::BUSY.0 != 0
@@ -98,20 +101,14 @@ impl Totals {
         self.text_segments_sent != 0 || self.text_segments_received != 0
     }
 
-    /// Whether there was something to be sent or acknowledged.
-    pub(super) const fn was_busy(&self) -> bool {
-        self.now_true.have(Conditions::BUSY)
-    }
-
-    /// What was true until `now` was so all the while, which it tells; from now on `next` is.
-    pub(super) fn advance(&mut self, now: Instant, next: Conditions) -> (Conditions, Span) {
+    /// What `were` true until `now` was so all the while, which it tells.
+    pub(super) const fn advance(&mut self, now: Instant, were: Conditions) -> Span {
         let elapsed = Span::between(self.since, now);
         self.since = now;
-        let before = core::mem::replace(&mut self.now_true, next);
-        if before.have(Conditions::BUSY) {
+        if were.are_busy() {
             self.busy.extend(elapsed);
         }
-        (before, elapsed)
+        elapsed
     }
 }
 

@@ -12,7 +12,7 @@ impl Connection {
     /// Adds up how long what was true was so.
     pub(super) fn keep_time(&mut self, now: Instant) {
         let is_busy = self.sender.is_outstanding() || self.sender.unsent_len() > 0;
-        if !(is_busy || self.totals.was_busy()) || !self.totals.has_text() {
+        if !(is_busy || self.conditions.are_busy()) || !self.totals.has_text() {
             return;
         }
         let mut next = Conditions::NONE;
@@ -28,7 +28,8 @@ impl Connection {
         if self.recovery.phase == RecoveryPhase::Loss {
             next.add(Conditions::TIMEOUT_RECOVERY);
         }
-        let (before, elapsed) = self.totals.advance(now, next);
+        let before = core::mem::replace(&mut self.conditions, next);
+        let elapsed = self.totals.advance(now, before);
         if before.are_remarkable() {
             self.statistics().add(before, elapsed);
         }

@@ -57,7 +57,7 @@ impl Connection {
         }
         let is_first = self.attempts.timeout == 0;
         if is_first {
-            self.statistics().timeout_recoveries += 1;
+            self.timeout_recoveries = self.timeout_recoveries.saturating_add(1);
         }
         self.attempts.timeout += 1;
         self.suspect_fast_open(cx);

@@ -60,19 +60,37 @@ pub(super) struct Timers {
     rare: Option<Box<RareDeadlines>>,
     /// No deadline is earlier. One that is cleared or moves further away leaves it behind: it wakes us once for nothing,
     /// which costs less than looking for the next one with each acknowledgment.
-    wake_at: Instant,
-    /// Whether `wake_at` has come closer since it was last [told](Self::take_wake_up).
-    is_news: bool,
+    wake_up: WakeUp,
+}
+
+/// When to wake up, and whether that was told: the highest bit, where no time of the next 292 years has one.
+#[derive(Clone, Copy, Debug)]
+struct WakeUp(u64);
+
+impl WakeUp {
+    const UNTOLD: u64 = 1 << 63;
+    const NEVER: Self = Self(Self::UNTOLD - 1);
+
+    fn untold(at: Instant) -> Self {
+        Self(at.as_nanos().min(Self::NEVER.0) | Self::UNTOLD)
+    }
+
+    /// Nothing is later than `NEVER`.
+    const fn at(self) -> Instant {
+        Instant::from_nanos(self.0 & Self::NEVER.0)
+    }
+
+    /// Tells it, if it was not told.
+    fn take(&mut self) -> Option<Instant> {
+        let is_untold = self.0 & Self::UNTOLD != 0;
+        self.0 &= Self::NEVER.0;
+        is_untold.then_some(self.at())
+    }
 }
 
 impl Timers {
     pub(super) const fn new() -> Self {
-        Self {
-            deadlines: [Instant::FAR_FUTURE; FIRST_RARE],
-            rare: None,
-            wake_at: Instant::FAR_FUTURE,
-            is_news: false,
-        }
+        Self { deadlines: [Instant::FAR_FUTURE; FIRST_RARE], rare: None, wake_up: WakeUp::NEVER }
     }
 
     #[inline]
@@ -81,9 +99,8 @@ impl Timers {
             Some(slot) => *slot = deadline,
             None => self.set_first_rare(timer, deadline),
         }
-        if deadline < self.wake_at {
-            self.wake_at = deadline;
-            self.is_news = true;
+        if deadline < self.wake_up.at() {
+            self.wake_up = WakeUp::untold(deadline);
         }
     }
 
@@ -142,7 +159,7 @@ impl Timers {
 
     /// When to call [`pop_due`](Self::pop_due), if that is earlier than what was told before.
     pub(super) fn take_wake_up(&mut self) -> Option<Instant> {
-        core::mem::take(&mut self.is_news).then_some(self.wake_at)
+        self.wake_up.take()
     }
 
     /// Disarms and returns a timer that is due. To be called until there is none.
@@ -153,9 +170,7 @@ impl Timers {
             Some(due) => self.clear(due),
             // What was told is over.
             None => {
-                let next = self.next();
-                self.wake_at = next.unwrap_or(Instant::FAR_FUTURE);
-                self.is_news = next.is_some();
+                self.wake_up = self.next().map_or(WakeUp::NEVER, WakeUp::untold);
                 self.rare.take_if(|rare| rare.iter().all(|&it| it == Instant::FAR_FUTURE));
             }
         }

@@ -14,8 +14,9 @@ pub(super) const TS_RECENT_LIFETIME: Duration = Duration::from_secs(24 * 24 * 36
 impl Receiver {
     /// Whether a timestamp is from before what was seen already (RFC 7323 5.3, R1). [7323-38] [7323-44]
     pub(in crate::tcp) fn is_old_timestamp(&self, now: Instant, value: u32) -> bool {
-        self.ts_recent.is_some_and(|(recent, at)| {
-            SeqNumber(value).before(SeqNumber(recent)) && now.saturating_since(at) < TS_RECENT_LIFETIME
+        self.ts_recent_at.is_some_and(|at| {
+            SeqNumber(value).before(SeqNumber(self.ts_recent))
+                && now.saturating_since(at) < TS_RECENT_LIFETIME
         })
     }
 
@@ -30,25 +31,25 @@ impl Receiver {
     /// Remembers the timestamp of an acceptable segment, if it is the one to echo. [7323-30] [7323-31] [7323-32]
     /// [7323-33] [7323-34]
     pub(in crate::tcp) fn note_timestamp(&mut self, now: Instant, sequence: SeqNumber, value: u32) {
-        let is_newer = self.ts_recent.is_none_or(|(recent, _)| !SeqNumber(value).before(SeqNumber(recent)));
-        let is_stale = self.ts_recent.is_some_and(|(_, at)| now.saturating_since(at) >= TS_RECENT_LIFETIME);
+        let is_newer = self.ts_recent_at.is_none() || !SeqNumber(value).before(SeqNumber(self.ts_recent));
+        let is_stale = self.ts_recent_at.is_some_and(|at| now.saturating_since(at) >= TS_RECENT_LIFETIME);
         if (is_newer || is_stale) && sequence.at_or_before(self.last_ack_sent) {
-            let recent = self.ts_recent();
+            let recent = self.ts_recent;
             if let Some(disorder) = &mut self.disorder {
                 disorder.stragglers = (!disorder.ranges.is_empty())
                     .then(|| Stragglers::behind_hole(disorder.stragglers, recent, self.rcv_nxt));
             }
-            self.ts_recent = Some((value, now));
+            self.set_timestamp(now, value);
         }
     }
 
     /// TS.Recent, whatever it was before.
     pub(in crate::tcp) fn set_timestamp(&mut self, now: Instant, value: u32) {
-        self.ts_recent = Some((value, now));
+        (self.ts_recent, self.ts_recent_at) = (value, Some(now));
     }
 
     /// What TSecr echoes.
-    pub(in crate::tcp) fn ts_recent(&self) -> u32 {
-        self.ts_recent.map_or(0, |(value, _)| value)
+    pub(in crate::tcp) const fn ts_recent(&self) -> u32 {
+        self.ts_recent
     }
 }
