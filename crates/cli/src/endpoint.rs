@@ -60,7 +60,11 @@ impl Endpoint {
         };
         let (cable, queues) = match &settings.impair {
             None => (None, queues),
-            Some(faults) => plug_in(queues, faults)?,
+            Some(faults) => {
+                let failure = |error| Failure::new(format_args!("cannot start the faults: {error}"));
+                let (cable, behind) = Cable::before_queues(queues, faults).map_err(failure)?;
+                (Some(cable), behind)
+            }
         };
         let stack = StackHost::start(queues, &settings, neighborhood, &addresses).await?;
         Ok(Self { settings, host_addresses: addresses, stack, cable })
@@ -135,19 +139,6 @@ type Queues = Vec<Box<dyn Queue>>;
 
 fn boxed<Q: Queue + 'static>(queues: Vec<Q>) -> Queues {
     queues.into_iter().map(|queue| -> Box<dyn Queue> { Box::new(queue) }).collect()
-}
-
-/// Puts a cable with faults before the queue; there is only one then.
-fn plug_in(queues: Queues, faults: &ImpairSpec) -> Result<(Option<Cable>, Queues), Failure> {
-    let failure = |error| Failure::new(format_args!("cannot start the faults: {error}"));
-    let mut cable = None;
-    let mut behind = Vec::new();
-    for queue in queues {
-        let (plugged, end) = Cable::before(queue, faults).map_err(failure)?;
-        cable = Some(plugged);
-        behind.push(end);
-    }
-    Ok((cable, behind))
 }
 
 /// Makes the interface; gives its queues and the addresses of the kernel's end.

@@ -129,9 +129,6 @@ impl Settings {
         };
         let queues = choose_queues(flags.queues.or(file.queues).unwrap_or(1))?;
         let impair = flags.impair.or(file.impair).as_deref().map(parse_faults).transpose()?;
-        if impair.is_some() && queues > NonZeroU16::MIN {
-            return Err(Failure::usage("--impair puts one cable before the stack: leave --queues out"));
-        }
         Ok(Self {
             interface,
             addressing,

@@ -3,6 +3,8 @@
 
 #[path = "commands/addr.rs"]
 mod addr;
+#[path = "commands/faults.rs"]
+mod faults;
 #[path = "commands/process.rs"]
 mod process;
 #[path = "commands/sandbox.rs"]

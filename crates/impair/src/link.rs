@@ -13,6 +13,9 @@
 //!                        +-------------+   +------------------------+
 //! ```
 //!
+//! A device with several queues has one link: what its frames meet, they meet together. [`Link::offer_from`] notes the
+//! queue that a frame comes from, and [`Link::poll_any`] tells it.
+//!
 //! *State.* The queue is not held: a frame's departure is known when it is offered, so `departures` holds the times of
 //! those that have not left. `in_flight` holds the frames by arrival.
 //!
@@ -69,6 +72,7 @@ struct InFlight {
     arrival: Instant,
     order: u64,
     frame: Vec<u8>,
+    queue: u16,
 }
 
 impl Link {
@@ -94,7 +98,15 @@ impl Link {
     /// # Errors
     /// Why it will not arrive. A sender on a real link does not learn of [`LinkDrop::Lost`]; it is told here so that the
     /// caller can trace it.
-    pub fn offer(&mut self, now: Instant, mut frame: Vec<u8>) -> Result<(), LinkDrop> {
+    pub fn offer(&mut self, now: Instant, frame: Vec<u8>) -> Result<(), LinkDrop> {
+        self.offer_from(0, now, frame)
+    }
+
+    /// The same, of a device with several queues: `queue` is told again when the frame [arrives](Self::poll_any).
+    ///
+    /// # Errors
+    /// As [`offer`](Self::offer).
+    pub fn offer_from(&mut self, queue: u16, now: Instant, mut frame: Vec<u8>) -> Result<(), LinkDrop> {
         self.counters.frames_offered.increment();
         self.counters.bytes_offered.add(frame.len() as u64);
         if let Err(reason) = self.check_admission(now, &frame) {
@@ -108,14 +120,14 @@ impl Link {
             Err(LinkDrop::Lost)
         } else {
             self.maybe_corrupt(&mut frame);
-            self.carry(departure, frame);
+            self.carry(queue, departure, frame);
             Ok(())
         };
         if let Some(mut copy) = copy {
             self.counters.duplicated.increment();
             if !self.is_lost() {
                 self.maybe_corrupt(&mut copy);
-                self.carry(departure, copy);
+                self.carry(queue, departure, copy);
             }
         }
         self.assert_invariants();
@@ -124,15 +136,20 @@ impl Link {
 
     /// The next frame that has arrived by `now`, if any. Call it until there is none.
     pub fn poll(&mut self, now: Instant) -> Option<Vec<u8>> {
+        self.poll_any(now).map(|(_, frame)| frame)
+    }
+
+    /// The same with the queue that the frame came from.
+    pub fn poll_any(&mut self, now: Instant) -> Option<(u16, Vec<u8>)> {
         if self.in_flight.peek().is_none_or(|Reverse(next)| next.arrival > now) {
             return None;
         }
-        let Reverse(InFlight { arrival: _, order: _, frame }) = self.in_flight.pop()?;
+        let Reverse(InFlight { arrival: _, order: _, frame, queue }) = self.in_flight.pop()?;
         self.in_flight_len -= frame.len() + FRAME_COST;
         self.counters.frames_delivered.increment();
         self.counters.bytes_delivered.add(frame.len() as u64);
         self.assert_invariants();
-        Some(frame)
+        Some((queue, frame))
     }
 
     /// When the next frame arrives, if one is under way.
@@ -224,7 +241,7 @@ impl Link {
     }
 
     /// Puts a frame on the wire.
-    fn carry(&mut self, departure: Instant, frame: Vec<u8>) {
+    fn carry(&mut self, queue: u16, departure: Instant, frame: Vec<u8>) {
         let mut arrival = (departure + self.delay()).max(self.last_arrival);
         if self.config.reorder.happens(&mut self.rng) {
             self.counters.reordered.increment();
@@ -233,7 +250,7 @@ impl Link {
             self.last_arrival = arrival;
         }
         self.in_flight_len += frame.len() + FRAME_COST;
-        self.in_flight.push(Reverse(InFlight { arrival, order: self.next_order, frame }));
+        self.in_flight.push(Reverse(InFlight { arrival, order: self.next_order, frame, queue }));
         self.next_order += 1;
     }
 

@@ -1,7 +1,7 @@
 //! A cable with faults between two devices, carried by a thread of its own.
 //!
 //! *Theory of operation.* [`Cable::start`] joins any two [`Queue`]s; [`Cable::before`] puts itself between a device and a
-//! stack. What each direction does to frames is [`netloom_impair::Link`]'s business, the same model that the simulator
+//! stack, and [`Cable::before_queues`] before one with several queues. What each direction does to frames is [`netloom_impair::Link`]'s business, the same model that the simulator
 //! runs in virtual time; here a thread ([`engine`]) tells it the time. A thread and not a task, because a runtime's
 //! timer ticks once a millisecond, and a millisecond is 83 full frames at a gigabit.
 //!
@@ -17,7 +17,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use netloom_base::{DeviceCaps, Rng};
+use netloom_base::{DeviceCaps, Medium, Rng};
 use netloom_device::{MemoryQueue, Queue};
 use netloom_impair::{ImpairSpec, Link};
 use tokio::sync::watch;
@@ -80,6 +80,10 @@ impl Cable {
     /// # }
     /// ```
     pub fn start(devices: [Box<dyn Queue>; 2], faults: &ImpairSpec) -> io::Result<Self> {
+        Self::join_queues(devices.map(|device| vec![device]), faults)
+    }
+
+    fn join_queues(devices: [Vec<Box<dyn Queue>>; 2], faults: &ImpairSpec) -> io::Result<Self> {
         let medium = check_devices(&devices)?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
@@ -106,12 +110,40 @@ impl Cable {
     /// # }
     /// ```
     pub fn before(device: Box<dyn Queue>, faults: &ImpairSpec) -> io::Result<(Self, Box<dyn Queue>)> {
-        let caps = device.caps();
-        let (near, far) = MemoryQueue::pair(caps.medium, caps.mtu)?;
-        Ok((Self::start([device, Box::new(far)], faults)?, Box::new(near)))
+        let (near, far) = far_end(&*device)?;
+        Ok((Self::start([device, far], faults)?, near))
     }
 
-    fn spawn(devices: [Box<dyn Queue>; 2], links: [Link; 2]) -> io::Result<Self> {
+    /// The same before a device with several queues: frames of one come out of the one in its place. They meet the faults together,
+    /// so that a rate, and the queue before it, is that of them all. What the seed does to which frame follows from the order in
+    /// which they come, and with several queues nobody has that in hand.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); and `InvalidInput` if there is no queue.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use netloom::{Cable, device::{MemoryQueue, Queue}, stack::Medium};
+    /// # let (_one_host, one) = MemoryQueue::pair(Medium::Ip, 1500)?;
+    /// # let (_other_host, other) = MemoryQueue::pair(Medium::Ip, 1500)?;
+    /// let queues: Vec<Box<dyn Queue>> = vec![Box::new(one), Box::new(other)];
+    /// let (cable, queues) = Cable::before_queues(queues, &"rate=10mbit".parse()?)?;
+    /// // They are the queues of an interface of a `Net` now.
+    /// assert_eq!(queues.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn before_queues(
+        queues: Vec<Box<dyn Queue>>,
+        faults: &ImpairSpec,
+    ) -> io::Result<(Self, Vec<Box<dyn Queue>>)> {
+        let ends: io::Result<Vec<_>> = queues.iter().map(|queue| far_end(&**queue)).collect();
+        let (near, far) = ends?.into_iter().unzip();
+        Ok((Self::join_queues([queues, far], faults)?, near))
+    }
+
+    fn spawn(devices: [Vec<Box<dyn Queue>>; 2], links: [Link; 2]) -> io::Result<Self> {
         let (ring, bell) = io::pipe()?;
         let (orders, inbox) = channel();
         let (tell, ended) = watch::channel(None);
@@ -247,17 +279,31 @@ impl Drop for Cable {
     }
 }
 
-/// The medium of both, if a cable can join them.
-fn check_devices(devices: &[Box<dyn Queue>; 2]) -> io::Result<netloom_base::Medium> {
-    let [first, second] = devices.each_ref().map(Queue::caps);
+/// Two ends of memory for what `device` carries: for a stack, and for the cable.
+fn far_end(device: &dyn Queue) -> io::Result<(Box<dyn Queue>, Box<dyn Queue>)> {
+    let caps = device.caps();
+    let (near, far) = MemoryQueue::pair(caps.medium, caps.mtu)?;
+    Ok((Box::new(near), Box::new(far)))
+}
+
+/// The medium of all, if a cable can join them.
+fn check_devices(devices: &[Vec<Box<dyn Queue>>; 2]) -> io::Result<Medium> {
     let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-    if first.medium != second.medium {
-        return refuse("a cable joins two devices of the same medium");
+    let [first, second] = devices;
+    let Some(medium) = first.first().map(|queue| queue.caps().medium) else {
+        return refuse("a cable needs a queue at each end");
+    };
+    if first.len() != second.len() {
+        return refuse("a cable joins as many queues as there are at the other end");
     }
-    for caps in [first, second] {
-        if caps != DeviceCaps::plain(caps.medium, caps.mtu) {
+    for queue in first.iter().chain(second) {
+        let caps = queue.caps();
+        if caps.medium != medium {
+            return refuse("a cable joins two devices of the same medium");
+        }
+        if caps != DeviceCaps::plain(medium, caps.mtu) {
             return refuse("a cable carries whole frames: open the device without offloads");
         }
     }
-    Ok(first.medium)
+    Ok(medium)
 }

@@ -65,6 +65,26 @@ fn nc_over_tun_sends_and_receives_every_byte() {
     outcome.success();
 }
 
+/// Whatever queue a connection has, one link is what they share.
+#[test]
+fn what_crosses_faults_is_whole_and_keeps_to_one_rate() {
+    let script = "set -euo pipefail
+         dir=$(mktemp -d); trap 'rm -rf \"$dir\"' EXIT
+         head -c 1500000 /dev/urandom > $dir/big
+         begun=$(date +%s%N)
+         for client in 1 2 3 4; do { nc -N 10.0.0.2 7 < $dir/big | cmp - $dir/big && echo whole; } & done
+         wait
+         echo $((($(date +%s%N) - begun) / 1000000))";
+    let faults = "delay=2ms,rate=50mbit,queue=200,loss=0.3%,dup=0.3%,reorder=0.3%";
+    let Some(outcome) = shell(&["nc", "cmp"], &["--impair", faults], script) else { return };
+    let told = outcome.success();
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(lines[..lines.len() - 1], ["whole"; 4], "{told}");
+    // 6 MB at 50 Mbit/s, headers and all.
+    let millis: u32 = lines[lines.len() - 1].parse().expect("a number");
+    assert!(millis >= 960, "{millis} ms");
+}
+
 #[test]
 fn nc_uploads_to_discard_until_its_own_end() {
     // discard closes its half only after ours: nc ends by itself, and quickly.

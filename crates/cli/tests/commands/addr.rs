@@ -168,8 +168,7 @@ fn behind_a_cable_with_faults_it_is_the_interface_that_is_shown() {
     let Some(sandbox) = Sandbox::new("behind_a_cable_with_faults_it_is_the_interface_that_is_shown") else {
         return;
     };
-    // Faults and several queues exclude each other.
-    let _up = ready(&sandbox, &["--queues", "1", "--impair", "delay=1ms"]);
+    let _up = ready(&sandbox, &["--impair", "delay=1ms"]);
     let seen = interface(&sandbox);
     assert_eq!((&seen["name"], &seen["offload"]), (&json!("netloom0"), &json!("none")));
 }

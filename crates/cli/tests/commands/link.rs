@@ -1,10 +1,9 @@
-//! `netloom link` between two namespaces, and `--impair` before the stack.
-
-use std::time::{Duration, Instant};
+//! `netloom link` between two namespaces.
 
 use nix::sys::signal::Signal;
 
-use crate::process::{Running, eventually};
+use crate::faults::round_trip;
+use crate::process::Running;
 use crate::sandbox::Sandbox;
 
 /// A cable from `left` to `right`, both with an address of 10.8.0.0/24.
@@ -16,14 +15,6 @@ fn cable(left: &Sandbox, right: &Sandbox, faults: &str) -> Running {
     left.sh("ip address add 10.8.0.1/24 dev a0");
     right.sh("ip address add 10.8.0.2/24 dev b0; ip link set b0 up");
     link
-}
-
-/// The smallest round trip of some pings, in milliseconds.
-fn round_trip(sandbox: &Sandbox, address: &str) -> f64 {
-    let output = sandbox.sh(&format!("ping -q -n -c 20 -i 0.01 {address}"));
-    let summary =
-        output.lines().find_map(|line| line.strip_prefix("rtt min/avg/max/mdev = ")).expect("a summary");
-    summary.split('/').next().unwrap().parse().unwrap()
 }
 
 /// A number of the report: the one behind `name` in the line of the direction.
@@ -111,39 +102,4 @@ fn wrong_usage_is_told_in_one_line() {
         assert!(finished.stderr.contains(told) && finished.stderr.lines().count() == 1, "{finished:?}");
     }
     assert!(!sandbox.has_link("a"));
-}
-
-#[test]
-fn up_has_faults_and_other_ones_after_a_hangup() {
-    let Some(sandbox) = Sandbox::new("up_has_faults_and_other_ones_after_a_hangup") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("netloom.toml");
-    std::fs::write(&config, "impair = \"in:delay=20ms\"\n").unwrap();
-    let before = sandbox.state();
-    let mut up = Running::start(&mut sandbox.netloom(&["up", "--config", config.to_str().unwrap()]));
-    up.wait_for_line(|line| line == "ready");
-    let slow = round_trip(&sandbox, "10.0.0.2");
-    assert!((20.0..26.0).contains(&slow), "{slow} ms");
-    assert_eq!(sandbox.sh("curl -s http://10.0.0.2/hello"), "Hello, world!");
-    std::fs::write(&config, "impair = \"none\"\n").unwrap();
-    up.signal(Signal::SIGHUP);
-    eventually("the delay goes", || round_trip(&sandbox, "10.0.0.2") < 20.0);
-    std::fs::write(&config, "impair = \"dely=1ms\"\n").unwrap();
-    up.signal(Signal::SIGHUP);
-    let ending = Instant::now();
-    up.signal(Signal::SIGINT);
-    let finished = up.finish();
-    assert_eq!(finished.code(), 0, "{finished:?}");
-    assert!(ending.elapsed() < Duration::from_secs(8), "it took {:?}", ending.elapsed());
-    assert_eq!(sandbox.state(), before);
-}
-
-#[test]
-fn a_shell_has_faults() {
-    let Some(sandbox) = Sandbox::new("a_shell_has_faults") else { return };
-    let script = "ping -q -n -c 20 -i 0.01 10.0.0.2 | grep -o '= [0-9]*'";
-    let finished = sandbox.run(&["shell", "--impair", "delay=10ms", "--", "sh", "-c", script]);
-    assert_eq!(finished.code(), 0, "{finished:?}");
-    let round_trip: u32 = finished.stdout.trim_start_matches("= ").trim().parse().unwrap();
-    assert!((20..26).contains(&round_trip), "{finished:?}");
 }

@@ -131,7 +131,7 @@ fn run_stack_here<F: Future<Output = ()>>(
         return;
     }
     let config = TunTapConfig { kind: setup.kind, name: "nl0".to_owned(), mtu: setup.mtu };
-    // Faults happen to frames: a cable takes no super-segments. Each queue has one of its own.
+    // Faults happen to frames: a cable takes no super-segments.
     let offload = if setup.faults.is_some() { Offload::Plain } else { offload() };
     let devices = match TunTap::open_queues(&config, offload, queues()) {
         Ok(devices) => devices,
@@ -160,10 +160,11 @@ fn run_stack_here<F: Future<Output = ()>>(
     if setup.has_ipv6() {
         wait_for_ipv6();
     }
-    let (_cables, devices): (Vec<Cable>, Vec<_>) = match &setup.faults {
-        None => (Vec::new(), devices),
+    let (_cable, devices) = match &setup.faults {
+        None => (None, devices),
         Some(faults) => {
-            devices.into_iter().map(|device| Cable::before(device, faults).expect("a cable")).unzip()
+            let (cable, devices) = Cable::before_queues(devices, faults).expect("a cable");
+            (Some(cable), devices)
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -5,9 +5,14 @@
 //! the time at which the transmitter is done; so the loop need not wake for each frame, and does not: it sleeps for
 //! [`PAUSE_MIN`] at least, and then hands out all that came due. A frame is late by that and the time to wake up.
 //!
-//! *Limits.* What is under way is bounded by the model. A device that does not take a frame now stops its direction, whose
-//! source is then not read: what is to be dropped is dropped in the source's own queue.
+//! Ends with several queues are joined queue by queue, and their frames meet the faults together: there is one model a
+//! direction.
+//!
+//! *Limits.* What is under way is bounded by the model. A queue that does not take a frame now is not sent another, and the
+//! one at the other end is not read: what is to be dropped is dropped there. The frames that are under way to it already wait, in
+//! order, and those of other queues pass by.
 
+use std::collections::VecDeque;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
@@ -22,7 +27,7 @@ use nix::sys::time::TimeSpec;
 
 use super::counters::CableCounters;
 
-/// Frames that are read from one end before the other is looked at.
+/// Frames that are read from one queue before the next is looked at.
 const FRAMES_PER_TURN: usize = 32;
 /// Shortest sleep: what comes due meanwhile is handed out together.
 const PAUSE_MIN: Duration = Duration::from_micros(20);
@@ -44,17 +49,50 @@ pub(super) enum Order {
 /// One direction.
 struct Way {
     link: Link,
-    /// A frame that the far end did not take yet.
-    stalled: Option<Vec<u8>>,
+    /// Frames that a queue at the far end did not take yet, by queue.
+    stalled: Vec<VecDeque<Vec<u8>>>,
     refused: u64,
 }
 
-/// One end.
-struct End {
+impl Way {
+    fn is_stalled(&self, queue: usize) -> bool {
+        self.stalled.get(queue).is_some_and(|waiting| !waiting.is_empty())
+    }
+
+    /// Whether nothing is under way.
+    fn is_idle(&self) -> bool {
+        self.link.in_flight_count() == 0 && self.stalled.iter().all(VecDeque::is_empty)
+    }
+}
+
+/// One queue of an end.
+struct Port {
     device: Box<dyn Queue>,
     /// There may be frames to read.
     is_readable: bool,
+}
+
+/// One end: a device.
+struct End {
+    ports: Vec<Port>,
     gone: Option<io::ErrorKind>,
+}
+
+impl End {
+    /// Sends a frame by a queue; gives it back if that takes none now. Says whether it was refused.
+    fn send(&mut self, queue: usize, frame: Vec<u8>) -> Result<bool, Vec<u8>> {
+        let Some(port) = self.ports.get_mut(queue) else { return Ok(true) };
+        let Err(error) = port.device.send(TxMeta::default(), &frame, [&[], &[]]) else { return Ok(false) };
+        let kind = error.kind();
+        if kind == io::ErrorKind::WouldBlock {
+            return Err(frame);
+        }
+        if kind == io::ErrorKind::NotConnected {
+            self.gone = Some(kind);
+            return Ok(false);
+        }
+        Ok(true)
+    }
 }
 
 /// The state of the thread. Way 0 leads from end 0 to end 1.
@@ -71,14 +109,16 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn new(
-        devices: [Box<dyn Queue>; 2],
+        devices: [Vec<Box<dyn Queue>>; 2],
         links: [Link; 2],
         orders: Receiver<Order>,
         ring: PipeReader,
     ) -> Self {
+        let count = devices.iter().map(Vec::len).max().unwrap_or_default();
+        let port = |device| Port { device, is_readable: true };
         Self {
-            ends: devices.map(|device| End { device, is_readable: true, gone: None }),
-            ways: links.map(|link| Way { link, stalled: None, refused: 0 }),
+            ends: devices.map(|queues| End { ports: queues.into_iter().map(port).collect(), gone: None }),
+            ways: links.map(|link| Way { link, stalled: vec![VecDeque::new(); count], refused: 0 }),
             orders,
             ring,
             origin: std::time::Instant::now(),
@@ -138,26 +178,33 @@ impl Engine {
         }
     }
 
-    /// Reads a batch from the end where way `index` begins; true if there may be more.
+    /// Reads a batch from each queue of the end where way `index` begins; true if there may be more.
     fn receive(&mut self, index: usize) -> bool {
+        let count = self.ends.get(index).map_or(0, |end| end.ports.len());
+        (0..count).fold(false, |is_busy, queue| self.receive_from(index, queue) | is_busy)
+    }
+
+    fn receive_from(&mut self, index: usize, queue: usize) -> bool {
         for _ in 0..FRAMES_PER_TURN {
             let now = self.now();
             let (Some(way), Some(end)) = (self.ways.get_mut(index), self.ends.get_mut(index)) else {
                 return false;
             };
-            if way.stalled.is_some() || !end.is_readable || end.gone.is_some() {
+            let Some(port) = end.ports.get_mut(queue) else { return false };
+            if way.is_stalled(queue) || !port.is_readable || end.gone.is_some() {
                 return false;
             }
-            match end.device.recv(&mut self.buffer) {
+            match port.device.recv(&mut self.buffer) {
                 Ok(received) => {
                     let frame = received.bytes_in(&self.buffer).to_vec();
-                    let len = frame.len();
-                    if let Err(reason) = way.link.offer(now, frame) {
-                        tracing::trace!(device = end.device.name(), %reason, len, "frame dropped on the cable");
+                    let (name, len) = (port.device.name(), frame.len());
+                    let number = u16::try_from(queue).unwrap_or(u16::MAX);
+                    if let Err(reason) = way.link.offer_from(number, now, frame) {
+                        tracing::trace!(device = name, queue, %reason, len, "frame dropped on the cable");
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    end.is_readable = false;
+                    port.is_readable = false;
                     return false;
                 }
                 // Longer than any frame, or a signal: there may be more.
@@ -176,18 +223,31 @@ impl Engine {
     fn deliver(&mut self, index: usize) {
         let now = self.now();
         let (Some(way), Some(end)) = (self.ways.get_mut(index), self.ends.get_mut(1 - index)) else { return };
+        for (queue, waiting) in way.stalled.iter_mut().enumerate() {
+            while end.gone.is_none()
+                && let Some(frame) = waiting.pop_front()
+            {
+                match end.send(queue, frame) {
+                    Ok(is_refused) => way.refused += u64::from(is_refused),
+                    Err(frame) => {
+                        waiting.push_front(frame);
+                        break;
+                    }
+                }
+            }
+        }
         while end.gone.is_none()
-            && let Some(frame) = way.stalled.take().or_else(|| way.link.poll(now))
+            && let Some((queue, frame)) = way.link.poll_any(now)
         {
-            let Err(error) = end.device.send(TxMeta::default(), &frame, [&[], &[]]) else { continue };
-            let kind = error.kind();
-            if kind == io::ErrorKind::WouldBlock {
-                way.stalled = Some(frame);
-                return;
-            } else if kind == io::ErrorKind::NotConnected {
-                end.gone = Some(kind);
-            } else {
-                way.refused += 1;
+            let queue = usize::from(queue);
+            let Some(waiting) = way.stalled.get_mut(queue) else { continue };
+            if !waiting.is_empty() {
+                waiting.push_back(frame);
+                continue;
+            }
+            match end.send(queue, frame) {
+                Ok(is_refused) => way.refused += u64::from(is_refused),
+                Err(frame) => waiting.push_back(frame),
             }
         }
     }
@@ -198,52 +258,48 @@ impl Engine {
         let why = first.or(second)?;
         let now = self.now();
         let deadline = *self.drained_by.get_or_insert(now + DRAIN_LIMIT);
-        let is_through =
-            |way: &Way, is_gone: bool| is_gone || (way.stalled.is_none() && way.link.in_flight_count() == 0);
         let [out, back] = &self.ways;
-        let is_through = is_through(out, second.is_some()) && is_through(back, first.is_some());
+        let is_through = (second.is_some() || out.is_idle()) && (first.is_some() || back.is_idle());
         (is_through || now >= deadline).then_some(why)
     }
 
-    /// Sleeps until a frame has come or is due, a stalled device takes frames again, or somebody rings.
+    /// Sleeps until a frame has come or is due, a stalled queue takes frames again, or somebody rings.
     fn wait(&mut self) -> io::Result<()> {
         let now = self.now();
-        let due =
-            self.ways.iter().filter(|way| way.stalled.is_none()).filter_map(|way| way.link.poll_timeout());
+        let due = self.ways.iter().filter_map(|way| way.link.poll_timeout());
         let pause = due.chain(self.drained_by).min().map(|at| at.saturating_since(now).max(PAUSE_MIN));
-        let wanted = |index: usize| {
+        let ways = &self.ways;
+        let wanted = |index: usize, queue: usize| {
             let mut flags = PollFlags::empty();
-            if self.ways.get(index).is_some_and(|way| way.stalled.is_none()) {
+            if ways.get(index).is_some_and(|way| !way.is_stalled(queue)) {
                 flags |= PollFlags::POLLIN;
             }
-            if self.ways.get(1 - index).is_some_and(|way| way.stalled.is_some()) {
+            if ways.get(1 - index).is_some_and(|way| way.is_stalled(queue)) {
                 flags |= PollFlags::POLLOUT;
             }
             flags
         };
-        let [first, second] = &self.ends;
-        // A descriptor whose other side has gone is always ready: it is asked no more.
-        let watched = |end: &End, index| (end.gone.is_none(), wanted(index));
-        let watch = [watched(first, 0), watched(second, 1)];
         let mut descriptors = vec![PollFd::new(self.ring.as_fd(), PollFlags::POLLIN)];
-        for (end, (is_watched, flags)) in self.ends.iter().zip(watch) {
-            if is_watched {
-                descriptors.push(PollFd::new(end.device.as_fd(), flags));
+        for (index, end) in self.ends.iter().enumerate() {
+            // A descriptor whose other side has gone is always ready: it is asked no more.
+            let asked = if end.gone.is_none() { end.ports.as_slice() } else { &[] };
+            for (queue, port) in asked.iter().enumerate() {
+                descriptors.push(PollFd::new(port.device.as_fd(), wanted(index, queue)));
             }
         }
         match ppoll(&mut descriptors, pause.map(TimeSpec::from_duration), None) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let mut happened = descriptors.iter().map(|it| it.any().unwrap_or(true));
-        let is_rung = happened.next() == Some(true);
-        let mut readable = [false; 2];
-        for (slot, (is_watched, _)) in readable.iter_mut().zip(watch) {
-            *slot = is_watched && happened.next() == Some(true);
-        }
+        let happened: Vec<_> = descriptors.iter().map(|it| it.any().unwrap_or(true)).collect();
         drop(descriptors);
-        for (end, is_readable) in self.ends.iter_mut().zip(readable) {
-            end.is_readable = is_readable;
+        let mut happened = happened.into_iter();
+        let is_rung = happened.next() == Some(true);
+        for end in &mut self.ends {
+            let is_asked = end.gone.is_none();
+            for port in &mut end.ports {
+                port.is_readable = is_asked && happened.next() == Some(true);
+            }
         }
         if is_rung {
             // One read takes all rings so far, and finds nothing when the handle has gone.

@@ -22,12 +22,12 @@ fn cable(text: &str) -> (Cable, [MemoryQueue; 2]) {
     (cable, [first, second])
 }
 
-fn send(queue: &mut MemoryQueue, frame: &[u8]) {
+fn send(queue: &mut dyn Queue, frame: &[u8]) {
     queue.send(TxMeta::default(), frame, [b"", b""]).expect("sent");
 }
 
 /// The next frame, waited for.
-fn receive(queue: &mut MemoryQueue) -> io::Result<Vec<u8>> {
+fn receive(queue: &mut dyn Queue) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
     loop {
         match queue.recv(&mut buffer) {
@@ -143,6 +143,82 @@ fn a_cable_before_a_device_is_a_device() {
     queue.send(TxMeta::default(), b"out", [b"", b""]).expect("sent");
     assert_eq!(receive(&mut outside).unwrap(), b"out");
     assert_eq!(cable.stop()[0].link.duplicated.get(), 1);
+}
+
+/// A cable before a device with two queues; on the outside, and on the stack's side.
+fn cable_of_two(text: &str) -> (Cable, [MemoryQueue; 2], Vec<Box<dyn Queue>>) {
+    let pair = || MemoryQueue::pair(Medium::Ip, 1500).expect("a pair");
+    let ((one, far_one), (other, far_other)) = (pair(), pair());
+    let device: Vec<Box<dyn Queue>> = vec![Box::new(far_one), Box::new(far_other)];
+    let (cable, queues) = Cable::before_queues(device, &faults(text)).expect("a cable");
+    (cable, [one, other], queues)
+}
+
+#[test]
+fn each_queue_has_its_own_frames_and_all_meet_the_same_link() {
+    // Frames of 1000 bytes at 8 Mbit/s: a millisecond each.
+    let (cable, mut outside, mut inside) = cable_of_two("rate=8mbit,dup=100%");
+    let started = Instant::now();
+    for number in 0..20_u8 {
+        for (queue, outside) in (0..).zip(&mut outside) {
+            send(outside, &[[queue, number]; 500].concat());
+        }
+    }
+    send(&mut *inside[1], b"back");
+    for (queue, inside) in (0..).zip(&mut inside) {
+        for number in (0..20_u8).flat_map(|number| [number; 2]) {
+            assert_eq!(receive(&mut **inside).unwrap()[..2], [queue, number]);
+        }
+    }
+    assert!(started.elapsed() >= Duration::from_millis(40), "{:?}", started.elapsed());
+    assert_eq!(receive(&mut outside[1]).unwrap(), b"back");
+    let [in_, out] = cable.counters();
+    assert_eq!((in_.link.frames_offered.get(), in_.link.duplicated.get()), (40, 40));
+    assert_eq!(out.link.frames_offered.get(), 1);
+}
+
+#[test]
+fn a_queue_that_is_not_read_does_not_hold_up_the_others() {
+    let (cable, [mut one, mut other], mut inside) = cable_of_two("none");
+    let mut stuck = 0_u32;
+    // Until the socket that is read no more is full, too.
+    loop {
+        match one.send(TxMeta::default(), &stuck.to_be_bytes(), [&[0; 1400], b""]) {
+            Ok(()) => stuck += 1,
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                let mut waiting = [PollFd::new(one.as_fd(), PollFlags::POLLOUT)];
+                if poll(&mut waiting, PollTimeout::from(200_u16)) == Ok(0) {
+                    break;
+                }
+            }
+        }
+    }
+    for number in 0..100_u8 {
+        send(&mut other, &[number; 1400]);
+        assert_eq!(receive(&mut *inside[1]).unwrap(), [number; 1400]);
+    }
+    for expected in 0..stuck {
+        assert_eq!(receive(&mut *inside[0]).unwrap()[..4], expected.to_be_bytes());
+    }
+    assert_eq!(cable.stop()[0].link.dropped_total(), 0);
+}
+
+#[test]
+fn when_one_queue_goes_all_do() {
+    let (cable, [one, mut other], mut inside) = cable_of_two("delay=20ms");
+    send(&mut other, b"last words");
+    while cable.counters()[0].link.frames_offered.get() < 1 {}
+    drop(one);
+    assert_eq!(receive(&mut *inside[1]).unwrap(), b"last words");
+    assert_eq!(receive(&mut *inside[0]).unwrap_err().kind(), io::ErrorKind::NotConnected);
+    assert_eq!(cable.finish()[0].link.frames_delivered.get(), 1);
+}
+
+#[test]
+fn a_cable_has_queues_at_both_ends() {
+    let error = Cable::before_queues(Vec::new(), &ImpairSpec::default()).err().expect("no cable");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
 
 #[test]
