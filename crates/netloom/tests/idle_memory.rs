@@ -7,19 +7,25 @@ use std::task::Poll;
 use std::time::Duration;
 
 use allocation_counter::measure;
-use netloom::{Net, TcpListener, TcpStream};
+use netloom::device::MemoryQueue;
+use netloom::impair::ImpairSpec;
+use netloom::stack::Medium;
+use netloom::{Cable, Net, TcpListener, TcpStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// No test takes longer.
 const LIMIT: Duration = Duration::from_secs(120);
 /// What a connection may cost.
 const BOUND: i64 = 1024;
-/// What an allocator adds to a block at most: glibc 8 bytes, and up to 15 that make it sixteens.
-const BLOCK_OVERHEAD: i64 = 23;
-/// With the one before them as many as fill tables that double.
-const CONNECTIONS: usize = (1 << 11) - 1;
+/// What glibc adds to a block of 24 or 40 bytes, as those are that a connection has beside the tables.
+const BLOCK_OVERHEAD: i64 = 8;
+/// A power of two: twice as many fill tables that double.
+const CONNECTIONS: usize = 1 << 9;
+/// Bytes of a text of which some segments are lost.
+const LONG_LEN: usize = 30_000;
 
 /// A connection between `client` and `server`, both ends.
 async fn open(client: &Net, listener: &mut TcpListener) -> [TcpStream; 2] {
@@ -55,48 +61,83 @@ async fn settle(hosts: [&Net; 2]) {
     }
 }
 
-/// Opens so many connections that carry a request and its answer, and are idle then. Each end has a task that waits to read.
-async fn open_all(
-    [server, client]: [&Net; 2],
-    listener: &mut TcpListener,
-    count: usize,
-    pairs: &mut Vec<[TcpStream; 2]>,
-) {
+/// Opens so many connections that carry a request and its answer.
+async fn open_all(client: &Net, listener: &mut TcpListener, count: usize) -> Vec<[TcpStream; 2]> {
+    let mut pairs = Vec::with_capacity(count);
     for _ in 0..count {
         let mut pair = open(client, listener).await;
         converse(&mut pair).await;
-        for end in &mut pair {
-            wait_to_read(end).await;
-        }
         pairs.push(pair);
     }
-    settle([server, client]).await;
+    pairs
 }
 
-/// Bytes that each end of a connection between hosts with these addresses takes.
-fn cost_of_an_end(runtime: &Runtime, addresses: [&str; 2]) -> i64 {
-    let (server, client) = runtime.block_on(async { Net::pair(addresses[0], addresses[1]).unwrap() });
-    let hosts = [&server, &client];
-    let mut pairs = Vec::with_capacity(CONNECTIONS + 1);
-    // What a host makes once, it makes for the first.
+/// Text each way, of which some is lost, and some comes late or again.
+async fn converse_in_trouble(pair: [TcpStream; 2]) -> [TcpStream; 2] {
+    let [one, other] = pair.map(|mut stream| async move {
+        let mut text = vec![0; LONG_LEN];
+        let (mut read, mut write) = stream.split();
+        let (sent, received) = tokio::join!(write.write_all(&[1; LONG_LEN]), read.read_exact(&mut text));
+        sent.and(received.map(|_| ())).unwrap();
+        stream
+    });
+    let (one, other) = tokio::join!(one, other);
+    [one, other]
+}
+
+/// Two hosts at the ends of a cable.
+fn hosts(addresses: [&str; 2]) -> ([Net; 2], Cable) {
+    let (near, far) = MemoryQueue::pair(Medium::Ip, 1500).unwrap();
+    let (other_near, other_far) = MemoryQueue::pair(Medium::Ip, 1500).unwrap();
+    let cable = Cable::start([Box::new(far), Box::new(other_far)], &ImpairSpec::default()).unwrap();
+    let [one, other] = addresses;
+    let host = |queue, address| Net::builder().interface(Box::new(queue), address).start().unwrap();
+    ([host(near, one), host(other_near, other)], cable)
+}
+
+/// Bytes that each end of a connection between hosts with these addresses takes, if the path has such faults for a while.
+fn cost_of_an_end(runtime: &Runtime, addresses: [&str; 2], faults: Option<&ImpairSpec>) -> i64 {
+    let ([server, client], cable) = {
+        let _entered = runtime.enter();
+        hosts(addresses)
+    };
+    let mut pairs = Vec::with_capacity(2 * CONNECTIONS);
     let address = (server.addresses()[0].address(), 80);
     let mut listener = runtime.block_on(server.tcp_listen(address)).unwrap();
     let mut open = |count| {
-        let opened = async { timeout(LIMIT, open_all(hosts, &mut listener, count, &mut pairs)).await };
-        runtime.block_on(opened).unwrap();
+        let all = async {
+            let mut new = open_all(&client, &mut listener, count).await;
+            if let Some(faults) = faults {
+                cable.set_faults(faults);
+                new = new.into_iter().map(converse_in_trouble).collect::<JoinSet<_>>().join_all().await;
+                cable.set_faults(&ImpairSpec::default());
+            }
+            for end in new.iter_mut().flatten() {
+                wait_to_read(end).await;
+            }
+            pairs.append(&mut new);
+            settle([&server, &client]).await;
+        };
+        runtime.block_on(async { timeout(LIMIT, all).await }).unwrap();
     };
-    open(1);
+    // What a host makes once, free buffers among it, it makes for the first ones.
+    open(CONNECTIONS);
     let taken = measure(|| open(CONNECTIONS));
-    assert_eq!(pairs.len(), CONNECTIONS + 1);
+    assert_eq!(pairs.len(), 2 * CONNECTIONS);
     let bytes = taken.bytes_current + taken.count_current * BLOCK_OVERHEAD;
     bytes / i64::try_from(2 * CONNECTIONS).unwrap()
 }
 
 #[test]
-fn an_idle_connection_takes_less_than_a_kilobyte() {
+fn an_idle_connection_takes_less_than_a_kilobyte_whatever_it_has_met() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let faults: ImpairSpec = "loss=10%,dup=5%,seed=7".parse().unwrap();
     for addresses in [["10.0.0.1/24", "10.0.0.2/24"], ["fd00::1/64", "fd00::2/64"]] {
-        let cost = cost_of_an_end(&runtime, addresses);
-        assert!(cost < BOUND, "between {addresses:?}: {cost} bytes");
+        for faults in [None, Some(&faults)] {
+            let cost = cost_of_an_end(&runtime, addresses, faults);
+            let has_met_faults = faults.is_some();
+            println!("{cost} bytes between {addresses:?}, faults: {has_met_faults}");
+            assert!(cost < BOUND, "{cost} bytes between {addresses:?}, faults: {has_met_faults}");
+        }
     }
 }

@@ -425,7 +425,9 @@ impl Receiver {
     /// Gives memory back that holds nothing.
     pub(super) fn release_if_empty(&mut self) {
         self.queue.release_if_empty();
-        self.disorder.take_if(|disorder| !disorder.has_blocks());
+        // A duplicate that no acknowledgment had room for is told no more once none is owed: the peer has gone on.
+        let owes_none = self.ack_due == AckDue::None;
+        self.disorder.take_if(|disorder| disorder.ranges.is_empty() && (owes_none || !disorder.has_blocks()));
         // What it has measured says little about what comes after a pause.
         self.tuner = None;
     }

@@ -10,7 +10,7 @@
 //!
 //! *Limits.* What is under way is bounded by the model. A queue that does not take a frame now is not sent another, and the
 //! one at the other end is not read: what is to be dropped is dropped there. The frames that are under way to it already wait, in
-//! order, and those of other queues pass by.
+//! order, and those of other queues pass by: so each queue that is stuck holds once more at most what the model may.
 
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, Read};

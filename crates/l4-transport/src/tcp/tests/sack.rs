@@ -1,5 +1,7 @@
 //! What the receiver reports: SACK blocks (RFC 2018) and duplicates (RFC 2883).
 
+use core::time::Duration;
+
 use netloom_base::DropReason;
 use netloom_wire::{SeqNumber, TcpHeader, TcpOptions, TcpTimestamps};
 
@@ -259,8 +261,22 @@ fn a_stream_over_a_bad_link_is_reported_and_arrives() {
         pair.faults.duplicate = 20;
         pair.faults.reorder = 30;
         pair.open();
-        pair.run_and_check(std::time::Duration::from_secs(600));
+        pair.run_and_check(Duration::from_secs(600));
         let reported: u64 = pair.sides.iter().map(|side| side.tcp.counters().duplicates_reported.get()).sum();
         assert!(reported > 0, "seed {seed}");
     }
+}
+
+/// An acknowledgment has room for one duplicate. What was left is told no more when the connection is idle, and keeps nothing.
+#[test]
+fn a_duplicate_that_was_not_told_of_is_forgotten_in_the_end() {
+    let (mut lab, flow) = sacking();
+    lab.text(flow, 0, 10);
+    lab.sent();
+    lab.text(flow, 0, 12);
+    lab.text(flow, 5, 15);
+    assert_eq!(lab.report(flow), (20, vec![(0, 10)]));
+    assert_eq!(lab.read(flow).len(), 20);
+    lab.advance(Duration::from_secs(5));
+    assert_eq!((lab.tcp.usage().buffer_bytes, lab.tcp.usage().timers), (0, 0));
 }
