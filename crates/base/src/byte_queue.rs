@@ -114,8 +114,15 @@ impl ByteQueue {
         count.min(fits.saturating_add(more))
     }
 
-    /// Appends a copy of `bytes`.
-    pub fn append(&mut self, mut bytes: &[u8], pool: &mut BufferPool) {
+    /// Appends a copy of `bytes`, and what waited for them. Of pieces that they cover what is appended counts.
+    pub fn append(&mut self, bytes: &[u8], pool: &mut BufferPool) {
+        self.extend(bytes, pool);
+        if let Some(inner) = &mut self.0 {
+            inner.join();
+        }
+    }
+
+    fn extend(&mut self, mut bytes: &[u8], pool: &mut BufferPool) {
         if bytes.is_empty() {
             return;
         }
@@ -228,7 +235,7 @@ impl ByteQueue {
         inner.end = at.max(start);
         for piece in later {
             if matches!(piece.storage, Storage::Lent(_)) {
-                self.append(piece.slice(start, usize::MAX), pool);
+                self.extend(piece.slice(start, usize::MAX), pool);
                 piece.storage.give_back(pool);
             } else if let Some(inner) = &mut self.0 {
                 inner.end = piece.end();
@@ -269,13 +276,6 @@ impl ByteQueue {
         let inner = self.0.get_or_insert_default();
         debug_assert!(offset > 0, "what is next is appended");
         inner.ahead.write(inner.end + offset as u64, bytes, growth, pool);
-    }
-
-    /// Makes what follows the end part of the queue.
-    pub fn join(&mut self) {
-        if let Some(inner) = &mut self.0 {
-            inner.join();
-        }
     }
 
     /// Drops what waits ahead.

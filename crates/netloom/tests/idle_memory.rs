@@ -72,7 +72,7 @@ async fn open_all(client: &Net, listener: &mut TcpListener, count: usize) -> Vec
     pairs
 }
 
-/// Text each way, of which some is lost, and some comes late or again.
+/// Text each way, of which some is lost, and some comes twice.
 async fn converse_in_trouble(pair: [TcpStream; 2]) -> [TcpStream; 2] {
     let [one, other] = pair.map(|mut stream| async move {
         let mut text = vec![0; LONG_LEN];
@@ -129,7 +129,7 @@ fn cost_of_an_end(runtime: &Runtime, addresses: [&str; 2], faults: Option<&Impai
 }
 
 #[test]
-fn an_idle_connection_takes_less_than_a_kilobyte_whatever_it_has_met() {
+fn an_idle_connection_takes_less_than_a_kilobyte_also_after_loss() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let faults: ImpairSpec = "loss=10%,dup=5%,seed=7".parse().unwrap();
     for addresses in [["10.0.0.1/24", "10.0.0.2/24"], ["fd00::1/64", "fd00::2/64"]] {

@@ -34,7 +34,8 @@ pub struct TcpConfig {
     /// Answers without a connection (resets, challenges) that may wait to be sent; about 200 bytes each. Beyond that
     /// they are not sent.
     pub max_replies: usize,
-    /// Separate runs of data that wait for a hole before them to fill, a connection; 8 bytes each while they wait. A peer
+    /// Separate runs of data that wait for a hole before them to fill, a connection; 8 bytes each while they wait, beside
+    /// their pieces of 512 bytes and more, which count as buffers. A peer
     /// whose slow start overruns a queue of a thousand packets leaves a hole before every second one. Beyond that new
     /// ones are dropped, and the peer sends them again.
     pub max_out_of_order_ranges: usize,

@@ -310,7 +310,6 @@ impl Receiver {
                 self.forget_urgent();
             } else {
                 self.queue.append(new, buffers);
-                self.queue.join();
             }
             return self.on_in_order(new.len());
         }

@@ -61,10 +61,11 @@ impl Connection {
         let had_gap = is_repeated || self.receiver.has_hole();
         let growth = self.receive_growth(cx.memory, start);
         let max_ranges = cx.config.max_out_of_order_ranges;
-        let adopted = match cx.offer.is_open() {
-            true => self.receiver.adopt_text(start, fitting, max_ranges, growth),
-            false => None,
-        };
+        let adopted = cx
+            .offer
+            .is_open()
+            .then(|| self.receiver.adopt_text(start, fitting, max_ranges, growth))
+            .flatten();
         let outcome = match adopted {
             Some((outcome, kept)) => {
                 cx.offer.take(kept);

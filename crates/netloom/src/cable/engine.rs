@@ -49,19 +49,19 @@ pub(super) enum Order {
 /// One direction.
 struct Way {
     link: Link,
-    /// Frames that a queue at the far end did not take yet, by queue.
-    stalled: Vec<VecDeque<Vec<u8>>>,
+    /// Frames that have arrived, and that the queue at the far end has not taken: none but while it takes none.
+    arrived: Vec<VecDeque<Vec<u8>>>,
     refused: u64,
 }
 
 impl Way {
     fn is_stalled(&self, queue: usize) -> bool {
-        self.stalled.get(queue).is_some_and(|waiting| !waiting.is_empty())
+        self.arrived.get(queue).is_some_and(|arrived| !arrived.is_empty())
     }
 
     /// Whether nothing is under way.
     fn is_idle(&self) -> bool {
-        self.link.in_flight_count() == 0 && self.stalled.iter().all(VecDeque::is_empty)
+        self.link.in_flight_count() == 0 && self.arrived.iter().all(VecDeque::is_empty)
     }
 }
 
@@ -118,7 +118,7 @@ impl Engine {
         let port = |device| Port { device, is_readable: true };
         Self {
             ends: devices.map(|queues| End { ports: queues.into_iter().map(port).collect(), gone: None }),
-            ways: links.map(|link| Way { link, stalled: vec![VecDeque::new(); count], refused: 0 }),
+            ways: links.map(|link| Way { link, arrived: vec![VecDeque::new(); count], refused: 0 }),
             orders,
             ring,
             origin: std::time::Instant::now(),
@@ -223,31 +223,25 @@ impl Engine {
     fn deliver(&mut self, index: usize) {
         let now = self.now();
         let (Some(way), Some(end)) = (self.ways.get_mut(index), self.ends.get_mut(1 - index)) else { return };
-        for (queue, waiting) in way.stalled.iter_mut().enumerate() {
+        if end.gone.is_some() {
+            return;
+        }
+        while let Some((queue, frame)) = way.link.poll_any(now) {
+            if let Some(arrived) = way.arrived.get_mut(usize::from(queue)) {
+                arrived.push_back(frame);
+            }
+        }
+        for (queue, arrived) in way.arrived.iter_mut().enumerate() {
             while end.gone.is_none()
-                && let Some(frame) = waiting.pop_front()
+                && let Some(frame) = arrived.pop_front()
             {
                 match end.send(queue, frame) {
                     Ok(is_refused) => way.refused += u64::from(is_refused),
                     Err(frame) => {
-                        waiting.push_front(frame);
+                        arrived.push_front(frame);
                         break;
                     }
                 }
-            }
-        }
-        while end.gone.is_none()
-            && let Some((queue, frame)) = way.link.poll_any(now)
-        {
-            let queue = usize::from(queue);
-            let Some(waiting) = way.stalled.get_mut(queue) else { continue };
-            if !waiting.is_empty() {
-                waiting.push_back(frame);
-                continue;
-            }
-            match end.send(queue, frame) {
-                Ok(is_refused) => way.refused += u64::from(is_refused),
-                Err(frame) => waiting.push_back(frame),
             }
         }
     }
