@@ -141,6 +141,8 @@ fn peer(tell_id: &Sender<i32>, wired: &Receiver<()>, tell_ready: &Sender<()>, in
 /// Makes the calling thread's namespace the router between `net` and a peer.
 fn route(net: &Net) -> Peer {
     let peer = Peer::new();
+    // A router asks for the neighbor of another's packet from a link-local address, or not at all.
+    ip("addr add fe80::1/64 dev nl0 nodad");
     for (file, value) in [("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")] {
         std::fs::write(format!("/proc/sys/net/{file}"), value).expect("forwarding");
     }
