@@ -21,6 +21,9 @@ pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// # Errors
     /// As reading.
     fn skip(&mut self, scratch: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send;
+
+    /// How many segments were sent again; `None` if that is not known, or not any more.
+    fn retransmits(&self) -> Option<u32>;
 }
 
 impl Connection for netloom::TcpStream {
@@ -30,6 +33,10 @@ impl Connection for netloom::TcpStream {
 
     async fn skip(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
         Ok(self.recv_bytes(scratch.len()).await?.len())
+    }
+
+    fn retransmits(&self) -> Option<u32> {
+        self.info().map(|info| info.retransmits)
     }
 }
 
@@ -45,5 +52,10 @@ impl Connection for TcpStream {
 
     async fn skip(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
         self.read(scratch).await
+    }
+
+    /// The kernel knows; to ask it takes unsafe code.
+    fn retransmits(&self) -> Option<u32> {
+        None
     }
 }

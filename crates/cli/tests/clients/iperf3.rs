@@ -70,6 +70,31 @@ fn with_each_congestion_control() {
     }
 }
 
+/// How many segments the server has sent again, as the client shows it below `sum`.
+#[track_caller]
+fn retransmits(options: &[&str], arguments: &str, sum: &str) -> Option<u64> {
+    let outcome = shell(&["iperf3"], options, &format!("iperf3 --json {arguments}"))?;
+    let text = outcome.success();
+    let report: serde_json::Value = serde_json::from_str(&text).expect("the client prints JSON");
+    let count = report["end"][sum]["retransmits"].as_u64();
+    Some(count.unwrap_or_else(|| panic!("no count in {sum}: {text}")))
+}
+
+#[test]
+fn what_the_server_sends_again_is_counted() {
+    for (arguments, sum) in [
+        ("-c 10.0.0.2 -t 1 -R", "sum_sent"),
+        ("-c 10.0.0.2 -t 1 -R -P 2 -O 1", "sum_sent"),
+        ("-c 10.0.0.2 -t 1 --bidir", "sum_sent_bidir_reverse"),
+    ] {
+        let Some(count) = retransmits(&["--impair", "out:loss=1%,seed=7"], arguments, sum) else { return };
+        assert!((1..1_000_000).contains(&count), "{arguments}: {count}");
+    }
+    // Nothing is lost on the way to the client.
+    let count = retransmits(&["--impair", "in:loss=1%"], "-c 10.0.0.2 -n 1M -R", "sum_sent");
+    assert!(count.is_none_or(|count| count < 10), "{count:?}");
+}
+
 #[test]
 fn one_test_after_another() {
     let script = "for _ in 1 2 3; do iperf3 -c 10.0.0.2 -n 1M > /dev/null || exit 1; done; echo good";

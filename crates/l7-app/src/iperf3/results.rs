@@ -19,7 +19,7 @@ pub(crate) struct Results {
     cpu_util_total: f64,
     cpu_util_user: f64,
     cpu_util_system: f64,
-    /// -1: retransmissions are not counted here.
+    /// 1 if we send and count retransmissions, 0 if we send and do not, -1 if we do not send.
     sender_has_retransmits: i8,
     #[serde(skip_serializing_if = "Option::is_none")]
     server_output_text: Option<String>,
@@ -31,7 +31,8 @@ pub(crate) struct Results {
 struct StreamResults {
     id: u64,
     bytes: u64,
-    retransmits: i8,
+    /// -1: not counted, or not ours to count.
+    retransmits: i64,
     jitter: f64,
     errors: u64,
     omitted_errors: u64,
@@ -54,7 +55,9 @@ impl Results {
             StreamResults {
                 id: stream_id(index),
                 bytes: total.len.saturating_sub(omitted.len),
-                retransmits: -1,
+                retransmits: total
+                    .retransmits
+                    .map_or(-1, |count| i64::from(count.saturating_sub(omitted.retransmits.unwrap_or(0)))),
                 jitter: total.jitter,
                 errors: total.lost,
                 omitted_errors: omitted.lost,
@@ -68,10 +71,18 @@ impl Results {
             cpu_util_total: cpu.user + cpu.system,
             cpu_util_user: cpu.user,
             cpu_util_system: cpu.system,
-            sender_has_retransmits: -1,
+            sender_has_retransmits: sender_has_retransmits(tallies.clone()),
             server_output_text: wants_output.then(|| text(tallies, elapsed)),
             streams: streams.collect(),
         }
+    }
+}
+
+fn sender_has_retransmits<'a>(tallies: impl Iterator<Item = &'a Tally>) -> i8 {
+    let mut sending = tallies.filter(|tally| tally.server_sends).peekable();
+    match sending.peek() {
+        None => -1,
+        Some(_) => i8::from(sending.all(|tally| tally.total().retransmits.is_some())),
     }
 }
 
@@ -92,4 +103,47 @@ fn text<'a>(tallies: impl Iterator<Item = &'a Tally>, elapsed: Duration) -> Stri
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::Results;
+    use crate::iperf3::cpu::CpuUse;
+    use crate::iperf3::tally::Tally;
+
+    /// What the client is told of streams: whether there are retransmissions, and how many on each.
+    fn told(tallies: &[Tally]) -> (serde_json::Value, Vec<serde_json::Value>) {
+        let results = Results::new(tallies.iter(), Duration::from_secs(1), CpuUse::default(), false);
+        let json = serde_json::to_value(results).unwrap();
+        let streams = json["streams"].as_array().unwrap().iter();
+        (json["sender_has_retransmits"].clone(), streams.map(|it| it["retransmits"].clone()).collect())
+    }
+
+    fn sender(counts: &[u32]) -> Tally {
+        let tally = Tally::new(true, false);
+        counts.iter().for_each(|&count| tally.on_retransmits(Some(count)));
+        tally
+    }
+
+    #[test]
+    fn only_a_sender_that_counts_its_retransmissions_tells_them() {
+        let receiver = || Tally::new(false, false);
+        assert_eq!(told(&[receiver()]), (json!(-1), vec![json!(-1)]));
+        assert_eq!(told(&[sender(&[])]), (json!(0), vec![json!(-1)]));
+        assert_eq!(told(&[receiver(), sender(&[0, 7])]), (json!(1), vec![json!(-1), json!(7)]));
+    }
+
+    #[test]
+    fn retransmissions_of_the_omitted_start_do_not_count() {
+        let tally = sender(&[5]);
+        tally.end_omitted();
+        tally.on_retransmits(Some(8));
+        // A connection that has gone tells nothing more.
+        tally.on_retransmits(None);
+        assert_eq!(told(&[tally]), (json!(1), vec![json!(3)]));
+    }
 }

@@ -79,7 +79,10 @@ where
         let params = within(self.options.step, "parameters", self.exchange_parameters()).await?;
         let stream_count = params.direction.stream_count(params.parallel);
         let tallies: Vec<_> = (0..stream_count)
-            .map(|index| Arc::new(Tally::new(params.direction.server_sends_on(index, params.parallel))))
+            .map(|index| {
+                let server_sends = params.direction.server_sends_on(index, params.parallel);
+                Arc::new(Tally::new(server_sends, !params.omit.is_zero()))
+            })
             .collect();
         let udp = Arc::clone(&self.udp);
         let streams =

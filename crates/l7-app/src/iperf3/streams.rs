@@ -81,10 +81,31 @@ pub(crate) async fn receive<S: Connection>(mut stream: S, block_len: usize, tall
     }
 }
 
+/// A stream that tells its retransmissions when it is dropped: it waits for the end of the test in the middle of whatever
+/// it does.
+struct Sender<'a, S: Connection> {
+    stream: S,
+    tally: &'a Tally,
+}
+
+impl<'a, S: Connection> Sender<'a, S> {
+    fn new(stream: S, tally: &'a Tally) -> Self {
+        tally.on_retransmits(stream.retransmits());
+        Self { stream, tally }
+    }
+}
+
+impl<S: Connection> Drop for Sender<'_, S> {
+    fn drop(&mut self) {
+        self.tally.on_retransmits(self.stream.retransmits());
+    }
+}
+
 /// Sends on `stream` until it breaks or nothing more may be sent. It is then held open until the task is ended: that
 /// the data has an end is the control connection's to say.
-pub(crate) async fn send<S: Connection>(mut stream: S, sending: Sending, tally: Arc<Tally>) {
-    let sent = send_all(&mut stream, &sending, &tally).await;
+pub(crate) async fn send<S: Connection>(stream: S, sending: Sending, tally: Arc<Tally>) {
+    let mut sender = Sender::new(stream, &tally);
+    let sent = send_all(&mut sender.stream, &sending, &tally).await;
     if let Err(error) = sent {
         debug!(%error, "iperf3: a stream broke off");
     }
@@ -105,6 +126,10 @@ async fn send_all<S: Connection>(stream: &mut S, sending: &Sending, tally: &Tall
             stream.send_bytes(&mut rest.split_to(len)).await?;
             tally.on_bytes(len);
             sent_len += len as u64;
+            // To ask takes a lock: not while it counts, as the end tells then.
+            if tally.is_omitting() {
+                tally.on_retransmits(stream.retransmits());
+            }
         }
         sending.pace(sent_len, start).await;
         consume_budget().await;
@@ -169,6 +194,10 @@ mod tests {
         async fn skip(&mut self, _: &mut [u8]) -> io::Result<usize> {
             Err(io::ErrorKind::Unsupported.into())
         }
+
+        fn retransmits(&self) -> Option<u32> {
+            None
+        }
     }
 
     impl AsyncRead for Borrower {
@@ -196,7 +225,7 @@ mod tests {
         let block_len = MAX_COUNTED_LEN + 1000;
         let total_len = 3 * block_len as u64 + 5;
         let allowance = Some(Arc::new(AtomicU64::new(total_len)));
-        let (mut stream, tally) = (Borrower::default(), Tally::new(true));
+        let (mut stream, tally) = (Borrower::default(), Tally::new(true, false));
         send_all(&mut stream, &Sending { block_len, rate: None, allowance }, &tally).await.unwrap();
 
         let lens: Vec<usize> = stream.0.iter().map(Bytes::len).collect();

@@ -1,6 +1,6 @@
 //! What is counted on one stream, by whoever moves its data, and read by the session.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub(crate) struct Tally {
     len: AtomicU64,
     sent_datagrams: AtomicU64,
     reception: Mutex<Reception>,
+    retransmits: Mutex<Option<u32>>,
+    is_omitting: AtomicBool,
     omitted: Mutex<Count>,
 }
 
@@ -33,15 +35,20 @@ pub(crate) struct Count {
     pub(crate) lost: u64,
     /// Seconds.
     pub(crate) jitter: f64,
+    /// Segments sent again; `None` where that is not counted.
+    pub(crate) retransmits: Option<u32>,
 }
 
 impl Tally {
-    pub(crate) fn new(server_sends: bool) -> Self {
+    /// Counts nothing yet; `omits` says whether the start will not count.
+    pub(crate) fn new(server_sends: bool, omits: bool) -> Self {
         Self {
             server_sends,
             len: AtomicU64::new(0),
             sent_datagrams: AtomicU64::new(0),
             reception: Mutex::default(),
+            retransmits: Mutex::default(),
+            is_omitting: AtomicBool::new(omits),
             omitted: Mutex::default(),
         }
     }
@@ -63,6 +70,18 @@ impl Tally {
         lock(&self.reception).on_datagram(header, now);
     }
 
+    /// How many segments were sent again since the start; `None` leaves what was known before.
+    pub(crate) fn on_retransmits(&self, count: Option<u32>) {
+        if count.is_some() {
+            *lock(&self.retransmits) = count;
+        }
+    }
+
+    /// Whether what is counted will not count.
+    pub(crate) fn is_omitting(&self) -> bool {
+        self.is_omitting.load(Ordering::Relaxed)
+    }
+
     /// Everything since the start, the omitted part included.
     pub(crate) fn total(&self) -> Count {
         let reception = lock(&self.reception);
@@ -71,6 +90,7 @@ impl Tally {
             datagrams: self.sent_datagrams.load(Ordering::Relaxed) + reception.highest,
             lost: reception.lost,
             jitter: reception.jitter,
+            retransmits: *lock(&self.retransmits),
         }
     }
 
@@ -78,6 +98,7 @@ impl Tally {
     pub(crate) fn end_omitted(&self) {
         let total = self.total();
         *lock(&self.omitted) = total;
+        self.is_omitting.store(false, Ordering::Relaxed);
         lock(&self.reception).restart_jitter();
     }
 
