@@ -19,8 +19,9 @@ Examples:
       without root, if an administrator typed: ip tuntap add tap0 mode tap user $USER
       and gave tap0 its addresses
 
-Ctrl-C ends it and takes the interface away. RUST_LOG (for example netloom=trace) overrides -v. `netloom addr` shows what
-runs: it asks over a control socket, which is at $NETLOOM_SOCKET, else $XDG_RUNTIME_DIR/netloom.sock or /run/netloom.sock.";
+Ctrl-C ends it and takes the interface away, as SIGTERM does, and SIGHUP without --config. With it SIGHUP makes it read the
+file's key `impair` again, if that was there at the start (`none` is enough) and --impair is not given. RUST_LOG (for
+example netloom=trace) overrides -v. `netloom addr` shows what runs: it asks over a control socket, which is at $NETLOOM_SOCKET, else $XDG_RUNTIME_DIR/netloom.sock or /run/netloom.sock.";
 
 const SHELL_EXAMPLE: &str = "\
 Examples:
@@ -163,8 +164,7 @@ pub(crate) struct Options {
     pub(crate) pcap: Option<PathBuf>,
     /// Put faults on the interface, such as delay=10ms,loss=1%; `netloom link --help` lists them
     ///
-    /// Both ways, or after `in:` towards the stack, after `out:` from it. `up` reads the key `impair` of the --config file
-    /// again on SIGHUP.
+    /// Both ways, or after `in:` towards the stack, after `out:` from it.
     #[arg(long, value_name = "SPEC")]
     pub(crate) impair: Option<String>,
     /// Read options from a TOML file; flags win

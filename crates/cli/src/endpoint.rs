@@ -111,11 +111,6 @@ impl Endpoint {
         }
     }
 
-    /// Whether faults can be changed.
-    pub(crate) fn has_faults(&self) -> bool {
-        self.cable.is_some()
-    }
-
     /// Changes the faults, if there is a cable to have them.
     pub(crate) fn set_faults(&self, faults: &ImpairSpec) {
         if let Some(cable) = &self.cable {

@@ -97,6 +97,8 @@ pub(crate) struct Settings {
     pub(crate) pcap: Option<PathBuf>,
     /// Faults on the interface; `None`: not even a cable that could have some later.
     pub(crate) impair: Option<ImpairSpec>,
+    /// Whether a flag said so, and not the file.
+    pub(crate) impair_is_flagged: bool,
     /// The file of `--config`.
     pub(crate) config: Option<PathBuf>,
     /// How many times `-v` was given.
@@ -128,6 +130,7 @@ impl Settings {
             None => Congestion::default(),
         };
         let queues = choose_queues(flags.queues.or(file.queues).unwrap_or(1))?;
+        let impair_is_flagged = flags.impair.is_some();
         let impair = flags.impair.or(file.impair).as_deref().map(parse_faults).transpose()?;
         Ok(Self {
             interface,
@@ -145,13 +148,23 @@ impl Settings {
             root: flags.root.or(file.root).map(|root| check_root(&root)).transpose()?,
             pcap: flags.pcap.or(file.pcap),
             impair,
+            impair_is_flagged,
             config: flags.config,
             verbosity: flags.verbose.max(file.verbose.unwrap_or(0)),
         })
     }
 
-    /// What the file of `--config` says about faults now.
-    pub(crate) fn faults_now(config: &Path) -> Result<ImpairSpec, Failure> {
+    /// What the file of `--config` says about faults now, if it has a say in them.
+    pub(crate) fn faults_now(&self, config: &Path) -> Result<ImpairSpec, Failure> {
+        if self.impair_is_flagged {
+            return Err(Failure::usage("--impair was given as a flag, which wins: leave it out next time"));
+        }
+        if self.impair.is_none() {
+            return Err(Failure::usage(format_args!(
+                "they can only be changed if there was a key impair at the start: write impair = \"none\" into {} and start netloom again",
+                config.display()
+            )));
+        }
         let file = ConfigFile::read(config)?;
         file.impair.as_deref().map_or_else(|| Ok(ImpairSpec::default()), parse_faults)
     }

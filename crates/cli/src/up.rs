@@ -21,7 +21,7 @@ use crate::{device_access, logging, runtime};
 /// What a second Ctrl-C ends with: 128 and the number of SIGINT.
 const INTERRUPTED: i32 = 130;
 
-/// Runs until SIGINT or SIGTERM.
+/// Runs until SIGINT or SIGTERM, or SIGHUP where there is no file to read again.
 pub(crate) fn run(options: Options) -> Result<ExitCode, Failure> {
     let settings = Settings::load(options)?;
     logging::init(Level::INFO, settings.verbosity);
@@ -34,7 +34,8 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, Failure> {
 }
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
-    let mut stop = StopSignals::new()?;
+    let mut stop = StopSignals::new(&settings)?;
+    let mut faults = FaultsFile::of(&settings)?;
     // First, as it is the least to undo; served when there is something to say.
     let socket = claim_socket()?;
     let host = Host::connect()?;
@@ -42,8 +43,6 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         opened = Endpoint::open(&host, settings) => opened?,
         () = stop.recv() => return Ok(()),
     };
-    // Before anybody is told that it is ready, and may send signals.
-    let mut faults = FaultsFile::of(&endpoint)?;
     let control = match socket {
         Ok(socket) => Some(socket.serve(endpoint.answerer())),
         Err(error) => {
@@ -84,31 +83,23 @@ fn claim_socket() -> Result<Result<ControlSocket, ClaimError>, Failure> {
     }
 }
 
-/// The file of `--config`, read again for its faults on SIGHUP. Without a file or faults at the start SIGHUP keeps its
-/// meaning: it ends the process.
+/// The file of `--config`, read again for its faults on SIGHUP. Without a file SIGHUP is one of [`StopSignals`].
 struct FaultsFile(Option<(PathBuf, Signal)>);
 
 impl FaultsFile {
-    fn of(endpoint: &Endpoint) -> Result<Self, Failure> {
-        let Some(path) = endpoint.settings().config.clone().filter(|_| endpoint.has_faults()) else {
-            return Ok(Self(None));
-        };
-        Ok(Self(Some((path, StopSignals::catch(SignalKind::hangup())?))))
+    fn of(settings: &Settings) -> Result<Self, Failure> {
+        let Some(path) = settings.config.clone() else { return Ok(Self(None)) };
+        Ok(Self(Some((path, catch(SignalKind::hangup())?))))
     }
 
     /// Waits for SIGHUP.
     async fn asked(&mut self) {
-        match &mut self.0 {
-            Some((_, hangup)) => {
-                hangup.recv().await;
-            }
-            None => std::future::pending().await,
-        }
+        received(self.0.as_mut().map(|(_, hangup)| hangup)).await;
     }
 
     fn read(&self, endpoint: &Endpoint) {
         let Some((path, _)) = &self.0 else { return };
-        match Settings::faults_now(path) {
+        match endpoint.settings().faults_now(path) {
             Ok(faults) => {
                 tracing::info!("faults from now on: {faults}");
                 endpoint.set_faults(&faults);
@@ -139,28 +130,50 @@ fn notify(state: &NotifyState<'_>) {
     }
 }
 
-/// SIGINT and SIGTERM, caught from the moment this exists.
+/// SIGINT and SIGTERM, caught from the moment this exists; and SIGHUP, unless it has another meaning or is ignored.
 struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Option<Signal>,
 }
 
 impl StopSignals {
-    fn new() -> Result<Self, Failure> {
+    fn new(settings: &Settings) -> Result<Self, Failure> {
+        let hangup_stops = settings.config.is_none() && !is_hangup_ignored();
         Ok(Self {
-            interrupt: Self::catch(SignalKind::interrupt())?,
-            terminate: Self::catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            terminate: catch(SignalKind::terminate())?,
+            hangup: hangup_stops.then(|| catch(SignalKind::hangup())).transpose()?,
         })
-    }
-
-    fn catch(kind: SignalKind) -> Result<Signal, Failure> {
-        signal(kind).map_err(|error| Failure::new(format_args!("cannot catch signals: {error}")))
     }
 
     async fn recv(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = received(self.hangup.as_mut()) => {}
         }
     }
+}
+
+fn catch(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(format_args!("cannot catch signals: {error}")))
+}
+
+/// Waits for a signal that may not be waited for.
+async fn received(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether whoever started netloom wants it to outlive the terminal, as nohup does.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // A bit a signal, the lowest for 1, which is SIGHUP.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

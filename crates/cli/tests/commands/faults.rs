@@ -41,6 +41,37 @@ fn up_has_faults_and_other_ones_after_a_hangup() {
 }
 
 #[test]
+fn a_hangup_that_cannot_change_the_faults_says_why_and_goes_on() {
+    let test = "a_hangup_that_cannot_change_the_faults_says_why_and_goes_on";
+    let Some(sandbox) = Sandbox::new(test) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("netloom.toml");
+    for (at_start, flags, words, delay) in [
+        ("mtu = 1400\n", &[][..], "write impair = \"none\" into ", 0.0..20.0),
+        (
+            "impair = \"none\"\n",
+            &["--impair", "in:delay=40ms"],
+            "--impair was given as a flag, which wins",
+            40.0..60.0,
+        ),
+    ] {
+        std::fs::write(&config, at_start).unwrap();
+        let arguments = [&["up", "--config", config.to_str().unwrap()], flags].concat();
+        let mut up = Running::start(&mut sandbox.netloom(&arguments));
+        up.wait_for_line(|line| line == "ready");
+        std::fs::write(&config, "impair = \"in:delay=20ms\"\n").unwrap();
+        up.signal(Signal::SIGHUP);
+        let warning = up.wait_for_warning("the faults stay as they are");
+        assert!(warning.contains(words), "{warning}");
+        let measured = round_trip(&sandbox, "10.0.0.2");
+        assert!(delay.contains(&measured), "{flags:?}: {measured} ms");
+        up.signal(Signal::SIGINT);
+        let finished = up.finish();
+        assert_eq!((finished.code(), finished.stderr.lines().count()), (0, 1), "{finished:?}");
+    }
+}
+
+#[test]
 fn a_shell_has_faults() {
     let Some(sandbox) = Sandbox::new("a_shell_has_faults") else { return };
     let script = "ping -q -n -c 20 -i 0.01 10.0.0.2 | grep -o '= [0-9]*'";

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,7 @@ pub(crate) struct Running {
     stdout: Receiver<String>,
     stderr: Receiver<String>,
     seen: String,
+    warned: String,
 }
 
 impl Running {
@@ -49,7 +50,15 @@ impl Running {
         read_lines(child.stdout.take().unwrap(), line_out);
         read_lines(child.stderr.take().unwrap(), line_err);
         let pid = Pid::from_raw(child.id().cast_signed());
-        Self { pid, ended: watch(child), status: None, stdout, stderr, seen: String::new() }
+        Self {
+            pid,
+            ended: watch(child),
+            status: None,
+            stdout,
+            stderr,
+            seen: String::new(),
+            warned: String::new(),
+        }
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -58,20 +67,16 @@ impl Running {
 
     /// Reads stdout to the line that `wanted` accepts, and returns it.
     pub(crate) fn wait_for_line(&mut self, wanted: impl Fn(&str) -> bool) -> String {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            match self.stdout.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    self.seen.push_str(&line);
-                    if wanted(line.trim_end()) {
-                        return line.trim_end().to_owned();
-                    }
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    panic!("no such line in {:?}; stderr {:?}", self.seen, drain(&self.stderr))
-                }
-            }
-        }
+        let line = read_to(&self.stdout, &mut self.seen, wanted);
+        line.unwrap_or_else(|| {
+            panic!("no such line in {:?}; stderr {:?}", self.seen, self.warned.clone() + &drain(&self.stderr))
+        })
+    }
+
+    /// Reads stderr to the line with these words, and returns it.
+    pub(crate) fn wait_for_warning(&mut self, words: &str) -> String {
+        let line = read_to(&self.stderr, &mut self.warned, |line| line.contains(words));
+        line.unwrap_or_else(|| panic!("no {words:?} in {:?}", self.warned))
     }
 
     /// What `wait_for_line` has read so far.
@@ -96,7 +101,8 @@ impl Running {
     pub(crate) fn finish(mut self) -> Finished {
         let status = self.wait();
         let stdout = self.seen.clone() + &drain(&self.stdout);
-        Finished { status, stdout, stderr: drain(&self.stderr) }
+        let stderr = self.warned.clone() + &drain(&self.stderr);
+        Finished { status, stdout, stderr }
     }
 }
 
@@ -126,6 +132,18 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "not in time: {what}");
         thread::park_timeout(Duration::from_millis(2));
     }
+}
+
+/// Reads to the line that `wanted` accepts, and keeps what was read; `None` if there is no such line by the deadline.
+fn read_to(lines: &Receiver<String>, seen: &mut String, wanted: impl Fn(&str) -> bool) -> Option<String> {
+    let deadline = Instant::now() + DEADLINE;
+    while let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        seen.push_str(&line);
+        if wanted(line.trim_end()) {
+            return Some(line.trim_end().to_owned());
+        }
+    }
+    None
 }
 
 /// Everything up to the end of the stream, which is there once the program and its children have gone.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use crate::process::{DEADLINE, Running, ended_by, eventually};
-use crate::sandbox::{NOBODY, Sandbox, queues, queues_flag};
+use crate::sandbox::{NOBODY, Sandbox, binary, queues, queues_flag, with_queues};
 
 /// The number of queues, as the banner has it.
 fn queues_in_words() -> &'static str {
@@ -40,6 +40,27 @@ fn it_makes_an_interface_says_so_and_leaves_nothing() {
         let finished = up.finish();
         assert_eq!(finished.code(), 0, "{finished:?}");
         assert_eq!(sandbox.state(), before, "after {signal}");
+    }
+}
+
+#[test]
+fn a_hangup_without_a_file_ends_it_unless_it_is_ignored() {
+    let Some(sandbox) = Sandbox::new("a_hangup_without_a_file_ends_it_unless_it_is_ignored") else { return };
+    let before = sandbox.state();
+    for (how, signals) in [
+        ("--default-signal=HUP", &[Signal::SIGHUP][..]),
+        // What nohup does.
+        ("--ignore-signal=HUP", &[Signal::SIGHUP, Signal::SIGINT]),
+    ] {
+        let mut up = Running::start(sandbox.command("env").args([how, binary()]).args(with_queues(&["up"])));
+        up.wait_for_line(|line| line == "ready");
+        for &signal in signals {
+            sandbox.sh("ping -c 1 -W 2 10.0.0.2");
+            up.signal(signal);
+        }
+        let finished = up.finish();
+        assert_eq!((finished.code(), finished.stderr.as_str()), (0, ""), "{how}: {finished:?}");
+        assert_eq!((sandbox.state(), sandbox.run_folder()), (before.clone(), String::new()), "{how}");
     }
 }
 
@@ -188,6 +209,7 @@ fn help_shows_an_example() {
         assert_eq!(finished.code(), 0);
         assert!(finished.stdout.contains("Examples:") && finished.stdout.contains("ping 10.0.0.2"));
         assert!(!finished.stdout.contains("__"), "hidden commands stay hidden");
+        assert_eq!(finished.stdout.contains("SIGHUP without --config"), command == "up");
     }
     assert_eq!(crate::process::run(env!("CARGO_BIN_EXE_netloom"), &["up", "--nonsense"]).code(), 2);
 }
