@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use netloom::{AddressDetection, Cidr, InterfaceConfig, Net, StackConfig, UdpSocket};
+use netloom_base::Medium;
 use netloom_device::Queue;
 use netloom_l7_app::http::HttpOptions;
 use netloom_l7_app::{CancellationToken, Service, ServiceOptions, ServiceSpec};
@@ -39,6 +40,22 @@ fn default_routes(gateways: &[Cidr]) -> Vec<(Cidr, IpAddr)> {
     .into_iter()
     .filter_map(|(any, gateway)| Some((Cidr::new(any, 0).ok()?, gateway?)))
     .collect()
+}
+
+/// Says why nothing happens for some seconds: before their use, addresses are tried out.
+fn tell_of_probes(own: &[Cidr]) {
+    let addresses: Vec<_> = own.iter().map(|cidr| cidr.address().to_string()).collect();
+    let span = if own.iter().any(|cidr| cidr.address().is_ipv4()) {
+        // RFC 5227 section 2.1.1: at most 1 s, twice 1 to 2 s, and 2 s.
+        "4 to 7 s"
+    } else {
+        // RFC 4862 section 5.4.2: at most 1 s, and 1 s.
+        "1 to 2 s"
+    };
+    tracing::info!(
+        "trying out {}, which somebody else on the link might have: {span} (docs/decisions/0001)",
+        addresses.join(" and ")
+    );
 }
 
 /// A service's task on a shard's thread; it ends with this.
@@ -95,6 +112,10 @@ impl StackHost {
             builder = builder.spin(span);
         }
         let net = builder.start().map_err(failure)?;
+        // A TUN has no link whose hosts could be asked.
+        if neighborhood == Neighborhood::Unknown && settings.interface.medium == Medium::Ethernet {
+            tell_of_probes(&settings.addressing.own);
+        }
         net.addresses_ready().await;
         let mut host = Self {
             net,

@@ -38,7 +38,7 @@ fn it_makes_an_interface_says_so_and_leaves_nothing() {
         assert!(!addresses.contains("tentative"), "{addresses}");
         up.signal(signal);
         let finished = up.finish();
-        assert_eq!(finished.code(), 0, "{finished:?}");
+        assert_eq!((finished.code(), finished.stderr.as_str()), (0, ""), "{finished:?}");
         assert_eq!(sandbox.state(), before, "after {signal}");
     }
 }
@@ -154,6 +154,8 @@ fn an_administrators_interface_is_attached_to_and_left_as_it_was() {
     let before = sandbox.state();
     let arguments = ["up", "--tap", "admin0", "--address", "10.3.0.2/24", "--host-address", "10.3.0.1/24"];
     let mut up = Running::start(&mut sandbox.netloom_as_nobody(&arguments));
+    // It takes seconds, and says so first.
+    up.wait_for_warning("trying out 10.3.0.2, which somebody else on the link might have: 4 to 7 s");
     up.wait_for_line(|line| line == "ready");
     let begin = format!("admin0 (tap, MTU 1400, {}, offload ", queues_in_words());
     assert!(up.seen().starts_with(&begin), "{}", up.seen());
