@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use netloom_wire::Cidr;
 
 use crate::interface_report::InterfaceReport;
+use crate::settings::addressing::is_on_link;
 
 /// The port that a URL need not name.
 const HTTP_PORT: u16 = 80;
@@ -36,12 +37,17 @@ impl fmt::Display for Banner<'_> {
         }
         writeln!(f, "  kernel   {}", join(host))?;
         writeln!(f, "  netloom  {}", join(own))?;
+        // The others are reached by a route, if there is one.
+        let reached: Vec<&Cidr> = own.iter().filter(|&&cidr| is_on_link(cidr, host)).collect();
+        if reached.is_empty() {
+            return Ok(());
+        }
         writeln!(f, "Type next{place}:")?;
-        for cidr in *own {
+        for cidr in &reached {
             writeln!(f, "  ping {}", cidr.address())?;
         }
         if let Some(port) = *http_port {
-            for cidr in *own {
+            for cidr in &reached {
                 writeln!(f, "  curl {}", url(cidr.address(), port))?;
             }
         }
@@ -73,22 +79,36 @@ mod tests {
 
     #[test]
     fn it_says_what_to_type() {
-        let cidr = |text: &str| text.parse::<Cidr>().unwrap();
-        let (host, own) = ([cidr("10.0.0.1/24")], [cidr("10.0.0.2/24"), cidr("fd00::2/64")]);
-        let text = Banner {
+        assert_eq!(
+            banner(&["10.0.0.1/24", "fd00::1/64"]),
+            "netloom0 (tap, MTU 1500, 2 queues, offload full: checksums, TCP segments over IPv4 and IPv6, UDP segments)\n  \
+             kernel   10.0.0.1/24  fd00::1/64\n  netloom  10.0.0.2/24  fd00::2/64\nType next:\n  \
+             ping 10.0.0.2\n  ping fd00::2\n  curl http://10.0.0.2:8080/\n  curl 'http://[fd00::2]:8080/'\n"
+        );
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_find_is_not_to_be_typed() {
+        let text = banner(&["10.0.0.1/24"]);
+        let typed =
+            "  netloom  10.0.0.2/24  fd00::2/64\nType next:\n  ping 10.0.0.2\n  curl http://10.0.0.2:8080/\n";
+        assert!(text.ends_with(typed), "{text}");
+        let text = banner(&[]);
+        assert!(text.ends_with("  kernel   no address\n  netloom  10.0.0.2/24  fd00::2/64\n"), "{text}");
+    }
+
+    /// The text of a stack with an address of either family, where the kernel has these.
+    fn banner(host: &[&str]) -> String {
+        let cidr = |text: &&str| text.parse::<Cidr>().unwrap();
+        let host: Vec<_> = host.iter().map(cidr).collect();
+        let banner = Banner {
             interfaces: vec![samples::tap()],
             kind: "tap",
             host: &host,
-            own: &own,
+            own: &["10.0.0.2/24", "fd00::2/64"].map(|text| cidr(&text)),
             http_port: Some(8080),
             place: "",
-        }
-        .to_string();
-        assert_eq!(
-            text,
-            "netloom0 (tap, MTU 1500, 2 queues, offload full: checksums, TCP segments over IPv4 and IPv6, UDP segments)\n  \
-             kernel   10.0.0.1/24\n  netloom  10.0.0.2/24  fd00::2/64\nType next:\n  \
-             ping 10.0.0.2\n  ping fd00::2\n  curl http://10.0.0.2:8080/\n  curl 'http://[fd00::2]:8080/'\n"
-        );
+        };
+        banner.to_string()
     }
 }

@@ -24,6 +24,7 @@ use crate::host::snapshot::{Link, Snapshot};
 use crate::host::{Host, conflict, ipv6};
 use crate::interface_report::InterfaceReport;
 use crate::settings::Settings;
+use crate::settings::addressing::is_on_link;
 use crate::stack_host::{Neighborhood, StackHost};
 
 /// An interface that is up, and the stack behind it.
@@ -188,7 +189,7 @@ fn warn_of_dead_ends(settings: &Settings, link: &Link, addresses: &[Cidr]) {
         tracing::warn!("{name} is down, and stays so until you type, as root: ip link set {name} up");
     }
     for own in &settings.addressing.own {
-        if !addresses.iter().any(|held| held.contains(own.address())) {
+        if !is_on_link(*own, addresses) {
             tracing::warn!(
                 "{name} has no address in the network of {own}: the kernel finds it only by a route"
             );

@@ -137,6 +137,11 @@ impl Addressing {
     }
 }
 
+/// Whether one of the kernel's addresses has `own` in its network, so that it looks for it on the link.
+pub(crate) fn is_on_link(own: Cidr, host: &[Cidr]) -> bool {
+    host.iter().any(|held| held.contains(own.address()))
+}
+
 fn parse_all(end: End, texts: Option<&[String]>) -> Result<Vec<Cidr>, Failure> {
     match texts {
         None => end.default().into_iter().map(|text| parse(end, text)).collect(),

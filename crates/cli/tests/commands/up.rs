@@ -176,6 +176,23 @@ fn an_administrators_interface_is_attached_to_and_left_as_it_was() {
 }
 
 #[test]
+fn what_the_kernel_does_not_find_is_not_to_be_typed() {
+    let Some(sandbox) = Sandbox::new("what_the_kernel_does_not_find_is_not_to_be_typed") else { return };
+    sandbox.sh(&format!(
+        "ip tuntap add dev admin0 mode tun {}; ip link set admin0 up; ip address add 10.0.0.1/24 dev admin0",
+        queues_flag()
+    ));
+    let up = ready(&sandbox, &["--tun", "admin0"]);
+    let next = up.seen().split_once("Type next, in another terminal:\n").unwrap().1;
+    assert_eq!(next, "  ping 10.0.0.2\n  curl http://10.0.0.2/\nready\n");
+    up.signal(Signal::SIGINT);
+    let finished = up.finish();
+    assert!(finished.stderr.contains("no address in the network of fd00::2/64"), "{finished:?}");
+    // On a TUN there is nobody to ask, and so nothing to wait for.
+    assert!(!finished.stderr.contains("trying out"), "{finished:?}");
+}
+
+#[test]
 fn an_existing_interface_keeps_its_mtu() {
     let Some(sandbox) = Sandbox::new("an_existing_interface_keeps_its_mtu") else { return };
     sandbox
