@@ -279,6 +279,27 @@ async fn files_come_whole_and_in_ranges_and_from_the_root_only() {
 }
 
 #[tokio::test]
+async fn what_is_neither_file_nor_directory_is_not_opened() {
+    need_curl!();
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    // Nobody writes to it: whoever opens it to read waits.
+    shell(&format!("mkfifo {}", root.join("fifo").display())).await;
+    let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", root.join("device")).unwrap();
+    std::os::unix::fs::symlink("fifo", root.join("link")).unwrap();
+    std::fs::create_dir(root.join("sub")).unwrap();
+    shell(&format!("mkfifo {}", root.join("sub/index.html").display())).await;
+    let server = HttpServer::with_root(root.to_owned()).await;
+    for name in ["fifo", "fifo/", "socket", "device", "link", "sub/"] {
+        for arguments in [&["-i", "--max-time", "5"][..], &["-i", "-r", "0-1", "--max-time", "5"], &["-I"]] {
+            let answer = server.curl(arguments, &format!("/files/{name}")).await;
+            assert!(answer.starts_with("HTTP/1.1 404"), "{name} {arguments:?}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn without_a_root_there_are_no_files() {
     need_curl!();
     let server = HttpServer::start().await;
