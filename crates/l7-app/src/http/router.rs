@@ -2,8 +2,8 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{Method, StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, patch, post, put};
 use tower::service_fn;
 
@@ -54,7 +54,11 @@ async fn hello() -> &'static str {
     "Hello, world!"
 }
 
-async fn not_found(uri: Uri) -> Response {
+async fn not_found(method: Method, uri: Uri) -> Response {
+    if method == Method::CONNECT {
+        let no_proxy = "CONNECT is for a proxy, and this is none: ask for a path, such as GET /";
+        return ([(header::ALLOW, "")], plain(StatusCode::METHOD_NOT_ALLOWED, no_proxy)).into_response();
+    }
     plain(StatusCode::NOT_FOUND, format_args!("nothing at {}; / lists what there is", uri.path()))
 }
 

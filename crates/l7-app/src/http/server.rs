@@ -2,21 +2,24 @@
 //!
 //! # Theory of operation
 //! hyper reads requests one after another, however many came in one segment, and answers them in order (RFC 9112,
-//! section 9.3.2). A request that does not parse is answered with 400 and the connection closed; so it is with 414 and
-//! 431 for what is too long, and silently when a head does not arrive in time.
+//! section 9.3.2). A request that does not parse, or does not say once for which host it is, is answered with 400 and the
+//! connection closed; so it is with 414 and 431 for what is too long, and silently when a head does not arrive in time.
 //!
 //! # Limits
 //! [`HttpLimits`]. The head's time limit runs while a connection waits for its next request too, so it also bounds
 //! how long one stays open between requests.
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
+use axum::http::{Request, StatusCode, Version, header};
+use axum::response::{IntoResponse, Response};
 use axum::serve::Listener;
+use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -29,6 +32,7 @@ use tracing::debug;
 use crate::accept::{ConnectionLimits, serve_connections};
 use crate::activity::with_idle_limit;
 use crate::http::peer::Peer;
+use crate::http::plain::plain;
 
 /// The bounds of the HTTP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +127,10 @@ impl Connection {
         let Self { builder, router, shutdown } = self;
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            router.clone().oneshot(request)
+            match host_refusal(&request) {
+                None => Either::Left(router.clone().oneshot(request)),
+                Some(refusal) => Either::Right(ready(Ok(refusal))),
+            }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
@@ -132,4 +139,15 @@ impl Connection {
         }
         connection.await
     }
+}
+
+/// The answer to a request that does not have one Host header: 400 and the end of the connection (RFC 9112, section
+/// 3.2). HTTP/1.0 knows none.
+fn host_refusal<B>(request: &Request<B>) -> Option<Response> {
+    let count = request.headers().get_all(header::HOST).iter().count();
+    if count == 1 || (count == 0 && request.version() < Version::HTTP_11) {
+        return None;
+    }
+    let line = format_args!("a request has one Host header, and this has {count}");
+    Some(([(header::CONNECTION, "close")], plain(StatusCode::BAD_REQUEST, line)).into_response())
 }

@@ -330,6 +330,15 @@ async fn a_method_that_is_not_there_is_named_with_those_that_are() {
 }
 
 #[tokio::test]
+async fn a_request_for_a_proxy_is_refused_in_a_sentence() {
+    let server = HttpServer::start().await;
+    let answer = server.raw("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\n\r\n").await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 405") && head.to_lowercase().contains("\r\nallow: \r\n"), "{answer}");
+    assert_eq!(body, "CONNECT is for a proxy, and this is none: ask for a path, such as GET /\n");
+}
+
+#[tokio::test]
 async fn the_index_needs_nothing_else_and_every_link_works() {
     need_curl!();
     let server = HttpServer::start().await;

@@ -181,6 +181,33 @@ async fn what_is_no_request_gets_400_and_the_end() {
 }
 
 #[tokio::test]
+async fn a_request_has_one_host() {
+    let server = HttpServer::start().await;
+    for (head, status) in [
+        ("GET /hello HTTP/1.1\r\n", "400"),
+        ("GET http://h/hello HTTP/1.1\r\n", "400"),
+        ("GET /hello HTTP/1.1\r\nHost: a\r\nHost: a\r\n", "400"),
+        ("GET /hello HTTP/1.0\r\nHost: a\r\nHost: b\r\n", "400"),
+        ("POST /discard HTTP/1.1\r\nContent-Length: 0\r\n", "400"),
+        ("GET /nothing HTTP/1.1\r\n", "400"),
+        ("GET /hello HTTP/1.1\r\nHost: a\r\n", "200"),
+        ("GET /hello HTTP/1.1\r\nhost:\r\n", "200"),
+        ("GET /hello HTTP/1.0\r\n", "200"),
+        ("GET /hello HTTP/1.0\r\nHost: a\r\n", "200"),
+    ] {
+        let answer = server.raw(&format!("{head}\r\n")).await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{head:?}: {answer}");
+        if status == "400" {
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains("connection: close") && body.contains("one Host"), "{answer}");
+        }
+    }
+    // Whatever else was sent with it is not read as a request.
+    let answer = server.raw(&format!("GET /hello HTTP/1.1\r\n\r\n{}", request("GET", "/hello", ""))).await;
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
     let server = HttpServer::start().await;
     let many = (0..200).map(|index| format!("X-{index}: v\r\n")).collect::<String>();
