@@ -131,7 +131,7 @@ pub(crate) struct Options {
     /// An address of the kernel's end, again and again [default: 10.0.0.1/24 fd00::1/64]
     #[arg(long, value_name = "CIDR", help_heading = "Interface")]
     pub(crate) host_address: Vec<String>,
-    /// Largest IP packet in bytes: 576..65535, at least 1280 with IPv6 [default: 1500]
+    /// Largest IP packet in bytes: 576..65521 on a TAP, 576..65535 on a TUN, at least 1280 with IPv6 [default: 1500]
     #[arg(long, value_name = "N", help_heading = "Interface")]
     pub(crate) mtu: Option<u32>,
     /// Congestion control of the stack's connections: cubic or newreno [default: cubic]
@@ -159,7 +159,8 @@ pub(crate) struct Options {
     /// Serve the files of this directory below /files/
     #[arg(long, value_name = "DIR", help_heading = "Services")]
     pub(crate) root: Option<PathBuf>,
-    /// Write every frame that crosses the interface to a pcapng file
+    /// Write every frame that crosses the interface to a pcapng file; with offloads the checksums in it are not finished, and
+    /// tcpdump calls them incorrect: --offload off finishes them
     #[arg(long, value_name = "FILE")]
     pub(crate) pcap: Option<PathBuf>,
     /// Put faults on the interface, such as delay=10ms,loss=1%; `netloom link --help` lists them

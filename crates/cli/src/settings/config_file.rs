@@ -1,10 +1,10 @@
 //! The TOML file of `--config`: each option a key of the same name.
 //!
-//! Relative paths in it are relative to the file. An option that may be given again and again is an array.
+//! Relative paths in it are relative to the file. An option that may be given again and again is an array, or one text.
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::args::OffloadChoice;
 use crate::failure::Failure;
@@ -18,8 +18,10 @@ pub(crate) struct ConfigFile {
     /// Name of a TUN.
     pub(crate) tun: Option<String>,
     /// The stack's addresses.
+    #[serde(default, deserialize_with = "one_or_more")]
     pub(crate) address: Option<Vec<String>>,
     /// The kernel's addresses.
+    #[serde(default, deserialize_with = "one_or_more")]
     pub(crate) host_address: Option<Vec<String>>,
     /// Largest IP packet in bytes.
     pub(crate) mtu: Option<u32>,
@@ -30,8 +32,10 @@ pub(crate) struct ConfigFile {
     /// How long the stack looks for the next frame before it sleeps.
     pub(crate) spin: Option<String>,
     /// What the kernel and the stack leave to each other.
+    #[serde(default, deserialize_with = "offload")]
     pub(crate) offload: Option<OffloadChoice>,
     /// Services, each `NAME` or `NAME=PORT`.
+    #[serde(default, deserialize_with = "one_or_more")]
     pub(crate) service: Option<Vec<String>>,
     /// Serve nothing.
     pub(crate) no_services: Option<bool>,
@@ -43,6 +47,32 @@ pub(crate) struct ConfigFile {
     pub(crate) impair: Option<String>,
     /// As many times as `-v` would be given.
     pub(crate) verbose: Option<u8>,
+}
+
+/// What may be given again and again.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a text or an array of texts is wanted, such as [\"one\", \"another\"]")]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<String>>, D::Error> {
+    OneOrMore::deserialize(value).map(|texts| match texts {
+        OneOrMore::One(text) => Some(vec![text]),
+        OneOrMore::More(texts) => Some(texts),
+    })
+}
+
+/// An [`OffloadChoice`]: whatever stands there instead, the line says what it can be.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "offload is \"on\", \"checksum\" or \"off\"")]
+enum Offloaded {
+    Choice(OffloadChoice),
+}
+
+fn offload<'de, D: Deserializer<'de>>(value: D) -> Result<Option<OffloadChoice>, D::Error> {
+    Offloaded::deserialize(value).map(|Offloaded::Choice(choice)| Some(choice))
 }
 
 impl ConfigFile {
@@ -73,6 +103,8 @@ impl ConfigFile {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
 
     #[test]
@@ -108,6 +140,32 @@ mod tests {
         assert!(problem.starts_with("2: unknown field `adress`"), "{problem}");
         assert!(ConfigFile::parse("mtu = \"x\"").unwrap_err().starts_with("1: invalid type"));
         assert!(ConfigFile::parse("mtu 1500").is_err());
+    }
+
+    #[test]
+    fn what_may_be_given_again_and_again_may_be_one_text() {
+        let text = "address = \"10.0.0.2/24\"\nhost-address = \"10.0.0.1/24\"\nservice = \"http\"\n";
+        let file = ConfigFile::parse(text).unwrap();
+        assert_eq!(file.address, Some(vec!["10.0.0.2/24".to_owned()]));
+        assert_eq!(file.host_address, Some(vec!["10.0.0.1/24".to_owned()]));
+        assert_eq!(file.service, Some(vec!["http".to_owned()]));
+        for value in ["7", "true", "[7]", "[[]]"] {
+            let problem = ConfigFile::parse(&format!("mtu = 1500\naddress = {value}\n")).unwrap_err();
+            assert!(problem.starts_with("2: a text or an array of texts is wanted"), "{value}: {problem}");
+        }
+    }
+
+    #[test]
+    fn what_no_offload_is_is_refused_with_what_it_can_be() {
+        for value in ["true", "1", "\"yes\"", "[]"] {
+            let problem = ConfigFile::parse(&format!("mtu = 1500\noffload = {value}\n")).unwrap_err();
+            assert!(problem.starts_with("2: offload is "), "{value}: {problem}");
+            for choice in OffloadChoice::value_variants() {
+                let name = format!("\"{}\"", choice.to_possible_value().unwrap().get_name());
+                assert!(problem.contains(&name), "{name}: {problem}");
+                assert!(ConfigFile::parse(&format!("offload = {name}")).unwrap().offload == Some(*choice));
+            }
+        }
     }
 
     #[test]

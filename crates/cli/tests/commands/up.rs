@@ -228,6 +228,10 @@ fn help_shows_an_example() {
         assert_eq!(finished.code(), 0);
         assert!(finished.stdout.contains("Examples:") && finished.stdout.contains("ping 10.0.0.2"));
         assert!(!finished.stdout.contains("__"), "hidden commands stay hidden");
+        let words: Vec<_> = finished.stdout.split_whitespace().collect();
+        for sentence in ["576..65521 on a TAP, 576..65535 on a TUN", "tcpdump calls them incorrect"] {
+            assert!(words.join(" ").contains(sentence), "no {sentence:?} in {}", finished.stdout);
+        }
         assert_eq!(finished.stdout.contains("SIGHUP without --config"), command == "up");
     }
     assert_eq!(crate::process::run(env!("CARGO_BIN_EXE_netloom"), &["up", "--nonsense"]).code(), 2);

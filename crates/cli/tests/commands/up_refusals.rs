@@ -115,6 +115,9 @@ fn files_that_cannot_be_used_are_refused() {
     std::fs::write(&config, "mtu = 1500\nadress = []\n").unwrap();
     let config = config.to_str().unwrap();
     refused(&sandbox, &mut sandbox.netloom(&["up", "--config", config]), 2, &[":2: unknown field `adress`"]);
+    std::fs::write(config, "offload = true\n").unwrap();
+    let words = [":1: offload is \"on\", \"checksum\" or \"off\""];
+    refused(&sandbox, &mut sandbox.netloom(&["up", "--config", config]), 2, &words);
     for (flag, code) in [("--config", 1), ("--root", 1), ("--pcap", 1)] {
         let words = [flag, "/absent/file", "name a"];
         refused(&sandbox, &mut sandbox.netloom(&["up", flag, "/absent/file"]), code, &words);
