@@ -10,8 +10,8 @@ use netloom_wire::{Protocol, hash_address};
 ///
 /// A triple's counter starts at random and steps by one, so that an identification comes back only after 65,536 packets
 /// (IPv4) or 2^32 (IPv6), as RFC 6864 4.3 and RFC 8200 4.5 want, and tells an outsider nothing about packets to
-/// others. Shards that are one host share the numbers out, so that two of them never send the same to one peer: each comes
-/// back as many times sooner. 4 KiB.
+/// others. Shards that are one host share the numbers out, a run of them to each, so that two of them never send the same to
+/// one peer: each comes back as many times sooner. 4 KiB.
 #[derive(Debug)]
 pub(crate) struct Identifications {
     counters: Vec<u32>,
@@ -44,23 +44,26 @@ impl Identifications {
         Self { counters, key: rng.hash_key(), label_key: rng.hash_key(), sharding }
     }
 
-    /// The next identification for a packet that may be fragmented [791-02] [8200-09].
-    pub(crate) fn next(&mut self, source: IpAddr, destination: IpAddr, protocol: Protocol) -> u32 {
-        let (count, index) = (self.sharding.count().into(), self.sharding.index().into());
-        match self.counter(source, destination, protocol) {
-            Some(counter) => {
-                *counter = counter.wrapping_add(1);
-                counter.wrapping_mul(count).wrapping_add(index)
-            }
-            None => 0,
+    /// The next identification for a packet that may be fragmented [791-02] [8200-09]; the first of `count` in a row, if whoever
+    /// gets the packet makes so many of it and numbers them.
+    pub(crate) fn next(
+        &mut self,
+        source: IpAddr,
+        destination: IpAddr,
+        protocol: Protocol,
+        count: u64,
+    ) -> u32 {
+        let numbers = if source.is_ipv4() { u64::from(u16::MAX) } else { u64::from(u32::MAX) } + 1;
+        let (shards, shard) = (u64::from(self.sharding.count()), u64::from(self.sharding.index()));
+        let own = numbers / shards;
+        let Some(counter) = self.counter(source, destination, protocol) else { return 0 };
+        let mut next = (u64::from(*counter) + 1) % own;
+        if shards > 1 && next + count > own {
+            // Behind the last one are another shard's.
+            next = 0;
         }
-    }
-
-    /// Leaves the next `count` identifications to whoever cuts the packet that got the last one.
-    pub(crate) fn skip(&mut self, source: IpAddr, destination: IpAddr, protocol: Protocol, count: u64) {
-        if let Some(counter) = self.counter(source, destination, protocol) {
-            *counter = counter.wrapping_add(u32::try_from(count).unwrap_or(u32::MAX));
-        }
+        *counter = u32::try_from((next + count - 1) % own).unwrap_or_default();
+        u32::try_from(shard * own + next).unwrap_or_default()
     }
 
     fn counter(&mut self, source: IpAddr, destination: IpAddr, protocol: Protocol) -> Option<&mut u32> {
@@ -95,11 +98,11 @@ mod tests {
         // [791-02] [8200-09]
         let mut ids = Identifications::new(&mut Rng::from_number(1), Sharding::default());
         let (a, b): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-        let first = ids.next(a, b, Protocol::UDP);
-        assert_eq!(ids.next(a, b, Protocol::UDP), first.wrapping_add(1));
+        let first = ids.next(a, b, Protocol::UDP, 1);
+        assert_eq!(ids.next(a, b, Protocol::UDP, 1), (first + 1) % 65_536);
         // What a device makes of one packet has those after its own.
-        ids.skip(a, b, Protocol::UDP, 7);
-        assert_eq!(ids.next(a, b, Protocol::UDP), first.wrapping_add(9));
+        assert_eq!(ids.next(a, b, Protocol::UDP, 8), (first + 2) % 65_536);
+        assert_eq!(ids.next(a, b, Protocol::UDP, 1), (first + 10) % 65_536);
         let label = ids.flow_label(a, b, Protocol::UDP, [1, 2, 3, 4]);
         assert_eq!(ids.flow_label(a, b, Protocol::UDP, [1, 2, 3, 4]), label);
         assert_ne!(ids.flow_label(a, b, Protocol::UDP, [1, 2, 3, 5]), label);
@@ -107,5 +110,30 @@ mod tests {
             ids.flow_label(a, b, Protocol::ICMPV6, [1; 4]),
             ids.flow_label(a, b, Protocol::ICMPV6, [2; 4])
         );
+    }
+
+    #[test]
+    fn shards_never_give_out_the_same_numbers() {
+        // [791-02]
+        const SHARDS: u16 = 3;
+        let (a, b): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let key = Rng::from_number(1).hash_key();
+        let mut owners = vec![None; 65_536];
+        for index in 0..SHARDS {
+            let sharding = Sharding::new(key, index, SHARDS).unwrap();
+            let mut ids = Identifications::new(&mut Rng::from_number(2), sharding);
+            for round in 0..20_000 {
+                let count = if round % 100 == 0 { 64 } else { 1 };
+                let first = ids.next(a, b, Protocol::UDP, count);
+                for id in u64::from(first)..u64::from(first) + count {
+                    let owner = owners
+                        .get_mut(usize::try_from(id).unwrap())
+                        .expect("numbers of 16 bits, all of a train's");
+                    assert_eq!(*owner.get_or_insert(index), index, "{id}");
+                }
+            }
+        }
+        let unused = owners.iter().filter(|owner| owner.is_none()).count();
+        assert!(unused < 64 * usize::from(SHARDS), "{unused}");
     }
 }

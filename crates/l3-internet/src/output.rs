@@ -20,23 +20,21 @@ impl Internet {
     ///
     /// Nothing is written if source and destination are of different families.
     pub fn emit_header(&mut self, head: &mut HeadBuf, send: &IpSend, payload_len: usize) {
+        self.emit_train_header(head, send, payload_len, 1);
+    }
+
+    /// The same for what a device makes `count` packets of, which it numbers from this one's identification on: no other packet
+    /// gets those numbers.
+    pub fn emit_train_header(&mut self, head: &mut HeadBuf, send: &IpSend, payload_len: usize, count: u64) {
         match (send.source, send.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                self.ipv4_header(send, source, destination).emit(head, payload_len);
+                self.ipv4_header(send, source, destination, count).emit(head, payload_len);
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let ports = head.as_slice().first_chunk().copied().unwrap_or_default();
                 self.ipv6_header(send, source, destination, ports).emit(head, payload_len);
             }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
-        }
-    }
-
-    /// A device makes `count` packets more of the one whose header was made last, and numbers them from its identification on:
-    /// no other packet gets those numbers.
-    pub fn skip_identifications(&mut self, send: &IpSend, count: u64) {
-        if send.source.is_ipv4() && !send.dont_fragment {
-            self.identifications.skip(send.source, send.destination, send.protocol, count);
         }
     }
 
@@ -75,7 +73,7 @@ impl Internet {
         let mtu = usize::from(path.mtu);
         let packets = match (send.source, send.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let header = self.ipv4_header(send, source, destination);
+                let header = self.ipv4_header(send, source, destination, 1);
                 if fits {
                     vec![concat(
                         header_len + payload_len,
@@ -92,7 +90,7 @@ impl Internet {
                 if fits {
                     vec![concat(header_len + payload_len, &header.to_bytes(payload_len), payload)]
                 } else {
-                    let id = self.identifications.next(send.source, send.destination, send.protocol);
+                    let id = self.identifications.next(send.source, send.destination, send.protocol, 1);
                     fragment_v6(&header, id, &payload.concat(), mtu)
                 }
             }
@@ -114,13 +112,21 @@ impl Internet {
         Ok(())
     }
 
-    fn ipv4_header(&mut self, send: &IpSend, source: Ipv4Addr, destination: Ipv4Addr) -> Ipv4Header {
+    fn ipv4_header(
+        &mut self,
+        send: &IpSend,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        count: u64,
+    ) -> Ipv4Header {
         let identification = if send.dont_fragment {
             // RFC 6864 4.1: that of an atomic datagram means nothing.
             0
         } else {
-            let [_, _, high, low] =
-                self.identifications.next(source.into(), destination.into(), send.protocol).to_be_bytes();
+            let [_, _, high, low] = self
+                .identifications
+                .next(source.into(), destination.into(), send.protocol, count)
+                .to_be_bytes();
             u16::from_be_bytes([high, low])
         };
         Ipv4Header {

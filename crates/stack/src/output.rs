@@ -295,10 +295,7 @@ impl Stack {
         header.emit(head, path.source, remote.ip(), &[&output.data], is_partial);
         let payload_len = head.len() + output.data.len();
         let send = ip_send(&output, path.source);
-        self.internet.emit_header(head, &send, payload_len);
-        if output.segment_size.is_some() {
-            self.internet.skip_identifications(&send, output.datagram_count().saturating_sub(1));
-        }
+        self.internet.emit_train_header(head, &send, payload_len, output.datagram_count());
         match exit {
             Ok(Departure { interface, link }) => {
                 self.outgoing = output.data;

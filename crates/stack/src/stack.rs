@@ -84,10 +84,9 @@ impl Stack {
         id
     }
 
-    /// Whether every device cuts trains of datagrams. A device numbers what it cuts by ones (RFC 791's identification), which
-    /// would be the numbers of other shards.
+    /// Whether every device cuts trains of datagrams.
     fn are_trains_cut(&self) -> bool {
-        self.config.sharding.count() == 1 && self.interfaces.iter().all(|it| it.caps.udp_segmentation)
+        self.interfaces.iter().all(|it| it.caps.udp_segmentation)
     }
 
     /// The super-segments that every device takes: which one a segment leaves by is known only after it was made.
