@@ -13,8 +13,9 @@ mod engine;
 mod tests;
 
 use std::io::{self, PipeWriter, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use netloom_base::{DeviceCaps, Medium, Rng};
@@ -47,8 +48,9 @@ use engine::{Engine, Order};
 /// ```
 pub struct Cable {
     orders: Sender<Order>,
-    /// A byte in this pipe makes the thread look at its orders.
+    /// A byte in this pipe makes the thread look at its orders; one at a time.
     bell: Mutex<PipeWriter>,
+    is_rung: Arc<AtomicBool>,
     ended: watch::Receiver<Option<io::ErrorKind>>,
     thread: Option<JoinHandle<[CableCounters; 2]>>,
 }
@@ -147,13 +149,14 @@ impl Cable {
         let (ring, bell) = io::pipe()?;
         let (orders, inbox) = channel();
         let (tell, ended) = watch::channel(None);
-        let engine = Engine::new(devices, links, inbox, ring);
+        let is_rung = Arc::new(AtomicBool::new(false));
+        let engine = Engine::new(devices, links, inbox, (ring, Arc::clone(&is_rung)));
         let thread = std::thread::Builder::new().name("netloom-cable".to_owned()).spawn(move || {
             let (kind, counters) = engine.run();
             tell.send_replace(Some(kind));
             counters
         })?;
-        Ok(Self { orders, bell: Mutex::new(bell), ended, thread: Some(thread) })
+        Ok(Self { orders, bell: Mutex::new(bell), is_rung, ended, thread: Some(thread) })
     }
 
     /// Changes what happens to frames from now on; those under way keep their fate. The seed is what it was.
@@ -258,7 +261,7 @@ impl Cable {
 
     /// A thread that has ended takes no orders, and nobody needs it to.
     fn order(&self, order: Order) {
-        if self.orders.send(order).is_ok() {
+        if self.orders.send(order).is_ok() && !self.is_rung.swap(true, Ordering::SeqCst) {
             let mut bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
             // Fails if the thread has just ended.
             let _ = bell.write_all(&[0]);

@@ -15,6 +15,8 @@
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
@@ -70,28 +72,50 @@ struct Port {
     device: Box<dyn Queue>,
     /// There may be frames to read.
     is_readable: bool,
+    /// Nobody is at its other side any more, as sending or waiting has shown; what was sent there may be left to read.
+    is_deaf: bool,
+    /// Why nothing more can be read.
+    gone: Option<io::ErrorKind>,
+}
+
+impl Port {
+    fn new(device: Box<dyn Queue>) -> Self {
+        Self { device, is_readable: true, is_deaf: false, gone: None }
+    }
+
+    /// Why it is about to end, or has.
+    fn why_it_ends(&self) -> Option<io::ErrorKind> {
+        self.gone.or(self.is_deaf.then_some(io::ErrorKind::NotConnected))
+    }
+
+    /// Sends a frame; gives it back if none is taken now. Says whether it was refused.
+    fn send(&mut self, frame: Vec<u8>) -> Result<bool, Vec<u8>> {
+        if self.why_it_ends().is_some() {
+            return Ok(false);
+        }
+        let Err(error) = self.device.send(TxMeta::default(), &frame, [&[], &[]]) else { return Ok(false) };
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Err(frame);
+        }
+        self.is_deaf = error.kind() == io::ErrorKind::NotConnected;
+        Ok(!self.is_deaf)
+    }
 }
 
 /// One end: a device.
 struct End {
     ports: Vec<Port>,
-    gone: Option<io::ErrorKind>,
 }
 
 impl End {
-    /// Sends a frame by a queue; gives it back if that takes none now. Says whether it was refused.
-    fn send(&mut self, queue: usize, frame: Vec<u8>) -> Result<bool, Vec<u8>> {
-        let Some(port) = self.ports.get_mut(queue) else { return Ok(true) };
-        let Err(error) = port.device.send(TxMeta::default(), &frame, [&[], &[]]) else { return Ok(false) };
-        let kind = error.kind();
-        if kind == io::ErrorKind::WouldBlock {
-            return Err(frame);
-        }
-        if kind == io::ErrorKind::NotConnected {
-            self.gone = Some(kind);
-            return Ok(false);
-        }
-        Ok(true)
+    /// Why it is about to end, or has: one of its queues does, and the others follow.
+    fn why_it_ends(&self) -> Option<io::ErrorKind> {
+        self.ports.iter().find_map(Port::why_it_ends)
+    }
+
+    /// Whether all that was sent to it has been read.
+    fn is_read_up(&self) -> bool {
+        self.ports.iter().all(|port| port.gone.is_some())
     }
 }
 
@@ -101,6 +125,8 @@ pub(super) struct Engine {
     ways: [Way; 2],
     orders: Receiver<Order>,
     ring: PipeReader,
+    /// Whether there is a byte in it, or about to be.
+    is_rung: Arc<AtomicBool>,
     origin: std::time::Instant,
     buffer: Box<[u8]>,
     /// When to give up on what is under way, once an end has gone.
@@ -112,15 +138,15 @@ impl Engine {
         devices: [Vec<Box<dyn Queue>>; 2],
         links: [Link; 2],
         orders: Receiver<Order>,
-        ring: PipeReader,
+        (ring, is_rung): (PipeReader, Arc<AtomicBool>),
     ) -> Self {
         let count = devices.iter().map(Vec::len).max().unwrap_or_default();
-        let port = |device| Port { device, is_readable: true };
         Self {
-            ends: devices.map(|queues| End { ports: queues.into_iter().map(port).collect(), gone: None }),
+            ends: devices.map(|queues| End { ports: queues.into_iter().map(Port::new).collect() }),
             ways: links.map(|link| Way { link, arrived: vec![VecDeque::new(); count], refused: 0 }),
             orders,
             ring,
+            is_rung,
             origin: std::time::Instant::now(),
             buffer: vec![0; RECEIVE_BUFFER_LEN].into_boxed_slice(),
             drained_by: None,
@@ -191,7 +217,7 @@ impl Engine {
                 return false;
             };
             let Some(port) = end.ports.get_mut(queue) else { return false };
-            if way.is_stalled(queue) || !port.is_readable || end.gone.is_some() {
+            if way.is_stalled(queue) || !port.is_readable || port.gone.is_some() {
                 return false;
             }
             match port.device.recv(&mut self.buffer) {
@@ -211,7 +237,7 @@ impl Engine {
                 Err(error)
                     if [io::ErrorKind::InvalidData, io::ErrorKind::Interrupted].contains(&error.kind()) => {}
                 Err(error) => {
-                    end.gone = Some(error.kind());
+                    port.gone = Some(error.kind());
                     return false;
                 }
             }
@@ -223,19 +249,14 @@ impl Engine {
     fn deliver(&mut self, index: usize) {
         let now = self.now();
         let (Some(way), Some(end)) = (self.ways.get_mut(index), self.ends.get_mut(1 - index)) else { return };
-        if end.gone.is_some() {
-            return;
-        }
         while let Some((queue, frame)) = way.link.poll_any(now) {
             if let Some(arrived) = way.arrived.get_mut(usize::from(queue)) {
                 arrived.push_back(frame);
             }
         }
-        for (queue, arrived) in way.arrived.iter_mut().enumerate() {
-            while end.gone.is_none()
-                && let Some(frame) = arrived.pop_front()
-            {
-                match end.send(queue, frame) {
+        for (arrived, port) in way.arrived.iter_mut().zip(&mut end.ports) {
+            while let Some(frame) = arrived.pop_front() {
+                match port.send(frame) {
                     Ok(is_refused) => way.refused += u64::from(is_refused),
                     Err(frame) => {
                         arrived.push_front(frame);
@@ -246,14 +267,15 @@ impl Engine {
         }
     }
 
-    /// Why it is over, if an end has gone and nothing is under way to the other any more.
+    /// Why it is over, if an end has gone, and all that was sent to it has arrived at the other.
     fn is_over(&mut self) -> Option<io::ErrorKind> {
-        let [first, second] = self.ends.each_ref().map(|end| end.gone);
+        let [first, second] = self.ends.each_ref().map(End::why_it_ends);
         let why = first.or(second)?;
         let now = self.now();
         let deadline = *self.drained_by.get_or_insert(now + DRAIN_LIMIT);
-        let [out, back] = &self.ways;
-        let is_through = (second.is_some() || out.is_idle()) && (first.is_some() || back.is_idle());
+        let ([from_first, from_second], [one, other]) = (&self.ways, &self.ends);
+        let is_through = (second.is_some() || (one.is_read_up() && from_first.is_idle()))
+            && (first.is_some() || (other.is_read_up() && from_second.is_idle()));
         (is_through || now >= deadline).then_some(why)
     }
 
@@ -274,31 +296,36 @@ impl Engine {
             flags
         };
         let mut descriptors = vec![PollFd::new(self.ring.as_fd(), PollFlags::POLLIN)];
+        let mut asked = Vec::new();
         for (index, end) in self.ends.iter().enumerate() {
-            // A descriptor whose other side has gone is always ready: it is asked no more.
-            let asked = if end.gone.is_none() { end.ports.as_slice() } else { &[] };
-            for (queue, port) in asked.iter().enumerate() {
-                descriptors.push(PollFd::new(port.device.as_fd(), wanted(index, queue)));
+            for (queue, port) in end.ports.iter().enumerate() {
+                let flags = wanted(index, queue);
+                // A descriptor whose other side has gone is always ready, whatever it is asked.
+                if port.gone.is_none() && !(port.is_deaf && flags.is_empty()) {
+                    descriptors.push(PollFd::new(port.device.as_fd(), flags));
+                    asked.push((index, queue));
+                }
             }
         }
         match ppoll(&mut descriptors, pause.map(TimeSpec::from_duration), None) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let happened: Vec<_> = descriptors.iter().map(|it| it.any().unwrap_or(true)).collect();
+        let mut happened = descriptors.iter().map(|it| it.revents().unwrap_or(PollFlags::POLLIN));
+        let is_rung = happened.next().is_some_and(|flags| !flags.is_empty());
+        let happened: Vec<_> = happened.collect();
         drop(descriptors);
-        let mut happened = happened.into_iter();
-        let is_rung = happened.next() == Some(true);
-        for end in &mut self.ends {
-            let is_asked = end.gone.is_none();
-            for port in &mut end.ports {
-                port.is_readable = is_asked && happened.next() == Some(true);
-            }
+        for ((index, queue), flags) in asked.into_iter().zip(happened) {
+            let Some(port) = self.ends.get_mut(index).and_then(|end| end.ports.get_mut(queue)) else {
+                continue;
+            };
+            port.is_readable = !flags.is_empty();
+            port.is_deaf |= flags.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
         }
         if is_rung {
-            // One read takes all rings so far, and finds nothing when the handle has gone.
-            let mut rings = [0; 64];
-            let _ = self.ring.read(&mut rings)?;
+            // Finds nothing when the handle has gone.
+            let _ = self.ring.read(&mut [0])?;
+            self.is_rung.store(false, Ordering::SeqCst);
         }
         Ok(())
     }

@@ -41,6 +41,25 @@ fn receive(queue: &mut dyn Queue) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Sends numbered frames until the queue takes none any more, as nobody reads what they come to; how many those were.
+fn fill(queue: &mut dyn Queue) -> u32 {
+    let mut sent = 0_u32;
+    // Its own socket, the cable's, and the reader's fill up.
+    while sent < 2000 {
+        match queue.send(TxMeta::default(), &sent.to_be_bytes(), [&[0; 1400], b""]) {
+            Ok(()) => sent += 1,
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                let mut waiting = [PollFd::new(queue.as_fd(), PollFlags::POLLOUT)];
+                if poll(&mut waiting, PollTimeout::from(200_u16)) == Ok(0) {
+                    return sent;
+                }
+            }
+        }
+    }
+    panic!("nobody stopped the writer");
+}
+
 #[test]
 fn each_way_has_its_own_delay() {
     let (_cable, [mut first, mut second]) = cable("in:delay=30ms,out:delay=5ms");
@@ -91,21 +110,7 @@ fn faults_change_while_it_runs() {
 #[test]
 fn a_reader_that_does_not_read_stops_the_writer_and_loses_nothing() {
     let (cable, [mut first, mut second]) = cable("none");
-    let mut sent = 0_u32;
-    // Its own socket, the cable's, and the reader's fill up.
-    while sent < 2000 {
-        match first.send(TxMeta::default(), &sent.to_be_bytes(), [&[0; 1400], b""]) {
-            Ok(()) => sent += 1,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let mut waiting = [PollFd::new(first.as_fd(), PollFlags::POLLOUT)];
-                if poll(&mut waiting, PollTimeout::from(200_u16)) == Ok(0) {
-                    break;
-                }
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-    assert!(sent < 2000, "nobody stopped the writer");
+    let sent = fill(&mut first);
     for expected in 0..sent {
         assert_eq!(receive(&mut second).unwrap()[..4], expected.to_be_bytes());
     }
@@ -178,22 +183,39 @@ fn each_queue_has_its_own_frames_and_all_meet_the_same_link() {
 }
 
 #[test]
-fn a_queue_that_is_not_read_does_not_hold_up_the_others() {
-    let (cable, [mut one, mut other], mut inside) = cable_of_two("none");
-    let mut stuck = 0_u32;
-    // Until the socket that is read no more is full, too.
-    loop {
-        match one.send(TxMeta::default(), &stuck.to_be_bytes(), [&[0; 1400], b""]) {
-            Ok(()) => stuck += 1,
-            Err(error) => {
-                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-                let mut waiting = [PollFd::new(one.as_fd(), PollFlags::POLLOUT)];
-                if poll(&mut waiting, PollTimeout::from(200_u16)) == Ok(0) {
-                    break;
-                }
-            }
+fn the_last_words_of_every_queue_arrive() {
+    for _ in 0..20 {
+        let (cable, outside, mut inside) = cable_of_two("none");
+        for (queue, inside) in (0..).zip(&mut inside) {
+            send(&mut **inside, &[queue; 100]);
+        }
+        // One after the other.
+        inside.into_iter().for_each(drop);
+        assert_eq!(cable.finish()[1].link.frames_delivered.get(), 2);
+        for (queue, mut outside) in (0..).zip(outside) {
+            assert_eq!(receive(&mut outside).unwrap(), [queue; 100]);
         }
     }
+}
+
+#[test]
+fn a_cable_before_a_device_that_is_stuck_ends_with_its_stack() {
+    let (_stuck, device) = MemoryQueue::pair(Medium::Ip, 1500).expect("a pair");
+    let (cable, mut queue) = Cable::before(Box::new(device), &faults("none")).expect("a cable");
+    fill(&mut *queue);
+    drop(queue);
+    let (tell, ended) = channel();
+    std::thread::spawn(move || {
+        cable.finish();
+        let _ = tell.send(());
+    });
+    ended.recv_timeout(Duration::from_secs(20)).expect("it gives up what nobody takes");
+}
+
+#[test]
+fn a_queue_that_is_not_read_does_not_hold_up_the_others() {
+    let (cable, [mut one, mut other], mut inside) = cable_of_two("none");
+    let stuck = fill(&mut one);
     for number in 0..100_u8 {
         send(&mut other, &[number; 1400]);
         assert_eq!(receive(&mut *inside[1]).unwrap(), [number; 1400]);
