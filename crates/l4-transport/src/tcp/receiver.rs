@@ -386,9 +386,10 @@ impl Receiver {
         self.queue.allocated() + self.queue.allocated_ahead() + noted
     }
 
-    /// Bytes of memory of the pieces that text at `start` goes to.
+    /// Bytes of memory that text at `start` adds to: what waits for a hole to be filled does not take the room of what fills it.
     pub(super) fn allocated_for(&self, start: SeqNumber) -> usize {
-        if start == self.rcv_nxt { self.queue.allocated() } else { self.queue.allocated_ahead() }
+        let ahead = if start == self.rcv_nxt { 0 } else { self.queue.allocated_ahead() };
+        self.queue.allocated() + ahead
     }
 
     /// Whether there is neither text to read nor text beyond a hole.

@@ -211,6 +211,36 @@ fn ten_thousand_slow_readers_stay_within_the_bound() {
     assert_eq!(lab.tcp.counters().memory_shortages.get(), 1, "it ended once");
 }
 
+/// What fills a hole does not make room for as much behind the next one.
+#[test]
+fn a_peer_that_fills_holes_one_by_one_stays_within_the_bound() {
+    const BOUND: usize = 256 << 10;
+    let mut lab = Lab::new(TcpConfig { max_buffer_bytes: BOUND, window_scaling: true, ..plain_config() });
+    let ports = [REMOTE_PORT, REMOTE_PORT + 1];
+    let [other, peer] = ports.map(|port| {
+        lab.remote_port = port;
+        lab.accept_with(scaled())
+    });
+    // Both have been told of a wide window when the first fills the memory.
+    lab.remote_port = ports[0];
+    for at in (0..BOUND as u32).step_by(MSS) {
+        lab.inject(A, other.theirs.wrapping_add(at), other.ours, &[7; MSS]).unwrap_or_default();
+        lab.sent();
+    }
+    lab.remote_port = ports[1];
+    let mut at = 0;
+    for _ in 0..100 {
+        let behind = lab.inject(A, peer.theirs.wrapping_add(at + 1), peer.ours, &[7; 4095]);
+        let filler = lab.inject(A, peer.theirs.wrapping_add(at), peer.ours, b"a");
+        lab.sent();
+        if behind.is_ok() && filler.is_ok() {
+            at += 4096;
+        }
+    }
+    assert!(lab.tcp.usage().buffer_bytes <= BOUND + 2 * 4096, "{}", lab.tcp.usage().buffer_bytes);
+    assert!(!lab.read(peer).is_empty(), "it has its reserve");
+}
+
 #[test]
 fn a_stream_goes_on_without_any_memory_but_the_reserve() {
     for seed in 0..4 {
