@@ -37,6 +37,9 @@ impl AsRef<[u8]> for OwnedBytes {
     }
 }
 
+/// Pieces that a list keeps room for when it is empty.
+const LIST_KEPT: usize = 64;
+
 /// A FIFO of bytes that grows and shrinks by pieces.
 ///
 /// # Theory of operation
@@ -350,9 +353,11 @@ impl ByteQueue {
                 // What comes next begins in it.
                 storage.clear();
                 (first.at, first.len) = (inner.end, 0);
+                inner.shorten_list();
                 return;
             }
             inner.pop_front(pool);
+            inner.shorten_list();
         }
     }
 
@@ -411,6 +416,13 @@ impl Inner {
     fn push(&mut self, piece: Piece) {
         self.allocated += piece.size();
         self.pieces.push_back(piece);
+    }
+
+    /// Gives back the memory of a list that was long, once nothing is in it.
+    fn shorten_list(&mut self) {
+        if self.pieces.len() <= 1 && self.pieces.capacity() > LIST_KEPT {
+            self.pieces.shrink_to(LIST_KEPT / 4);
+        }
     }
 
     fn pop_front(&mut self, pool: &mut BufferPool) {

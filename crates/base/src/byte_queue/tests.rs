@@ -233,3 +233,17 @@ fn a_buffer_with_little_in_it_is_lent_until_it_is_called_back() {
     assert_eq!(queue.allocated(), 2048 + PIECE_LEN);
     assert_eq!(contents(&queue), stream(1010, 21_391));
 }
+
+#[test]
+fn a_list_that_was_long_is_given_back() {
+    let (mut queue, mut pool) = (ByteQueue::default(), BufferPool::default());
+    for at in (1..2000).rev() {
+        queue.write_ahead(128 * at, &stream(128 * at, 128), PIECE_LEN, &mut pool);
+    }
+    queue.append(&stream(0, 128), &mut pool);
+    let list_len = |queue: &ByteQueue| queue.0.as_ref().map_or(0, |inner| inner.pieces.capacity());
+    assert!(list_len(&queue) > 400, "{}", list_len(&queue));
+    queue.consume(128 * 2000, &mut pool);
+    queue.append(b"a", &mut pool);
+    assert!(list_len(&queue) <= 64, "{}", list_len(&queue));
+}
