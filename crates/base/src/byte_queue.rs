@@ -175,14 +175,15 @@ impl ByteQueue {
         inner.push(Piece { at, storage: Storage::Shared(bytes), offset: copied, len: len - copied });
     }
 
-    /// The `len` bytes from `offset` beyond the end on will be handed in by [`fulfil`](Self::fulfil), before anything else is done
-    /// with the queue; they are [missing](Self::missing). They count for their memory from now on, a whole piece at most.
-    pub fn promise(&mut self, offset: usize, len: usize) {
+    /// The `len` bytes from `offset` beyond the end on will be handed in by [`fulfil`](Self::fulfil) in a buffer of `size` bytes,
+    /// before anything else is done with the queue; they are [missing](Self::missing). They count for their memory from now on,
+    /// `size` at most.
+    pub fn promise(&mut self, offset: usize, len: usize, size: usize) {
         let inner = self.0.get_or_insert_default();
         debug_assert_eq!(inner.promised, None, "one promise at a time");
         let at = inner.end + offset as u64;
         inner.promised = Some(at);
-        let piece = Piece { at, storage: Storage::Promised, offset: 0, len };
+        let piece = Piece { at, storage: Storage::Promised(size), offset: 0, len };
         if offset > 0 {
             inner.ahead.insert(piece);
             return;
@@ -195,8 +196,8 @@ impl ByteQueue {
         inner.join();
     }
 
-    /// The buffer with the promised bytes, which begin at `offset` of it; [`PIECE_LEN`] bytes long. One that is not is not what was
-    /// promised: zeros stand for it. Returns the position of the bytes if the buffer is on loan, for
+    /// The buffer with the promised bytes, which begin at `offset` of it. One of another size is not what was promised: zeros stand
+    /// for it. Returns the position of the bytes if the buffer is on loan, for
     /// [`call_back`](Self::call_back).
     pub fn fulfil(&mut self, buffer: Box<[u8]>, offset: usize) -> Option<u64> {
         let inner = self.0.as_mut()?;
@@ -208,11 +209,10 @@ impl ByteQueue {
             let index = inner.pieces.partition_point(|piece| piece.at < at);
             inner.pieces.get_mut(index)?
         };
-        let holds_them =
-            buffer.len() == PIECE_LEN && offset.checked_add(piece.len).is_some_and(|end| end <= PIECE_LEN);
+        let Storage::Promised(size) = piece.storage else { return None };
+        let holds_them = buffer.len() == size && offset.checked_add(piece.len).is_some_and(|end| end <= size);
         debug_assert!(holds_them, "the buffer holds what was promised");
-        let (buffer, offset) =
-            if holds_them { (buffer, offset) } else { (vec![0; PIECE_LEN].into_boxed_slice(), 0) };
+        let (buffer, offset) = if holds_them { (buffer, offset) } else { (vec![0; size].into(), 0) };
         piece.fulfil(buffer, offset).then_some(at)
     }
 
@@ -376,7 +376,7 @@ impl ByteQueue {
             | Storage::Full(_)
             | Storage::Lent(_)
             | Storage::Shared(_)
-            | Storage::Promised) => {
+            | Storage::Promised(_)) => {
                 inner.pieces.push_front(Piece { storage, ..piece });
                 return None;
             }

@@ -196,6 +196,7 @@ mod names;
 pub mod net;
 mod owned;
 mod quick_start;
+mod receive_buffer;
 mod report;
 mod reservations;
 mod rhythm;

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 /// Frames that may wait for a shard.
 const FRAMES_MAX: usize = 1024;
-/// Bytes of them: a receive window of super-segments.
+/// Bytes of their memory: a receive window of super-segments.
 const BYTES_MAX: usize = 4 << 20;
 
 /// A shard's mailbox, and its driver's bell.
@@ -63,10 +63,10 @@ impl Mailbox {
     /// Takes a frame, or gives it back if there is no room.
     fn post(&self, handover: Handover) -> Result<(), Handover> {
         let mut mail = self.lock();
-        if mail.handovers.len() >= FRAMES_MAX || mail.byte_count + handover.len() > BYTES_MAX {
+        if mail.handovers.len() >= FRAMES_MAX || mail.byte_count + handover.memory_len() > BYTES_MAX {
             return Err(handover);
         }
-        mail.byte_count += handover.len();
+        mail.byte_count += handover.memory_len();
         mail.handovers.push_back(handover);
         self.has_mail.store(true, Ordering::Release);
         Ok(())

@@ -27,6 +27,7 @@ use crate::error;
 use crate::hold::Hold;
 use crate::mailbox::{GroupChange, Mail, Mailbox, Post};
 use crate::owned::Tray;
+use crate::receive_buffer;
 use crate::report::Reports;
 use crate::wakers::{Interest, SocketKey, Wakers};
 
@@ -54,7 +55,8 @@ pub(crate) struct Shard {
     batches: Vec<Batches>,
     origin: tokio::time::Instant,
     head: HeadBuf,
-    receive_buffer: Box<[u8]>,
+    /// Where the next frame of each goes.
+    receive_buffers: Vec<Box<[u8]>>,
     /// Where buffers come back that readers took.
     pub(crate) tray: Tray,
     /// A frame that its device did not take.
@@ -130,6 +132,7 @@ impl Shared {
     ) -> Self {
         let index = usize::from(stack.sharding().index());
         stack.auto_cork(true);
+        let receive_buffers = devices.iter().map(|device| receive_buffer::fitting(&device.caps())).collect();
         Self {
             shard: Mutex::new(Shard {
                 stack,
@@ -140,7 +143,7 @@ impl Shared {
                 devices,
                 origin: tokio::time::Instant::now(),
                 head: HeadBuf::new(),
-                receive_buffer: vec![0; PIECE_LEN].into_boxed_slice(),
+                receive_buffers,
                 tray: Tray::default(),
                 stalled: None,
                 has_more_to_send: false,
@@ -421,29 +424,34 @@ impl Shard {
                 GroupChange::Left(interface, group) => self.stack.leave_group(now, interface, group),
             }
         }
-        for handover in &handovers {
+        let frame_count = handovers.len();
+        for handover in handovers {
             self.stack.take_over(now, handover);
         }
         self.post.hand_over(&mut self.stack);
-        Mailed { frame_count: handovers.len(), news }
+        Mailed { frame_count, news }
     }
 
     /// Takes a batch of frames, and says whether the end was found.
     fn receive(&mut self, now: Instant, interface: InterfaceId, depth: Depth) -> (Batch, bool) {
         let mut batch = Batch::default();
         while self.batches.get(interface.index()).is_some_and(|it| it.goes_on(batch, depth)) {
-            let Some(device) = self.devices.get_mut(interface.index()) else { return (batch, true) };
-            match device.recv(&mut self.receive_buffer) {
+            let device = self.devices.get_mut(interface.index());
+            let Some((device, buffer)) = device.zip(self.receive_buffers.get_mut(interface.index())) else {
+                return (batch, true);
+            };
+            match device.recv(buffer) {
                 Ok(RxFrame { range, meta }) => {
                     batch.frame_count += 1;
                     batch.byte_count += range.len();
-                    self.stack.handle_buffer(now, interface, &mut self.receive_buffer, range, meta);
+                    self.stack.handle_buffer(now, interface, buffer, range, meta);
                     self.post.hand_over(&mut self.stack);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (batch, true),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => batch.frame_count += 1,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     batch.frame_count += 1;
+                    *buffer = receive_buffer::any();
                     self.stack.drop_packet(DropReason::DeviceBadFrame, interface, 0);
                 }
                 Err(error) => {

@@ -415,8 +415,8 @@ impl TcpStream {
     }
 
     /// Receives what is there, at most `limit` bytes; waits until there is some. Empty at the end of the stream, or for a `limit`
-    /// of 0. The bytes come with the memory that the stack keeps them in: a super-segment of 16 KiB and more in the buffer that the
-    /// device filled, so that nobody copies it, and it can be [sent on](Self::send_bytes) from there. They are copied out of
+    /// of 0. The bytes come with the memory that the stack keeps them in: what fills a quarter of the buffer that the
+    /// device gave it in, in that buffer, so that nobody copies it, and it can be [sent on](Self::send_bytes) from there. They are copied out of
     /// that memory, as reading does, where they fill less than a quarter of it, or are more than `limit`: 65,600 is always enough.
     /// Cancel safe. tokio has no such call.
     ///

@@ -21,6 +21,9 @@ use netloom_stack::{
 /// Bytes of a buffer before the frame in it, as where a TAP gives its virtio header too.
 const HEADER_LEN: usize = 10;
 
+/// Bytes of a buffer for the frames of a device without offloads, with an MTU of 1500.
+const SHORT_BUFFER_LEN: usize = 2048;
+
 /// How the shards of a host send each other mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailPlan {
@@ -70,8 +73,8 @@ pub struct Shards {
     /// Frames that the device has given.
     frame_count: u64,
     tally: MailTally,
-    /// Where the next frame goes.
-    buffer: Box<[u8]>,
+    /// Where the next frame goes: to one for any frame, or one for those of a device without offloads.
+    buffers: [Box<[u8]>; 2],
 }
 
 impl Shards {
@@ -94,7 +97,7 @@ impl Shards {
             boxes: (0..count).map(|_| VecDeque::new()).collect(),
             frame_count: 0,
             tally: MailTally::default(),
-            buffer: vec![0; PIECE_LEN].into_boxed_slice(),
+            buffers: [PIECE_LEN, SHORT_BUFFER_LEN].map(|len| vec![0; len].into()),
         }
     }
 
@@ -137,8 +140,8 @@ impl Shards {
         self.stacks.first().map_or(0, |stack| stack.sharding().owner_of_port(port).into())
     }
 
-    /// Gives a shard a frame that its queue of the device has, as the driver does: the stack may keep the buffer. The frame's
-    /// number.
+    /// Gives a shard a frame that its queue of the device has, as the driver does: the stack may keep the buffer. Every second
+    /// short one lies in a short buffer. The frame's number.
     pub fn handle_frame(
         &mut self,
         now: Instant,
@@ -150,8 +153,11 @@ impl Shards {
         self.frame_count += 1;
         if let Some(stack) = self.stacks.get_mut(shard) {
             let range = HEADER_LEN..HEADER_LEN + frame.len();
-            self.buffer[range.clone()].copy_from_slice(frame);
-            stack.handle_buffer(now, interface, &mut self.buffer, range, meta);
+            let [long, short] = &mut self.buffers;
+            let is_short = range.end <= short.len() && self.frame_count.is_multiple_of(2);
+            let buffer = if is_short { short } else { long };
+            buffer[range.clone()].copy_from_slice(frame);
+            stack.handle_buffer(now, interface, buffer, range, meta);
         }
         self.frame_count
     }
@@ -204,7 +210,7 @@ impl Shards {
     pub fn take_next(&mut self, now: Instant) -> Option<Letter> {
         for (letters, stack) in self.boxes.iter_mut().zip(&mut self.stacks) {
             if let Some(letter) = letters.pop_front_if(|letter| letter.due <= now) {
-                stack.take_over(now, &letter.handover);
+                stack.take_over(now, letter.handover.clone());
                 self.tally.taken += 1;
                 return Some(letter);
             }

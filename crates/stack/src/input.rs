@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use netloom_base::{DropReason, Instant, InterfaceId, PIECE_LEN, RxMeta};
+use netloom_base::{DropReason, Instant, InterfaceId, RxMeta};
 use netloom_l2_link::LinkInput;
 use netloom_l3_internet::{Arrival, Forward, Input};
 use netloom_wire::{CastKind, Datagram, IcmpErrorKind, Protocol};
 use tracing::trace;
 
 use crate::Stack;
+use crate::handover::{Kind, Memory};
 use crate::steering::Share;
 
 impl Stack {
@@ -18,8 +19,8 @@ impl Stack {
     pub fn handle_frame(&mut self, now: Instant, interface: InterfaceId, frame: &[u8], meta: RxMeta) {
         self.counters.frames_received.increment();
         self.counters.bytes_received.add(frame.len() as u64);
-        if self.share_frame(interface, frame, meta) == Share::Gone {
-            return;
+        if let Share::Theirs(to) = self.share_frame(interface, frame, meta) {
+            return self.hand_over(to, interface, Kind::Frame(meta), |_| frame.into());
         }
         if let Err(reason) = self.receive(now, interface, frame, meta) {
             self.drop_packet(reason, interface, frame.len());
@@ -27,7 +28,7 @@ impl Stack {
         self.exchange(now);
     }
 
-    /// The same for the frame in this range of `buffer`, which may be kept, so that a large segment is copied only once, to its
+    /// The same for the frame in this range of `buffer`, which may be kept, so that its text is copied only once, to its
     /// reader; there is another buffer in its place then, as long as this one.
     pub fn handle_buffer(
         &mut self,
@@ -37,23 +38,20 @@ impl Stack {
         range: Range<usize>,
         meta: RxMeta,
     ) {
-        let frame = buffer.get(range).unwrap_or_default();
+        let frame = buffer.get(range.clone()).unwrap_or_default();
         let len = frame.len();
-        if buffer.len() != PIECE_LEN {
-            return self.handle_frame(now, interface, frame, meta);
-        }
         self.counters.frames_received.increment();
         self.counters.bytes_received.add(len as u64);
-        if self.share_frame(interface, frame, meta) == Share::Gone {
-            return;
+        if let Share::Theirs(to) = self.share_frame(interface, frame, meta) {
+            return self.hand_over_buffer(to, interface, buffer, range, meta);
         }
-        self.tcp.offer_buffer(true);
+        self.tcp.offer_buffer(Some(buffer.len()));
         let result = self.receive(now, interface, frame, meta);
-        self.tcp.offer_buffer(false);
+        self.tcp.offer_buffer(None);
         if let Some(text) = self.tcp.taken_text() {
             let offset = text.address - buffer.as_ptr().addr();
-            let kept = std::mem::take(buffer);
-            *buffer = self.tcp.adopt(now, text, kept, offset);
+            let next = self.tcp.take_buffer(buffer.len());
+            self.tcp.adopt(now, text, std::mem::replace(buffer, next), offset);
         }
         if let Err(reason) = result {
             self.drop_packet(reason, interface, len);
@@ -110,9 +108,13 @@ impl Stack {
             Input::Deliver(datagram) => self.deliver(now, &datagram),
             Input::Reassembled(packet) => {
                 // It lies in a buffer of its own.
-                self.tcp.offer_buffer(false);
-                let whole = Arrival { packet: &packet, meta: RxMeta::default(), ..arrival };
-                if self.share_packet(&whole) == Share::Gone {
+                self.tcp.offer_buffer(None);
+                let Arrival { interface, cast, link_source, .. } = arrival;
+                let meta = RxMeta::default();
+                let whole = Arrival { packet: &packet, meta, ..arrival };
+                if let Share::Theirs(to) = self.share_packet(&whole) {
+                    let kind = Kind::Packet { cast, link_source, meta };
+                    self.hand_over(to, interface, kind, |_| packet.into());
                     return Ok(());
                 }
                 match self.internet.input_reassembled(now, whole)? {
@@ -125,6 +127,26 @@ impl Stack {
             Input::Forward(forward) => self.forward(now, forward),
             Input::Consumed => Ok(()),
         }
+    }
+
+    /// Has `receive` take the bytes that lie in `memory`, which is kept if text in it is, and of which nobody is in need else.
+    pub(crate) fn receive_memory(
+        &mut self,
+        now: Instant,
+        memory: Memory,
+        receive: impl FnOnce(&mut Self, &[u8]) -> Result<(), DropReason>,
+    ) -> Result<(), DropReason> {
+        self.tcp.offer_buffer(Some(memory.buffer.len()));
+        let result = receive(self, memory.bytes());
+        self.tcp.offer_buffer(None);
+        match self.tcp.taken_text() {
+            Some(text) => {
+                let offset = text.address - memory.buffer.as_ptr().addr();
+                self.tcp.adopt(now, text, memory.buffer, offset);
+            }
+            None => self.tcp.give_back(memory.buffer.into()),
+        }
+        result
     }
 
     /// A packet for another host, in segments if its way out takes no longer ones.

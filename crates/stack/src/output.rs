@@ -19,6 +19,7 @@ use netloom_wire::{
 use tracing::trace;
 
 use crate::Stack;
+use crate::handover::{Kind, Memory};
 use crate::steering::{Share, looped_meta};
 use crate::turn::{LoopedPacket, Turn};
 
@@ -399,15 +400,20 @@ impl Stack {
     fn deliver_looped(&mut self, now: Instant) {
         for _ in 0..self.loopback.len() {
             let Some(LoopedPacket { bytes, gso }) = self.loopback.pop_front() else { return };
-            let interface = InterfaceId::LOOPBACK;
+            let (interface, cast, link_source) = (InterfaceId::LOOPBACK, CastKind::Unicast, None);
             let meta = looped_meta(gso);
-            let arrival =
-                Arrival { interface, packet: &bytes, cast: CastKind::Unicast, link_source: None, meta };
-            if self.share_packet(&arrival) == Share::Gone {
+            let len = bytes.len();
+            let memory = Memory::from(bytes);
+            let arrival = Arrival { interface, packet: memory.bytes(), cast, link_source, meta };
+            if let Share::Theirs(to) = self.share_packet(&arrival) {
+                self.hand_over(to, interface, Kind::Packet { cast, link_source, meta }, |_| memory);
                 continue;
             }
-            if let Err(reason) = self.receive_packet(now, arrival) {
-                self.drop_packet(reason, interface, bytes.len());
+            let result = self.receive_memory(now, memory, |stack, packet| {
+                stack.receive_packet(now, Arrival { interface, packet, cast, link_source, meta })
+            });
+            if let Err(reason) = result {
+                self.drop_packet(reason, interface, len);
             }
             self.exchange(now);
         }

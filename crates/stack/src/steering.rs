@@ -6,19 +6,22 @@
 //! the owner of the flow that it quotes, news about neighbours to all, everything else to the first. The fragments of
 //! two hosts are put together by one shard, and the whole packet goes to its owner.
 //!
-//! What is not this shard's is a [`Handover`], for the caller to bring to [`Stack::take_over`] of the other. A shard that
+//! What is not this shard's is a [`Handover`], for the caller to bring to [`Stack::take_over`] of the other, which may keep its
+//! memory: a copy of the frame as long as that, or the device's buffer itself if a quarter of it is filled. A shard that
 //! took something over never hands it on as it is, so nothing travels in circles; a packet that it puts together goes
 //! on at most once.
 //!
 //! *Limits.* [`StackConfig::handovers`](crate::StackConfig::handovers) wait to be fetched; the newest is dropped beyond that,
 //! as [`DropReason::HandoverFull`].
 
+use std::ops::Range;
+
 use netloom_base::{DropReason, Gso, Instant, InterfaceId, Medium, RxChecksum, RxMeta, ShardIndex, Sharding};
 use netloom_l3_internet::{Arrival, IpSend};
 use netloom_wire::{Flow, Glance, Protocol};
 
 use crate::Stack;
-use crate::handover::{Handover, Kind};
+use crate::handover::{Handover, Kind, Memory};
 
 /// Whose a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,24 +53,25 @@ fn owner(sharding: &Sharding, glance: Glance) -> Owner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Share {
     Ours,
-    Gone,
+    /// It is to be handed over to this one.
+    Theirs(ShardIndex),
 }
 
 impl Stack {
     /// Takes what another shard handed over, in the place of [`handle_frame`](Self::handle_frame).
-    pub fn take_over(&mut self, now: Instant, handover: &Handover) {
-        let Handover { to: _, interface, bytes, kind } = handover;
+    pub fn take_over(&mut self, now: Instant, handover: Handover) {
+        let Handover { to: _, interface, memory, kind } = handover;
         self.counters.taken_over.increment();
-        let result = match *kind {
-            Kind::Frame(meta) => self.receive(now, *interface, bytes, meta),
-            Kind::Packet { cast, link_source, meta } => self.receive_packet(
-                now,
-                Arrival { interface: *interface, packet: bytes, cast, link_source, meta },
-            ),
-            Kind::Overheard(send) => self.overhear(now, *interface, &send, bytes),
-        };
+        let len = memory.range.len();
+        let result = self.receive_memory(now, memory, |stack, bytes| match kind {
+            Kind::Frame(meta) => stack.receive(now, interface, bytes, meta),
+            Kind::Packet { cast, link_source, meta } => {
+                stack.receive_packet(now, Arrival { interface, packet: bytes, cast, link_source, meta })
+            }
+            Kind::Overheard(send) => stack.overhear(now, interface, &send, bytes),
+        });
         if let Err(reason) = result {
-            self.drop_packet(reason, *interface, bytes.len());
+            self.drop_packet(reason, interface, len);
         }
         self.exchange(now);
     }
@@ -82,7 +86,7 @@ impl Stack {
         self.drop_packet(DropReason::HandoverFull, handover.interface, handover.len());
     }
 
-    /// Hands over a frame as far as it is others'.
+    /// Whose a frame is. What concerns all is handed over to the others besides.
     pub(crate) fn share_frame(&mut self, id: InterfaceId, frame: &[u8], meta: RxMeta) -> Share {
         let sharding = self.config.sharding;
         if sharding.is_whole() {
@@ -91,32 +95,43 @@ impl Stack {
         let medium = self.interfaces.get(id.index()).map_or(Medium::Ip, |interface| interface.caps.medium);
         match owner(&sharding, Glance::at_frame(medium, frame)) {
             Owner::One(index) if index == sharding.index() => Share::Ours,
-            Owner::One(to) => {
-                self.hand_over(to, id, Kind::Frame(meta), || frame.to_vec());
-                Share::Gone
-            }
+            Owner::One(to) => Share::Theirs(to),
             Owner::All => {
                 for to in (0..sharding.count()).filter(|&to| to != sharding.index()) {
-                    self.hand_over(to, id, Kind::Frame(meta), || frame.to_vec());
+                    self.hand_over(to, id, Kind::Frame(meta), |_| frame.into());
                 }
                 Share::Ours
             }
         }
     }
 
-    /// Hands over a packet that was put together here from fragments, if it is another's. The shard that made it has
+    /// Hands over a frame in the buffer that the device has filled; if it is not mostly empty, with another in its place.
+    pub(crate) fn hand_over_buffer(
+        &mut self,
+        to: ShardIndex,
+        id: InterfaceId,
+        buffer: &mut Box<[u8]>,
+        range: Range<usize>,
+        meta: RxMeta,
+    ) {
+        self.hand_over(to, id, Kind::Frame(meta), |stack| {
+            if range.len() < buffer.len() / 4 {
+                return buffer.get(range).unwrap_or_default().into();
+            }
+            let next = stack.tcp.take_buffer(buffer.len());
+            Memory { buffer: std::mem::replace(buffer, next), range }
+        });
+    }
+
+    /// Whose a packet is that was put together here from fragments, or sent by the host to itself. The shard that made it has
     /// verified nothing that the owner does not verify again.
     pub(crate) fn share_packet(&mut self, arrival: &Arrival<'_>) -> Share {
         let sharding = self.config.sharding;
         if sharding.is_whole() {
             return Share::Ours;
         }
-        let Arrival { interface, packet, cast, link_source, meta } = *arrival;
-        match owner(&sharding, Glance::at_packet(packet)) {
-            Owner::One(to) if to != sharding.index() => {
-                self.hand_over(to, interface, Kind::Packet { cast, link_source, meta }, || packet.to_vec());
-                Share::Gone
-            }
+        match owner(&sharding, Glance::at_packet(arrival.packet)) {
+            Owner::One(to) if to != sharding.index() => Share::Theirs(to),
             // Neighbours do not speak in fragments (RFC 6980), nor does the host to itself.
             Owner::One(_) | Owner::All => Share::Ours,
         }
@@ -132,7 +147,7 @@ impl Stack {
             owner if owner == self.config.sharding.index() => self.overhear(now, id, send, datagram),
             // Whether anybody listens, its owner knows.
             to => {
-                self.hand_over(to, id, Kind::Overheard(*send), || datagram.to_vec());
+                self.hand_over(to, id, Kind::Overheard(*send), |_| datagram.into());
                 Ok(())
             }
         };
@@ -156,19 +171,21 @@ impl Stack {
         }
     }
 
-    fn hand_over(
+    /// Hands something over, if there is room for it; `memory` tells where it lies.
+    pub(crate) fn hand_over(
         &mut self,
         to: ShardIndex,
         interface: InterfaceId,
         kind: Kind,
-        bytes: impl FnOnce() -> Vec<u8>,
+        memory: impl FnOnce(&mut Self) -> Memory,
     ) {
         if self.handovers.len() >= self.config.handovers {
             self.counters.drops.increment(DropReason::HandoverFull);
             return;
         }
         self.counters.handed_over.increment();
-        self.handovers.push_back(Handover { to, interface, bytes: bytes(), kind });
+        let memory = memory(self);
+        self.handovers.push_back(Handover { to, interface, memory, kind });
     }
 }
 

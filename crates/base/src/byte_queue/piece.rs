@@ -9,9 +9,10 @@ pub const PIECE_LEN: usize = 65_600;
 /// longer: it spans two pieces at most.
 pub const SHARED_LEN_MIN: usize = 64 << 10;
 
-/// Bytes from which on a buffer that is handed in stays a piece of the queue. One with fewer is mostly empty,
-/// and on loan.
-pub(super) const KEPT_LEN_MIN: usize = 16 << 10;
+/// The fewest bytes that a buffer is kept for: with fewer, what its piece is noted with would be more.
+const KEPT_LEN_MIN: usize = 128;
+/// As much of a full piece as counts where it is asked whether it is mostly empty.
+const REACHED: usize = 64 << 10;
 
 /// Bytes of the smallest piece: allocators have such at hand for each thread, glibc's up to 1032 bytes.
 pub(super) const SMALLEST_PIECE: usize = 512;
@@ -62,11 +63,11 @@ pub(super) enum Storage {
     /// A piece that may still grow. As many bytes are in it as were copied in, so that none is written for nothing.
     Part(Vec<u8>),
     Full(Box<[u8]>),
-    /// A full piece with so few bytes that it may be called back.
+    /// A buffer with so few bytes that it may be called back.
     Lent(Box<[u8]>),
     Shared(SharedBytes),
-    /// A full piece that will be handed in.
-    Promised,
+    /// A buffer of this many bytes that will be handed in.
+    Promised(usize),
 }
 
 impl fmt::Debug for Storage {
@@ -76,7 +77,7 @@ impl fmt::Debug for Storage {
             Self::Full(_) => "Full",
             Self::Lent(_) => "Lent",
             Self::Shared(_) => "Shared",
-            Self::Promised => "Promised",
+            Self::Promised(_) => "Promised",
         };
         write!(f, "{name}({})", self.bytes().len())
     }
@@ -88,7 +89,7 @@ impl Storage {
             Self::Part(bytes) => bytes,
             Self::Full(bytes) | Self::Lent(bytes) => bytes,
             Self::Shared(bytes) => (**bytes).as_ref(),
-            Self::Promised => &[],
+            Self::Promised(_) => &[],
         }
     }
 
@@ -96,7 +97,7 @@ impl Storage {
     pub(super) fn give_back(self, pool: &mut BufferPool) {
         match self {
             Self::Full(buffer) | Self::Lent(buffer) => pool.put(buffer),
-            Self::Part(_) | Self::Shared(_) | Self::Promised => {}
+            Self::Part(_) | Self::Shared(_) | Self::Promised(_) => {}
         }
     }
 }
@@ -119,7 +120,8 @@ impl Piece {
         match &self.storage {
             Storage::Part(bytes) => bytes.capacity(),
             Storage::Full(bytes) => bytes.len(),
-            Storage::Lent(_) | Storage::Promised => handed_in_size(self.len),
+            Storage::Lent(buffer) => handed_in_size(buffer.len(), self.len),
+            Storage::Promised(size) => handed_in_size(*size, self.len),
             Storage::Shared(bytes) => (**bytes).as_ref().len(),
         }
     }
@@ -128,7 +130,7 @@ impl Piece {
     pub(super) fn room(&self) -> usize {
         match &self.storage {
             Storage::Part(_) | Storage::Full(_) => self.size() - (self.offset + self.len),
-            Storage::Lent(_) | Storage::Shared(_) | Storage::Promised => 0,
+            Storage::Lent(_) | Storage::Shared(_) | Storage::Promised(_) => 0,
         }
     }
 
@@ -136,7 +138,7 @@ impl Piece {
     pub(super) fn part_len(&self) -> Option<usize> {
         match &self.storage {
             Storage::Part(_) => Some(self.size()),
-            Storage::Full(_) | Storage::Lent(_) | Storage::Shared(_) | Storage::Promised => None,
+            Storage::Full(_) | Storage::Lent(_) | Storage::Shared(_) | Storage::Promised(_) => None,
         }
     }
 
@@ -151,7 +153,7 @@ impl Piece {
                     target.copy_from_slice(fitting);
                 }
             }
-            Storage::Lent(_) | Storage::Shared(_) | Storage::Promised => {}
+            Storage::Lent(_) | Storage::Shared(_) | Storage::Promised(_) => {}
         }
         self.len += fitting.len();
         fitting.len()
@@ -159,7 +161,7 @@ impl Piece {
 
     /// Puts the buffer that was promised in its place; whether it is on loan.
     pub(super) fn fulfil(&mut self, buffer: Box<[u8]>, offset: usize) -> bool {
-        let is_lent = self.len < KEPT_LEN_MIN;
+        let is_lent = is_mostly_empty(buffer.len(), self.len);
         self.storage = if is_lent { Storage::Lent(buffer) } else { Storage::Full(buffer) };
         self.offset = offset;
         is_lent
@@ -171,9 +173,14 @@ pub(super) fn size_for(needed: usize) -> usize {
     if needed > LARGEST_PART { PIECE_LEN } else { needed.next_power_of_two().max(SMALLEST_PIECE) }
 }
 
-/// What a buffer with `len` bytes counts for that is handed in: one on loan as much as a copy of them.
-pub(super) fn handed_in_size(len: usize) -> usize {
-    if len < KEPT_LEN_MIN { size_for(len) } else { PIECE_LEN }
+/// Whether a buffer of `size` bytes with `len` bytes in it is better lent than kept: they are less than a quarter, or few.
+pub(super) fn is_mostly_empty(size: usize, len: usize) -> bool {
+    len < KEPT_LEN_MIN || 4 * len < size.min(REACHED)
+}
+
+/// What a buffer of `size` bytes with `len` bytes in it counts for that is handed in: one on loan as much as a copy of them.
+pub(super) fn handed_in_size(size: usize, len: usize) -> usize {
+    if is_mostly_empty(size, len) { size_for(len) } else { size }
 }
 
 /// The largest size of a piece that is at most `most`; 0 if there is none.

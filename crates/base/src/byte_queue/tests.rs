@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::piece::{KEPT_LEN_MIN, LARGEST_PART, POOL_BUFFERS, SMALLEST_PIECE};
+use super::piece::{LARGEST_PART, POOL_BUFFERS, SMALLEST_PIECE};
 use super::*;
 
 pub(super) fn contents(queue: &ByteQueue) -> Vec<u8> {
@@ -18,7 +18,8 @@ pub(super) fn stream(from: usize, len: usize) -> Vec<u8> {
 enum Step {
     Append(usize),
     Share(usize),
-    HandIn(usize),
+    /// In a full piece, or in a buffer that has so many bytes more.
+    HandIn(usize, Option<usize>),
     /// The oldest loan that was not called back.
     CallBack,
     Consume(usize),
@@ -31,8 +32,9 @@ fn step() -> impl Strategy<Value = Step> {
         (0usize..5000).prop_map(Step::Append),
         (0usize..200_000).prop_map(Step::Append),
         (0usize..200_000).prop_map(Step::Share),
-        (1usize..60_000).prop_map(Step::HandIn),
-        (1usize..2000).prop_map(Step::HandIn),
+        (1usize..60_000).prop_map(|len| Step::HandIn(len, None)),
+        (1usize..2000).prop_map(|len| Step::HandIn(len, None)),
+        (1usize..2000, 66usize..4000).prop_map(|(len, more)| Step::HandIn(len, Some(more))),
         Just(Step::CallBack),
         (0usize..6000).prop_map(Step::Consume),
         (0usize..300_000).prop_map(Step::Consume),
@@ -59,15 +61,19 @@ proptest! {
                     queue.append_shared(Box::new(stream(end, len)), &mut pool);
                     end += len;
                 }
-                Step::HandIn(len) => {
-                    queue.promise(0, len);
+                Step::HandIn(len, more) => {
+                    let mut buffer = more.map_or_else(|| pool.take(), |more| vec![0; len + more].into());
+                    let is_mostly_empty = match more {
+                        None => len < 16_384,
+                        Some(_) => len < 128 || len < buffer.len().div_ceil(4),
+                    };
+                    queue.promise(0, len, buffer.len());
                     prop_assert_eq!(queue.len(), end - start + len);
                     let counted = queue.allocated();
-                    let mut buffer = pool.take();
                     buffer[66..66 + len].copy_from_slice(&stream(end, len));
                     let loan = queue.fulfil(buffer, 66);
-                    prop_assert_eq!(loan.is_some(), len < KEPT_LEN_MIN);
-                    prop_assert!(queue.allocated() <= counted);
+                    prop_assert_eq!(loan.is_some(), is_mostly_empty);
+                    prop_assert_eq!(queue.allocated(), counted);
                     loans.extend(loan);
                     end += len;
                 }
@@ -118,7 +124,7 @@ proptest! {
                 Step::Append(len) => queue.append(&vec![1; len], &mut pool),
                 Step::Share(len) => queue.append_shared(Box::new(vec![2; len]), &mut pool),
                 Step::Consume(len) => queue.consume(len, &mut pool),
-                Step::HandIn(_) | Step::CallBack | Step::Take(_) | Step::Release => {}
+                Step::HandIn(..) | Step::CallBack | Step::Take(_) | Step::Release => {}
             }
             let offset = if queue.is_empty() { 0 } else { at.index(queue.len()) };
             let [first, second] = queue.slices(offset, SHARED_LEN_MIN);
@@ -209,7 +215,7 @@ fn a_piece_is_taken_with_its_memory_if_that_is_well_filled() {
 fn a_buffer_with_little_in_it_is_lent_until_it_is_called_back() {
     let (mut queue, mut pool) = (ByteQueue::default(), BufferPool::default());
     let hand_in = |queue: &mut ByteQueue, at, len| {
-        queue.promise(0, len);
+        queue.promise(0, len, PIECE_LEN);
         let mut buffer = vec![0; PIECE_LEN].into_boxed_slice();
         buffer[54..54 + len].copy_from_slice(&stream(at, len));
         let address = buffer.as_ptr().addr();

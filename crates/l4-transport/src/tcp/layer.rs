@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use netloom_base::{BufferPool, DeadlineQueue, Instant, KeyedMap, LocalEnds, Rng, Slab, SlabId};
+use netloom_base::{BufferPool, DeadlineQueue, Instant, KeyedMap, LocalEnds, PIECE_LEN, Rng, Slab, SlabId};
 use tracing::trace;
 
 use super::answers::Answers;
@@ -211,14 +211,10 @@ impl Tcp {
         Some(result)
     }
 
-    /// Says whether text may be taken out of the next segment without a copy. If it is,
-    /// [`taken_text`](Self::taken_text) says so, and [`adopt`](Self::adopt) must follow before anything else.
-    pub const fn offer_buffer(&mut self, is_offered: bool) {
-        if is_offered {
-            self.offer.open();
-        } else {
-            self.offer.close();
-        }
+    /// Says whether text may be taken out of the next segment without a copy, and the size of the buffer that the segment lies in.
+    /// If it is, [`taken_text`](Self::taken_text) says so, and [`adopt`](Self::adopt) must follow before anything else.
+    pub const fn offer_buffer(&mut self, size: Option<usize>) {
+        self.offer.set(size);
     }
 
     /// Which text of the last segment was taken without a copy, if any was.
@@ -226,9 +222,8 @@ impl Tcp {
         self.offer.result()
     }
 
-    /// Hands in the buffer of [`PIECE_LEN`](netloom_base::PIECE_LEN) bytes that the text lies in, from `offset` on, and returns
-    /// another for the next frame.
-    pub fn adopt(&mut self, now: Instant, text: TakenText, buffer: Box<[u8]>, offset: usize) -> Box<[u8]> {
+    /// Hands in the buffer that the text lies in, from `offset` on.
+    pub fn adopt(&mut self, now: Instant, text: TakenText, buffer: Box<[u8]>, offset: usize) {
         let by = text.by;
         if let Some(connection) = self.connections.get_mut(by)
             && let Some(at) = connection.receiver.queue.fulfil(buffer, offset)
@@ -238,7 +233,11 @@ impl Tcp {
         {
             self.settle(now, oldest.by);
         }
-        self.buffers.take()
+    }
+
+    /// A buffer of `size` bytes for a frame, whatever is in it.
+    pub fn take_buffer(&mut self, size: usize) -> Box<[u8]> {
+        if size == PIECE_LEN { self.buffers.take() } else { vec![0; size].into() }
     }
 
     /// Runs `work` with a context and the table of TIME-WAIT.

@@ -4,7 +4,7 @@
 //! that the text belongs to takes it, if it is new, and goes on as if it had the bytes. When the frame is
 //! through, and nothing is borrowed from it any more, the buffer itself becomes a piece of the connection's queue.
 //!
-//! A buffer with little text in it is on loan ([`Loans`]): the reader is expected to run soon. Who has had one for longest gives
+//! A buffer that is mostly empty is on loan ([`Loans`]): the reader is expected to run soon. Who has had one for longest gives
 //! it back for the next, and its text is copied then.
 //!
 //! *Limits.* [`LOANS_MAX`] buffers on loan, whatever they belong to.
@@ -19,7 +19,7 @@ const LOANS_MAX: usize = 64;
 /// Whether there is a buffer to take, and who took it.
 #[derive(Debug, Default)]
 pub(super) struct FrameOffer {
-    is_open: bool,
+    size: Option<usize>,
     taken: Option<usize>,
     by: Option<SlabId>,
 }
@@ -33,24 +33,19 @@ pub struct TakenText {
 }
 
 impl FrameOffer {
-    /// From now on text may be taken out of a frame.
-    pub(super) const fn open(&mut self) {
-        self.is_open = true;
+    /// From now on text may be taken out of a frame in a buffer of `size` bytes; with `None` no more.
+    pub(super) const fn set(&mut self, size: Option<usize>) {
+        self.size = size;
     }
 
-    /// No text may be taken any more.
-    pub(super) const fn close(&mut self) {
-        self.is_open = false;
-    }
-
-    /// Whether text may be taken.
-    pub(super) const fn is_open(&self) -> bool {
-        self.is_open
+    /// The size of the buffer that text may be taken in.
+    pub(super) const fn size(&self) -> Option<usize> {
+        self.size
     }
 
     /// Takes `text`, which lies in the frame.
     pub(super) fn take(&mut self, text: &[u8]) {
-        self.is_open = false;
+        self.size = None;
         self.taken = Some(text.as_ptr().addr());
     }
 

@@ -24,7 +24,7 @@
 
 use core::time::Duration;
 
-use netloom_base::{BufferPool, ByteQueue, Instant, PIECE_LEN};
+use netloom_base::{BufferPool, ByteQueue, Instant};
 use netloom_wire::{SackBlocks, SeqNumber};
 
 use super::ack_policy::AckPolicy;
@@ -326,16 +326,16 @@ impl Receiver {
     }
 
     /// Takes text without copying it, if that is possible: its buffer is handed in to the [queue](ByteQueue::fulfil) later. Tells
-    /// the part that is to be handed in; what is not in it had come before. `growth`: how many bytes of memory may be added.
+    /// the part that is to be handed in; what is not in it had come before. `size`: of the buffer, in bytes of memory.
     pub(super) fn adopt_text<'a>(
         &mut self,
         start: SeqNumber,
         text: &'a [u8],
         max_ranges: usize,
-        growth: usize,
+        size: usize,
     ) -> Option<(TextOutcome, &'a [u8])> {
         let offset = self.rcv_nxt.distance_to(start) as usize;
-        if self.discards || growth < PIECE_LEN || offset + text.len() > self.room() {
+        if self.discards || offset + text.len() > self.room() {
             return None;
         }
         let missing = self.queue.missing(offset, text.len());
@@ -345,7 +345,7 @@ impl Receiver {
         } else {
             self.note_out_of_order(start, text.len(), max_ranges)?
         };
-        self.queue.promise(offset + missing.start, new.len());
+        self.queue.promise(offset + missing.start, new.len(), size);
         Some((outcome, new))
     }
 

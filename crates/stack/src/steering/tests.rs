@@ -68,6 +68,26 @@ fn what_is_others_is_counted_and_no_more_than_the_bound_waits() {
     assert_eq!(first.counters().handed_over.get(), 11);
 }
 
+/// What fills its buffer is handed over with it, and copied no more than what is not handed over.
+#[test]
+fn a_frame_that_fills_its_buffer_is_handed_over_in_it() {
+    let (mut first, id) = stack(0);
+    let [_, other] = ports(first.sharding());
+    let short = datagram(other);
+    for (frame, is_moved) in [(short.clone(), false), ([short, vec![0; 600]].concat(), true)] {
+        let mut buffer = vec![0; 2048].into_boxed_slice();
+        let range = 10..10 + frame.len();
+        buffer[range.clone()].copy_from_slice(&frame);
+        let address = buffer[10..].as_ptr();
+        first.handle_buffer(Instant::ZERO, id, &mut buffer, range, RxMeta::default());
+        assert_eq!(buffer.len(), 2048, "there is one for the next frame");
+        let handover = first.poll_handover().unwrap();
+        let (bytes, _) = handover.frame().unwrap();
+        assert_eq!((bytes, bytes.as_ptr() == address), (&frame[..], is_moved));
+        assert_eq!(handover.memory_len(), if is_moved { 2048 } else { frame.len() });
+    }
+}
+
 #[test]
 fn a_further_shard_has_the_first_ones_addresses_and_answers_what_it_owns() {
     let (mut first, id) = stack(0);
@@ -78,10 +98,10 @@ fn a_further_shard_has_the_first_ones_addresses_and_answers_what_it_owns() {
     let [_, port] = ports(first.sharding());
     first.handle_frame(now, id, &datagram(port), RxMeta::default());
     let handover = first.poll_handover().unwrap();
-    further.take_over(now, &handover);
+    further.take_over(now, handover.clone());
     assert_eq!(further.counters().drops.get(DropReason::IpNotForUs), 1, "it has no address yet");
     further.adopt_addresses(now, &addresses);
-    further.take_over(now, &handover);
+    further.take_over(now, handover);
     let mut head = HeadBuf::new();
     let refusal = further.poll_transmit(now, &mut head).unwrap().to_vec();
     assert_eq!(Ipv4Packet::parse(&refusal).unwrap().header.protocol, Protocol::ICMP);

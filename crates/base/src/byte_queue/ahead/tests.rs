@@ -13,8 +13,8 @@ use super::*;
 enum Arrival {
     /// Copied, so many bytes beyond the end.
     Write(usize, usize),
-    /// With its buffer.
-    HandIn(usize, usize),
+    /// With its buffer: a full piece, or one that has so many bytes more.
+    HandIn(usize, usize, Option<usize>),
     CallBack,
     Consume(usize),
 }
@@ -22,9 +22,10 @@ enum Arrival {
 fn arrival(places: usize, longest: usize) -> impl Strategy<Value = Arrival> {
     prop_oneof![
         4 => (0..places, 1..longest).prop_map(|(offset, len)| Arrival::Write(offset, len)),
-        4 => (0..places, 1..longest).prop_map(|(offset, len)| Arrival::HandIn(offset, len)),
+        2 => (0..places, 1..longest).prop_map(|(offset, len)| Arrival::HandIn(offset, len, None)),
+        2 => (0..places, 1..longest, 66usize..2000).prop_map(|(offset, len, more)| Arrival::HandIn(offset, len, Some(more))),
         1 => (Just(0), 1..longest).prop_map(|(offset, len)| Arrival::Write(offset, len)),
-        1 => (Just(0), 1..longest).prop_map(|(offset, len)| Arrival::HandIn(offset, len)),
+        1 => (Just(0), 1..longest).prop_map(|(offset, len)| Arrival::HandIn(offset, len, None)),
         1 => Just(Arrival::CallBack),
         1 => (0..places).prop_map(Arrival::Consume),
     ]
@@ -50,7 +51,7 @@ proptest! {
         let mut loans = VecDeque::new();
         for arrival in arrivals {
             let placed = match arrival {
-                Arrival::Write(offset, len) | Arrival::HandIn(offset, len) => {
+                Arrival::Write(offset, len) | Arrival::HandIn(offset, len, _) => {
                     let missing = queue.missing(offset, len);
                     let (first, last) = (end + offset, end + offset + len);
                     prop_assert!((first..last).all(|at| waiting.contains(&at) || missing.contains(&(at - first))));
@@ -71,9 +72,9 @@ proptest! {
                         prop_assert!(queue.allocated() + queue.allocated_ahead() <= held + growth);
                     }
                 },
-                Arrival::HandIn(..) => if let Some((offset, len)) = placed {
-                    queue.promise(offset, len);
-                    let mut buffer = pool.take();
+                Arrival::HandIn(_, _, more) => if let Some((offset, len)) = placed {
+                    let mut buffer = more.map_or_else(|| pool.take(), |more| vec![0; len + more].into());
+                    queue.promise(offset, len, buffer.len());
                     buffer[66..66 + len].copy_from_slice(&stream(end + offset, len));
                     prop_assert!(queue.allocated() + queue.allocated_ahead() <= held + PIECE_LEN);
                     loans.extend(queue.fulfil(buffer, 66));

@@ -154,6 +154,11 @@ pub(super) fn inject_buffer(lab: &mut Lab, flow: Flow, offset: usize, text: &[u8
     inject_for_spare(lab, flow, offset, text).map(|(address, _)| address)
 }
 
+/// The same in a buffer that is so many bytes longer than the frame.
+fn inject_with_room(lab: &mut Lab, flow: Flow, offset: usize, text: &[u8], room: usize) -> Option<usize> {
+    inject_frame(lab, flow, offset, text, |len| len + room)
+}
+
 /// The same, and the buffer for the next frame.
 pub(super) fn inject_for_spare(
     lab: &mut Lab,
@@ -161,21 +166,68 @@ pub(super) fn inject_for_spare(
     offset: usize,
     text: &[u8],
 ) -> Option<(usize, Box<[u8]>)> {
+    let address = inject_frame(lab, flow, offset, text, |_| PIECE_LEN)?;
+    Some((address, lab.tcp.take_buffer(PIECE_LEN)))
+}
+
+/// The same in a buffer of a size that depends on the frame's.
+fn inject_frame(
+    lab: &mut Lab,
+    flow: Flow,
+    offset: usize,
+    text: &[u8],
+    size: impl Fn(usize) -> usize,
+) -> Option<usize> {
     const LINK: usize = 14;
     let header = lab.header(A, flow.theirs.wrapping_add(u32::try_from(offset).unwrap()), flow.ours);
     let segment = bytes_of(lab.remote, lab.local, &header, text);
-    let mut buffer = vec![0; PIECE_LEN].into_boxed_slice();
+    let mut buffer = vec![0; size(LINK + segment.len())].into_boxed_slice();
     buffer[LINK..LINK + segment.len()].copy_from_slice(&segment);
-    lab.tcp.offer_buffer(true);
+    lab.tcp.offer_buffer(Some(buffer.len()));
     let base = buffer.as_ptr().addr();
     let bytes = &buffer[LINK..LINK + segment.len()];
     deliver(&mut lab.tcp, lab.now, lab.remote, lab.local, bytes, RxMeta::default()).unwrap();
-    lab.tcp.offer_buffer(false);
+    lab.tcp.offer_buffer(None);
     let taken = lab.tcp.taken_text()?;
     let offset = taken.address - base;
-    let spare = lab.tcp.adopt(lab.now, taken, buffer, offset);
-    assert_eq!(spare.len(), PIECE_LEN);
-    Some((taken.address, spare))
+    lab.tcp.adopt(lab.now, taken, buffer, offset);
+    Some(taken.address)
+}
+
+/// However much waits: a reader that is away for long costs no second copy of what fills its frames.
+#[test]
+fn text_that_fills_its_frame_stays_where_it_came() {
+    let mut lab = Lab::new(TcpConfig { window_scaling: true, ..plain_config() });
+    let flow = lab.accept_with(TcpOptions { window_scale: Some(7), ..TcpOptions::default() });
+    let text = pattern(500 * MSS, 3);
+    let mut lies = Vec::new();
+    // In the buffers of a device with an MTU of 1500, and as another shard copies frames.
+    for (index, part) in text.chunks(MSS).enumerate() {
+        let room = if index % 2 == 0 { 2048 - 54 - MSS } else { 0 };
+        lies.push(inject_with_room(&mut lab, flow, index * MSS, part, room).expect("it is taken"));
+        lab.sent();
+    }
+    let used = lab.tcp.usage().buffer_bytes;
+    assert!((text.len()..2 * text.len()).contains(&used), "{used}");
+    let read = pieces(&mut lab, flow);
+    assert!(read.iter().map(|(address, _)| address).eq(&lies));
+    assert!(read.iter().flat_map(|(_, bytes)| bytes).eq(&text));
+}
+
+/// Little in a buffer as long as the frame is no reason to keep that for ever.
+#[test]
+fn single_bytes_are_put_together_when_their_buffers_are_called_back() {
+    let mut lab = Lab::plain();
+    let flow = lab.accept();
+    let text = pattern(1000, 3);
+    for (at, byte) in text.chunks(1).enumerate() {
+        assert!(inject_with_room(&mut lab, flow, at, byte, 0).is_some());
+        lab.sent();
+    }
+    let used = lab.tcp.usage().buffer_bytes;
+    assert!(used <= 64 * 512 + 1024, "{used}");
+    let read = pieces(&mut lab, flow);
+    assert!(read.len() <= 66 && read.iter().flat_map(|(_, bytes)| bytes).eq(&text), "{} pieces", read.len());
 }
 
 #[test]
