@@ -1,11 +1,17 @@
 //! What a shard sends to its devices: one burst at a time, and nothing past a frame that its device does not take.
 
+use std::io;
+
 use netloom_stack::{Instant, InterfaceId, TxMeta};
 use tracing::debug;
 
 use super::Shard;
+use crate::batch::Depth;
 use crate::burst::{Burst, StalledFrame};
 use crate::send_failure::SendFailure;
+
+/// Batches that are read of a device that takes nothing any more: more frames than one holds.
+const LAST_BATCHES: usize = 256;
 
 impl Shard {
     /// Sends one burst.
@@ -16,7 +22,7 @@ impl Shard {
             return;
         }
         if let Some(StalledFrame { interface, meta, bytes }) = self.stalled.take()
-            && !self.send(interface, meta, &bytes)
+            && !self.send(now, interface, meta, &bytes)
         {
             self.stall(now, StalledFrame { interface, meta, bytes });
             return;
@@ -39,7 +45,7 @@ impl Shard {
                     return;
                 }
                 SendFailure::Lost(reason) => self.stack.drop_packet(reason, interface, len),
-                SendFailure::Broken => self.device_failed(interface, &error),
+                SendFailure::Broken => self.read_up(now, interface, &error),
             }
         }
         self.has_more_to_send = true;
@@ -53,15 +59,29 @@ impl Shard {
     }
 
     /// Sends one frame; false if the device does not take it now.
-    fn send(&mut self, interface: InterfaceId, meta: TxMeta, frame: &[u8]) -> bool {
+    fn send(&mut self, now: Instant, interface: InterfaceId, meta: TxMeta, frame: &[u8]) -> bool {
         let Some(device) = self.devices.get_mut(interface.index()) else { return true };
         let Err(error) = device.send(meta, frame, [&[], &[]]) else { return true };
         match SendFailure::of(&error) {
             SendFailure::Later => return false,
             SendFailure::Lost(reason) => self.stack.drop_packet(reason, interface, frame.len()),
-            SendFailure::Broken => self.device_failed(interface, &error),
+            SendFailure::Broken => self.read_up(now, interface, &error),
         }
         true
+    }
+
+    /// A device takes nothing any more, and all ends. What it had to say before comes first: that a peer has gone, too, mostly.
+    #[cold]
+    fn read_up(&mut self, now: Instant, interface: InterfaceId, error: &io::Error) {
+        for _ in 0..LAST_BATCHES {
+            let (_, found_end) = self.receive(now, interface, Depth::Full);
+            if found_end {
+                break;
+            }
+        }
+        if self.ended.is_none() {
+            self.device_failed(interface, error);
+        }
     }
 
     /// Lets the devices finish what they put off during the batch.

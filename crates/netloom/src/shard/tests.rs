@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use netloom_device::{MemoryQueue, Offload, RxFrame};
@@ -125,9 +125,9 @@ fn what_waits_for_its_writer_rings_for_the_driver_and_leaves_with_its_next_turn(
 fn what_waits_behind_a_frame_that_the_device_does_not_take_is_blocked_by_the_device() {
     let pair = Pair::new();
     let is_full = Arc::new(AtomicBool::new(true));
-    pair.server.take(|shard| {
-        let inner = shard.devices.remove(0);
-        shard.devices.push(Box::new(Valve { inner, is_full: Arc::clone(&is_full) }));
+    let is_shut = Arc::clone(&is_full);
+    meddle(&pair.server, move |_| {
+        if is_shut.load(Ordering::Relaxed) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     });
     let blocked = || pair.server.take(|shard| shard.stack.tcp().counters().blocked(SendBlockedBy::Device));
     pair.server.with(|shard, now| shard.stack.tcp().set_nodelay(now, pair.incoming, true)).unwrap();
@@ -144,33 +144,77 @@ fn what_waits_behind_a_frame_that_the_device_does_not_take_is_blocked_by_the_dev
     assert_eq!(pair.info().blocked_by, SendBlockedBy::Application);
 }
 
-/// Takes no frame while it is full.
-struct Valve {
+/// Asked before each frame that is sent, of whose payload it is shown both parts.
+type OnSend = Box<dyn FnMut([&[u8]; 2]) -> io::Result<()> + Send>;
+
+/// A device that somebody meddles with.
+struct Meddled {
     inner: Box<dyn Queue>,
-    is_full: Arc<AtomicBool>,
+    on_send: OnSend,
+    /// How it fails to receive, every time: the frame is taken, and gone.
+    fails: Option<io::ErrorKind>,
 }
 
-impl AsFd for Valve {
+impl AsFd for Meddled {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inner.as_fd()
     }
 }
 
-impl Queue for Valve {
+impl Queue for Meddled {
     fn caps(&self) -> DeviceCaps {
         self.inner.caps()
     }
 
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<RxFrame> {
-        self.inner.recv(buffer)
+        let received = self.inner.recv(buffer)?;
+        self.fails.map_or(Ok(received), |kind| Err(kind.into()))
     }
 
     fn send(&mut self, meta: TxMeta, head: &[u8], payload: [&[u8]; 2]) -> io::Result<()> {
-        if self.is_full.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
+        (self.on_send)(payload)?;
         self.inner.send(meta, head, payload)
     }
+}
+
+/// Has `on_send` meddle with what a shard sends.
+fn meddle(shared: &Shared, on_send: impl FnMut([&[u8]; 2]) -> io::Result<()> + Send + 'static) {
+    shared.take(|shard| {
+        let inner = shard.devices.remove(0);
+        shard.devices.push(Box::new(Meddled { inner, on_send: Box::new(on_send), fails: None }));
+    });
+}
+
+/// Nothing is copied between the application and the device.
+#[test]
+fn what_is_lent_reaches_the_device_where_it_lies() {
+    const LEN: usize = 1 << 20;
+    let pair = Pair::new();
+    let block = Arc::new(vec![7; LEN]);
+    let lies = block.as_ptr_range();
+    let (begin, end) = (lies.start.addr(), lies.end.addr());
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    meddle(&pair.server, move |payload| {
+        for part in payload.into_iter().filter(|part| !part.is_empty()) {
+            let at = part.as_ptr().addr();
+            assert!(at >= begin && at + part.len() <= end, "a part of it lies elsewhere");
+            counted.fetch_add(part.len(), Ordering::Relaxed);
+        }
+        Ok(())
+    });
+    struct Block(Arc<Vec<u8>>);
+    impl AsRef<[u8]> for Block {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    let written = pair.server.with(|shard, now| {
+        shard.stack.tcp().send_shared(now, pair.incoming, Box::new(Block(Arc::clone(&block))))
+    });
+    assert_eq!(written, Ok(LEN));
+    pair.read(LEN);
+    assert_eq!(sent.load(Ordering::Relaxed), LEN, "each byte once");
 }
 
 #[test]
@@ -184,39 +228,44 @@ fn a_buffer_that_its_reader_has_dropped_comes_back_before_the_next_frame() {
     assert_eq!(tray.take(), None, "the stack has them");
 }
 
-/// Fails with this, as often as it is asked to.
-struct Failing {
-    inner: MemoryQueue,
-    kind: io::ErrorKind,
+#[test]
+fn what_a_device_has_said_is_heard_though_it_takes_nothing_any_more() {
+    let pair = Pair::new();
+    meddle(&pair.server, |_| Err(io::ErrorKind::NotConnected.into()));
+    let received = || pair.server.look(|shard| shard.stack.counters().frames_received.get());
+    let before = received();
+    for _ in 0..100 {
+        pair.client.with(|shard, now| shard.stack.tcp().send(now, pair.outgoing, b"a")).unwrap();
+    }
+    pair.client.with(|shard, now| shard.stack.tcp().abort(now, pair.outgoing));
+    pair.write(1);
+    assert!(received() > before, "what it had sent before");
+    assert!(pair.server.look(Shard::check_open).is_err());
+    assert_eq!(pair.server.take(|shard| shard.stack.tcp().usage().active), 0, "it was reset");
 }
 
-impl AsFd for Failing {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inner.as_fd()
-    }
-}
-
-impl Queue for Failing {
-    fn caps(&self) -> DeviceCaps {
-        self.inner.caps()
-    }
-
-    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<RxFrame> {
-        // The frame is taken, and gone.
-        self.inner.recv(buffer)?;
-        Err(self.kind.into())
-    }
-
-    fn send(&mut self, _: TxMeta, _: &[u8], _: [&[u8]; 2]) -> io::Result<()> {
-        Err(self.kind.into())
+#[test]
+fn a_frame_that_is_longer_than_the_mtu_is_lost_and_the_next_one_is_not() {
+    let (left, mut right) = MemoryQueue::pair(Medium::Ip, 1500).unwrap();
+    let server = shared(left, "10.0.0.1/24");
+    let bytes_received = || server.look(|shard| shard.stack.counters().bytes_received.get());
+    for (frame_len, received, lost) in
+        [(2000, 2000, 0), (3000, 2000, 1), (3000, 5000, 1), (65_535, 70_535, 1)]
+    {
+        right.send(TxMeta::default(), &vec![0; frame_len], [&[], &[]]).unwrap();
+        assert_eq!(server.turn(Look::Everywhere).frame_count, 1);
+        let bad = server.look(|shard| shard.stack.counters().drops.get(DropReason::DeviceBadFrame));
+        assert_eq!((bytes_received(), bad), (received, lost), "{frame_len}");
     }
 }
 
 #[test]
 fn a_frame_that_a_device_loses_is_counted_with_its_reason() {
-    let failing = |kind| {
+    let failing = |kind: io::ErrorKind| {
         let (inner, other) = MemoryQueue::pair(Medium::Ip, 1500).unwrap();
-        (shared(Failing { inner, kind }, "10.0.0.1/24"), other)
+        let on_send = Box::new(move |_: [&[u8]; 2]| Err(kind.into()));
+        let device = Meddled { inner: Box::new(inner), on_send, fails: Some(kind) };
+        (shared(device, "10.0.0.1/24"), other)
     };
     for (kind, reason) in [
         (io::ErrorKind::OutOfMemory, DropReason::DeviceNoMemory),
