@@ -208,9 +208,9 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// Moves the calling thread to a fresh namespace and makes them there, netloom's with so many queues; `None`, said loudly, where
-    /// that is not possible.
-    pub(crate) fn new(mtu: u16, queues: NonZeroU16) -> Option<Self> {
+    /// Moves the calling thread to a fresh namespace and makes them there, netloom's with these offloads and so many queues; `None`,
+    /// said loudly, where that is not possible.
+    pub(crate) fn new(mtu: u16, offload: Offload, queues: NonZeroU16) -> Option<Self> {
         if program().is_none() {
             eprintln!("SKIPPED: no program netloom: cargo build, and name it in NETLOOM_BIN");
             return None;
@@ -219,15 +219,19 @@ impl Ground {
             eprintln!("SKIPPED: no network namespace: {error}");
             return None;
         }
-        // With offloads, as the program has it; the bridge cuts what is too large for the cable.
+        // What is too large for the cable, as it is with offloads, the bridge cuts.
         let config = TunTapConfig { kind: Medium::Ethernet, name: "nl0".to_owned(), mtu };
-        let ours = match TunTap::open_queues(&config, Offload::Full, queues) {
+        let ours = match TunTap::open_queues(&config, offload, queues) {
             Ok(queues) => queues,
             Err(error) => {
                 eprintln!("SKIPPED: no TUN/TAP: {error}");
                 return None;
             }
         };
+        if let Some(other) = ours.iter().map(TunTap::offload).find(|&other| other != offload) {
+            eprintln!("SKIPPED: the kernel offloads {other} where {offload} was wanted");
+            return None;
+        }
         ip("link set lo up
             tuntap add a0 mode tap
             tuntap add b0 mode tap

@@ -20,6 +20,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use conversation::{Effort, LEN, both_roles, with_kernel, with_smoltcp};
 use ground::{Ground, Link, ONE, TWO, beside_us};
+use netloom::device::Offload;
 use smoltcp_peer::Site;
 
 /// Longest that the bytes of a case may take; the runner kills it after five minutes.
@@ -77,19 +78,19 @@ const SIDE_BY_SIDE: usize = 4;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let exchanges = |peer: Peer| -> Vec<Named> {
-        // Each cable with one queue for one of the peers, and with two for the other.
-        let queues = match peer {
-            Peer::Kernel => [TWO, ONE],
-            Peer::Smoltcp => [ONE, TWO],
+        // Each cable with one queue for one of the peers, and with two for the other; and with other offloads.
+        let (queues, offloads) = match peer {
+            Peer::Kernel => ([TWO, ONE], [Offload::Full, Offload::Plain, Offload::Checksum]),
+            Peer::Smoltcp => ([ONE, TWO], [Offload::Checksum, Offload::Full, Offload::Plain]),
         };
         CASES
             .iter()
-            .zip(queues.into_iter().cycle())
-            .map(|(case, queues)| {
-                let name =
-                    format!("{peer:?} {} mtu={} queues={queues}", case.faults, case.mtu).to_lowercase();
-                let run: Box<dyn FnOnce() + Send> = Box::new(move || exchange(case, peer, queues));
-                (name, run)
+            .zip(queues.into_iter().cycle().zip(offloads.into_iter().cycle()))
+            .map(|(case, (queues, offload))| {
+                let Case { faults, mtu, .. } = case;
+                let name = format!("{peer:?} {faults} mtu={mtu} queues={queues} offload={offload}");
+                let run: Box<dyn FnOnce() + Send> = Box::new(move || exchange(case, peer, offload, queues));
+                (name.to_lowercase(), run)
             })
             .collect()
     };
@@ -132,9 +133,9 @@ fn block_on<F: Future<Output = ()>>(test: F) {
 }
 
 /// 10 MB each way in both roles and families, over one cable.
-fn exchange(case: &Case, peer: Peer, queues: NonZeroU16) {
+fn exchange(case: &Case, peer: Peer, offload: Offload, queues: NonZeroU16) {
     let &Case { faults, mtu, counted, smoltcps_effort } = case;
-    let Some(ground) = Ground::new(mtu, queues) else { return };
+    let Some(ground) = Ground::new(mtu, offload, queues) else { return };
     let link = Link::start(faults);
     let plan = both_roles(&beside_us(mtu));
     block_on(async {

@@ -10,7 +10,7 @@ use std::num::NonZeroU16;
 use std::process::Command;
 
 use netloom::Net;
-use netloom::device::{TunTap, TunTapConfig};
+use netloom::device::{Offload, TunTap, TunTapConfig};
 use netloom::stack::Medium;
 use smoltcp::wire::IpCidr;
 use tokio::task::spawn_blocking;
@@ -34,8 +34,8 @@ pub(crate) fn cases() -> Vec<Named> {
     let cases: [(&str, fn()); 5] = [
         ("kernel mtu shrinks to 1280 in a black hole", kernel_in_black_hole),
         ("smoltcp mtu shrinks to 1280 in a black hole", smoltcp_in_black_hole),
-        ("kernel mtu shrinks to 1280 behind a router", || kernel_behind_routers(NARROW, TWO)),
-        ("kernel mtu shrinks to 576 behind a router", || kernel_behind_routers(576, ONE)),
+        ("kernel mtu shrinks to 1280 behind a router", || kernel_behind_routers(NARROW, Offload::Full, TWO)),
+        ("kernel mtu shrinks to 576 behind a router", || kernel_behind_routers(576, Offload::Checksum, ONE)),
         ("smoltcp mtu shrinks to 1280 behind a router", smoltcp_behind_a_router),
     ];
     cases.map(|(name, run)| -> Named { (name.to_owned(), Box::new(run)) }).into()
@@ -85,8 +85,8 @@ fn kernels_route(address: &str) -> String {
 }
 
 /// `netloom == the cable == router -- wire that gets narrower -- router -- the kernel`
-fn kernel_behind_routers(narrow: u16, queues: NonZeroU16) {
-    let Some(ground) = Ground::new(WIDE, queues) else { return };
+fn kernel_behind_routers(narrow: u16, offload: Offload, queues: NonZeroU16) {
+    let Some(ground) = Ground::new(WIDE, offload, queues) else { return };
     let link = Link::start("delay=1ms");
     // IPv6 leaves a wire that is too narrow for it.
     let pairs: Vec<_> = behind_routers().into_iter().take(family_count(narrow)).collect();
@@ -136,7 +136,7 @@ fn black_holes(net: &Net) -> u64 {
 }
 
 fn kernel_in_black_hole() {
-    let Some(ground) = Ground::new(WIDE, TWO) else { return };
+    let Some(ground) = Ground::new(WIDE, Offload::Plain, TWO) else { return };
     let wide = Link::start("delay=1ms");
     let narrow = ground.spare_link(&format!("delay=1ms,mtu={NARROW}"));
     let plan = both_roles(&beside_us(WIDE));
@@ -155,7 +155,7 @@ fn kernel_in_black_hole() {
 }
 
 fn smoltcp_in_black_hole() {
-    let Some(ground) = Ground::new(WIDE, ONE) else { return };
+    let Some(ground) = Ground::new(WIDE, Offload::Full, ONE) else { return };
     let wide = Link::start("delay=1ms");
     let narrow = ground.spare_link(&format!("delay=1ms,in:mtu={NARROW}"));
     let plan = both_roles(&beside_us(WIDE));
@@ -178,7 +178,7 @@ fn smoltcp_in_black_hole() {
 
 /// `netloom == the cable == router -- a TAP that gets narrower -- smoltcp`
 fn smoltcp_behind_a_router() {
-    let Some(ground) = Ground::new(WIDE, ONE) else { return };
+    let Some(ground) = Ground::new(WIDE, Offload::Plain, ONE) else { return };
     let link = Link::start("delay=1ms");
     let pairs = behind_routers();
     let plan = both_roles(&pairs);
