@@ -87,6 +87,22 @@ fn nanoseconds_on_processors(tasks: &Path) -> u64 {
 }
 
 #[test]
+fn each_queue_has_a_thread() {
+    let Some(sandbox) = Sandbox::new("each_queue_has_a_thread") else { return };
+    let up = ready(&sandbox, &["--queues", "3"]);
+    let tasks = format!("/proc/{}/task", up.pid());
+    let name = |task: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap()
+    };
+    for shard in ["netloom-1\n", "netloom-2\n"] {
+        // A thread names itself.
+        eventually("it is there beside the first one's", || {
+            std::fs::read_dir(&tasks).unwrap().map(name).any(|name| name == shard)
+        });
+    }
+}
+
+#[test]
 fn sigkill_leaves_nothing() {
     let Some(sandbox) = Sandbox::new("sigkill_leaves_nothing") else { return };
     let before = sandbox.state();
