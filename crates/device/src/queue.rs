@@ -125,7 +125,9 @@ pub trait Queue: AsFd + Send {
     /// Receives one frame to `buffer`, and says where it lies there and what the device knows of it.
     ///
     /// A buffer of [`RECEIVE_BUFFER_LEN`] is never too short. Any other must be longer than the frame and what stands before
-    /// it: one that is filled may hold a frame that was cut, and counts as too short where the device does not tell.
+    /// it: one that is filled may hold a frame that was cut, and counts as too short where the device does not tell. A driver
+    /// may take the [caps](Self::caps) at their word: where they name no segmentation, its buffers hold an IP packet of the MTU
+    /// and 28 bytes before it, until a frame was longer.
     ///
     /// # Errors
     ///
