@@ -3,7 +3,8 @@
 //! *Theory of operation.* Each measurement is one call of `scripts/bench-lab`: namespaces of its own, one server, one load
 //! for some seconds. Within a round every load is put on all sides before the next load, so that what is compared was
 //! measured within seconds; the order of the sides is turned round every other round. A whole run writes the medians and
-//! their ratios between the markers in docs/performance.md, and draws docs/performance.svg of them.
+//! their ratios between the markers in docs/performance.md, and draws docs/performance.svg of them; then it counts
+//! instructions a packet as `cargo xtask instructions` does.
 
 mod chart;
 mod figures;
@@ -15,8 +16,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use cargo_metadata::MetadataCommand;
 
+use crate::compliance::Mode;
 use crate::steps::cargo;
-use crate::{report, tools};
+use crate::{instructions, report, tools};
 use figures::{FIGURES, Measured, Side};
 
 /// What a measurement may take beyond its time.
@@ -42,6 +44,10 @@ pub(crate) struct Options {
 /// Measures and prints; false if a load failed on netloom or on the kernel.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     tools::ensure_measuring()?;
+    let is_whole = options.row.is_none();
+    if is_whole && !tools::has_or_installs("valgrind")? {
+        bail!("instructions are counted by valgrind; on Debian type: sudo apt-get install valgrind");
+    }
     let metadata =
         MetadataCommand::new().no_deps().exec().context("cargo metadata does not read the workspace")?;
     let root = metadata.workspace_root.into_std_path_buf();
@@ -64,10 +70,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let description = description(options);
     let text = table::render(&measured, &description);
     println!("\n{text}");
-    if options.row.is_none() {
+    if is_whole {
         std::fs::write(root.join("docs/performance.svg"), chart::draw(&measured))
             .context("docs/performance.svg cannot be written")?;
         report::write_part(&root.join("docs/performance.md"), "bench", &text)?;
+        is_complete &= instructions::run(Mode::Write)?;
     }
     Ok(is_complete)
 }

@@ -11,13 +11,18 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
 }
 
-/// The machine, as far as it says something about figures: `2 CPUs, Linux 6.18`.
+/// The machine, as far as it says something about figures: `2 CPUs (AMD EPYC), Linux 6.18`.
 pub(crate) fn machine() -> String {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     // What a distribution adds to the version says more about the machine than about what was measured.
     let version: Vec<&str> = release.trim().split('.').take(2).collect();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{processors} CPUs, Linux {}", version.join("."))
+    let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = described
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or_else(String::new, |(_, name)| format!(" ({})", name.trim()));
+    format!("{processors} CPUs{model}, Linux {}", version.join("."))
 }
 
 /// Puts `text` between the markers that `command` has in the file.
