@@ -1,6 +1,6 @@
 //! A frame's buffer that a connection may keep, so that text is copied only once, to its reader.
 //!
-//! *Theory of operation.* Whoever hands in a frame whose buffer it can spare [opens](FrameOffer::open) an offer. The connection
+//! *Theory of operation.* Whoever hands in a frame whose buffer it can spare [makes](FrameOffer::set) an offer. The connection
 //! that the text belongs to takes it, if it is new, and goes on as if it had the bytes. When the frame is
 //! through, and nothing is borrowed from it any more, the buffer itself becomes a piece of the connection's queue.
 //!
