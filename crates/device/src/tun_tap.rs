@@ -240,14 +240,21 @@ fn negotiate(queue: BorrowedFd<'_>, most: Offload, name: &str) -> Result<Option<
         tracing::debug!(name, %error, "no virtio header");
         return Ok(None);
     }
-    for offload in most.downwards() {
+    Ok(most_that_is_taken(most, name, |features| sys::set_offload(queue, features)))
+}
+
+/// As much of `most` as `set` takes.
+fn most_that_is_taken(
+    most: Offload,
+    name: &str,
+    set: impl Fn(libc::c_int) -> io::Result<()>,
+) -> Option<Offload> {
+    most.downwards().find(|offload| {
         let features = i32::try_from(offload.features()).unwrap_or_default();
-        match sys::set_offload(queue, features) {
-            Ok(()) => return Ok(Some(offload)),
-            Err(error) => tracing::debug!(name, %offload, %error, "the kernel does not offload this"),
-        }
-    }
-    Ok(None)
+        set(features)
+            .inspect_err(|error| tracing::debug!(name, %offload, %error, "the kernel does not offload this"))
+            .is_ok()
+    })
 }
 
 /// Checks the name, and that there is a file to open; says what the name stands for already.
@@ -367,6 +374,25 @@ mod tests {
             packet[12..40].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
         let sum = sum + 17 + 20;
         (sum & 0xffff) + (sum >> 16) == 0xffff
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_know_is_left_out_step_by_step() {
+        // Kernels that know: all, no trains of datagrams (before 6.2), checksums only, nothing.
+        for known in [Offload::Full, Offload::Tcp, Offload::Checksum, Offload::Plain] {
+            let set = |features: libc::c_int| {
+                let is_known = features.cast_unsigned() & !known.features() == 0 && known != Offload::Plain;
+                if is_known { Ok(()) } else { Err(Errno::EINVAL.into()) }
+            };
+            for most in [Offload::Full, Offload::Checksum] {
+                let expected = most.min(known);
+                let taken = most_that_is_taken(most, "loom0", set);
+                assert_eq!(taken, Some(expected).filter(|&it| it != Offload::Plain), "{most} of {known}");
+            }
+        }
+        // And one without the header at all.
+        let null = File::open("/dev/null").unwrap();
+        assert_eq!(negotiate(null.as_fd(), Offload::Full, "loom0").unwrap(), None);
     }
 
     fn check_inherited_offload() {
