@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use ahead::Ahead;
-pub use piece::{BufferPool, PIECE_LEN, SHARED_LEN_MIN, SharedBytes};
+pub use piece::{BufferPool, PIECE_LEN, SHARED_LEN_MIN, SharedBytes, is_mostly_empty};
 use piece::{Piece, Storage, largest_within, size_for, storage_of};
 
 /// Bytes that left a queue with the memory that they lie in.

@@ -23,7 +23,9 @@ mod slab;
 mod time;
 
 pub use address_detection::AddressDetection;
-pub use byte_queue::{BufferPool, ByteQueue, OwnedBytes, PIECE_LEN, SHARED_LEN_MIN, SharedBytes};
+pub use byte_queue::{
+    BufferPool, ByteQueue, OwnedBytes, PIECE_LEN, SHARED_LEN_MIN, SharedBytes, is_mostly_empty,
+};
 pub use counter::{Counter, ReasonCounters};
 pub use deadline_queue::DeadlineQueue;
 pub use device::{DeviceCaps, Gso, GsoKind, InterfaceId, Medium, RxChecksum, RxMeta, TxChecksum, TxMeta};

@@ -21,7 +21,8 @@ Examples:
 
 Ctrl-C ends it and takes the interface away, as SIGTERM does, and SIGHUP without --config. With it SIGHUP makes it read the
 file's key `impair` again, if that was there at the start (`none` is enough) and --impair is not given. RUST_LOG (for
-example netloom=trace) overrides -v. `netloom addr` shows what runs: it asks over a control socket, which is at $NETLOOM_SOCKET, else $XDG_RUNTIME_DIR/netloom.sock or /run/netloom.sock.";
+example netloom=trace) overrides -v. `netloom addr` shows what runs: it asks over a control socket, which is at
+$NETLOOM_SOCKET, else $XDG_RUNTIME_DIR/netloom.sock or /run/netloom.sock.";
 
 const SHELL_EXAMPLE: &str = "\
 Examples:

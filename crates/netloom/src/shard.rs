@@ -451,7 +451,7 @@ impl Shard {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => batch.frame_count += 1,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     batch.frame_count += 1;
-                    *buffer = receive_buffer::any();
+                    receive_buffer::make_long(buffer);
                     self.stack.drop_packet(DropReason::DeviceBadFrame, interface, 0);
                 }
                 Err(error) => {

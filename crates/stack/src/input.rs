@@ -50,8 +50,10 @@ impl Stack {
         self.tcp.offer_buffer(None);
         if let Some(text) = self.tcp.taken_text() {
             let offset = text.address - buffer.as_ptr().addr();
-            let next = self.tcp.take_buffer(buffer.len());
-            self.tcp.adopt(now, text, std::mem::replace(buffer, next), offset);
+            let (size, kept) = (buffer.len(), std::mem::take(buffer));
+            self.tcp.adopt(now, text, kept, offset);
+            // After it, as one may have been called back that is still in a cache.
+            *buffer = self.tcp.take_buffer(size);
         }
         if let Err(reason) = result {
             self.drop_packet(reason, interface, len);

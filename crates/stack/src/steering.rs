@@ -7,7 +7,7 @@
 //! two hosts are put together by one shard, and the whole packet goes to its owner.
 //!
 //! What is not this shard's is a [`Handover`], for the caller to bring to [`Stack::take_over`] of the other, which may keep its
-//! memory: a copy of the frame as long as that, or the device's buffer itself if a quarter of it is filled. A shard that
+//! memory: a copy of the frame as long as that, or the device's buffer itself if that is not mostly empty. A shard that
 //! took something over never hands it on as it is, so nothing travels in circles; a packet that it puts together goes
 //! on at most once.
 //!
@@ -16,7 +16,9 @@
 
 use std::ops::Range;
 
-use netloom_base::{DropReason, Gso, Instant, InterfaceId, Medium, RxChecksum, RxMeta, ShardIndex, Sharding};
+use netloom_base::{
+    DropReason, Gso, Instant, InterfaceId, Medium, RxChecksum, RxMeta, ShardIndex, Sharding, is_mostly_empty,
+};
 use netloom_l3_internet::{Arrival, IpSend};
 use netloom_wire::{Flow, Glance, Protocol};
 
@@ -115,7 +117,7 @@ impl Stack {
         meta: RxMeta,
     ) {
         self.hand_over(to, id, Kind::Frame(meta), |stack| {
-            if range.len() < buffer.len() / 4 {
+            if is_mostly_empty(buffer.len(), range.len()) {
                 return buffer.get(range).unwrap_or_default().into();
             }
             let next = stack.tcp.take_buffer(buffer.len());

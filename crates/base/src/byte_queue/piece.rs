@@ -173,8 +173,9 @@ pub(super) fn size_for(needed: usize) -> usize {
     if needed > LARGEST_PART { PIECE_LEN } else { needed.next_power_of_two().max(SMALLEST_PIECE) }
 }
 
-/// Whether a buffer of `size` bytes with `len` bytes in it is better lent than kept: they are less than a quarter, or few.
-pub(super) fn is_mostly_empty(size: usize, len: usize) -> bool {
+/// Whether a buffer of `size` bytes with `len` bytes in it is better lent, or copied, than kept: they are less than a quarter, or
+/// few.
+pub fn is_mostly_empty(size: usize, len: usize) -> bool {
     len < KEPT_LEN_MIN || 4 * len < size.min(REACHED)
 }
 
