@@ -1,6 +1,7 @@
 //! Which socket a datagram is for.
 
 use core::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
 
 use netloom_base::{HashKey, KeyedMap};
 use netloom_wire::is_same_family;
@@ -14,6 +15,14 @@ pub(super) struct Local {
     pub(super) port: u16,
 }
 
+/// A socket, in the order in which they were bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Member {
+    /// Which of all sockets that there have been.
+    pub(super) number: u64,
+    pub(super) id: UdpSocketId,
+}
+
 /// The sockets at one address and port.
 #[derive(Clone, Debug)]
 struct Binding {
@@ -21,8 +30,8 @@ struct Binding {
     is_shared: bool,
     /// All of them.
     socket_count: usize,
-    /// Those that are not connected, the oldest first.
-    open: Vec<UdpSocketId>,
+    /// Those that are not connected.
+    open: BTreeSet<Member>,
 }
 
 /// Sockets by port, and connected ones by both ends. A port has few bindings: as many as this host has addresses, and
@@ -79,18 +88,18 @@ impl Demux {
     }
 
     /// Binds a socket where [`is_taken`](Self::is_taken) has said that it may be.
-    pub(super) fn bind(&mut self, local: Local, share: bool, id: UdpSocketId) {
+    pub(super) fn bind(&mut self, local: Local, share: bool, member: Member) {
         let bindings = self.ports.entry(local.port).or_default();
         match bindings.iter_mut().find(|binding| binding.address == local.address) {
             Some(binding) => {
                 binding.socket_count += 1;
-                binding.open.push(id);
+                binding.open.insert(member);
             }
             None => bindings.push(Binding {
                 address: local.address,
                 is_shared: share,
                 socket_count: 1,
-                open: vec![id],
+                open: BTreeSet::from([member]),
             }),
         }
     }
@@ -110,14 +119,14 @@ impl Demux {
     }
 
     /// Takes a socket out that is not connected.
-    pub(super) fn unbind(&mut self, local: Local, id: UdpSocketId) {
-        if self.any == Some(id) {
+    pub(super) fn unbind(&mut self, local: Local, member: Member) {
+        if self.any == Some(member.id) {
             self.any = None;
         }
         let Some(bindings) = self.ports.get_mut(&local.port) else { return };
         for binding in bindings.iter_mut().filter(|binding| binding.address == local.address) {
             binding.socket_count = binding.socket_count.saturating_sub(1);
-            binding.open.retain(|&open| open != id);
+            binding.open.remove(&member);
         }
         bindings.retain(|binding| binding.socket_count > 0);
         if bindings.is_empty() {
@@ -142,11 +151,11 @@ impl Demux {
         local: Local,
         source: Option<IpAddr>,
         remote: SocketAddr,
-        id: UdpSocketId,
+        member: Member,
     ) {
-        self.connected.insert((Local { address: source, port: local.port }, remote), id);
+        self.connected.insert((Local { address: source, port: local.port }, remote), member.id);
         if let Some(binding) = self.binding_mut(local) {
-            binding.open.retain(|&open| open != id);
+            binding.open.remove(&member);
         }
     }
 
@@ -156,11 +165,11 @@ impl Demux {
         local: Local,
         source: Option<IpAddr>,
         remote: SocketAddr,
-        id: UdpSocketId,
+        member: Member,
     ) {
         self.connected.remove(&(Local { address: source, port: local.port }, remote));
         if let Some(binding) = self.binding_mut(local) {
-            binding.open.push(id);
+            binding.open.insert(member);
         }
     }
 
@@ -171,7 +180,7 @@ impl Demux {
                 .iter()
                 .filter(|binding| covers(binding.address, address) && !binding.open.is_empty())
                 .max_by_key(|binding| exactness(binding.address))
-                .and_then(|binding| binding.open.first().copied())
+                .and_then(|binding| binding.open.first().map(|first| first.id))
                 .or(self.any)
         })
     }
@@ -184,7 +193,7 @@ impl Demux {
         remote: SocketAddr,
     ) -> impl Iterator<Item = UdpSocketId> + '_ {
         let open = self.bindings(port).iter().filter(move |binding| covers(binding.address, address));
-        let open = open.flat_map(|binding| binding.open.iter().copied());
+        let open = open.flat_map(|binding| binding.open.iter().map(|member| member.id));
         open.chain(self.connected(address, port, remote))
     }
 

@@ -8,7 +8,7 @@ use netloom_base::{InterfaceId, Rng, Slab};
 use netloom_wire::{UdpHeader, is_same_family};
 
 use super::config::{UdpBind, UdpConfig, UdpCounters, UdpOptions};
-use super::demux::{Demux, Local};
+use super::demux::{Demux, Local, Member};
 use super::error::{
     UdpBindError, UdpConnectError, UdpGroupError, UdpRecvError, UdpSendError, UdpSocketError,
 };
@@ -36,6 +36,8 @@ pub struct Udp {
     pub(super) config: UdpConfig,
     pub(super) sockets: Slab<Socket>,
     pub(super) demux: Demux,
+    /// How many sockets there have been.
+    socket_number: u64,
     ports: EphemeralPorts,
     groups: Groups,
     /// Sockets with something to tell, each once.
@@ -58,6 +60,7 @@ impl Udp {
             sockets: Slab::new(config.max_sockets),
             demux: Demux::new(key),
             groups: Groups::new(config.max_groups, key),
+            socket_number: 0,
             ports: EphemeralPorts::new(config.ephemeral_ports, rng),
             announced: VecDeque::new(),
             ready: VecDeque::new(),
@@ -88,9 +91,9 @@ impl Udp {
         if self.demux.is_taken(local, share) {
             return Err(UdpBindError::AddressInUse);
         }
-        let id = self.sockets.insert(Socket::new(local, share)).map_err(|_| UdpBindError::TooManySockets)?;
-        self.demux.bind(local, share, UdpSocketId(id));
-        Ok(UdpSocketId(id))
+        let id = self.insert(local, share)?;
+        self.demux.bind(local, share, Member { number: self.socket_number, id });
+        Ok(id)
     }
 
     /// A new socket for every datagram to one host that no other socket takes, whatever its address and port: what it
@@ -104,8 +107,15 @@ impl Udp {
             return Err(UdpBindError::AddressInUse);
         }
         let local = Local { address: None, port: 0 };
-        let id = self.sockets.insert(Socket::new(local, false)).map_err(|_| UdpBindError::TooManySockets)?;
-        self.demux.bind_any(UdpSocketId(id));
+        let id = self.insert(local, false)?;
+        self.demux.bind_any(id);
+        Ok(id)
+    }
+
+    fn insert(&mut self, local: Local, share: bool) -> Result<UdpSocketId, UdpBindError> {
+        let socket = Socket::new(local, share, self.socket_number + 1);
+        let id = self.sockets.insert(socket).map_err(|_| UdpBindError::TooManySockets)?;
+        self.socket_number += 1;
         Ok(UdpSocketId(id))
     }
 
@@ -151,12 +161,12 @@ impl Udp {
             return Err(UdpConnectError::FamilyMismatch);
         }
         let source = socket.bound_address().or(source);
-        let local = socket.local;
+        let (local, member) = (socket.local, socket.member(id));
         if self.demux.peer_of(local, source, remote).is_some_and(|other| other != id) {
             return Err(UdpConnectError::AddressInUse);
         }
         self.disconnect(id);
-        self.demux.connect(local, source, remote, id);
+        self.demux.connect(local, source, remote, member);
         if let Some(socket) = self.sockets.get_mut(id.0) {
             (socket.source, socket.remote) = (source, Some(remote));
         }
@@ -168,7 +178,7 @@ impl Udp {
         let Some(socket) = self.sockets.get_mut(id.0).filter(|socket| !socket.is_closing) else { return };
         let source = socket.source.take();
         if let Some(remote) = socket.remote.take() {
-            self.demux.disconnect(socket.local, source, remote, id);
+            self.demux.disconnect(socket.local, source, remote, socket.member(id));
         }
     }
 
@@ -344,7 +354,7 @@ impl Udp {
         }
         self.disconnect(id);
         let Some(socket) = self.sockets.get_mut(id.0) else { return };
-        self.demux.unbind(socket.local, id);
+        self.demux.unbind(socket.local, socket.member(id));
         for group in core::mem::take(&mut socket.groups) {
             self.groups.leave(group);
         }

@@ -8,7 +8,7 @@ use netloom_base::InterfaceId;
 use netloom_wire::{IcmpErrorKind, UdpHeader};
 
 use super::config::{UdpBind, UdpOptions};
-use super::demux::Local;
+use super::demux::{Local, Member};
 use super::error::UdpSocketError;
 use super::groups::Group;
 use super::id::UdpSocketId;
@@ -233,6 +233,8 @@ pub(super) struct News {
 pub(super) struct Socket {
     pub(super) local: Local,
     pub(super) share: bool,
+    /// Which of all sockets that there have been.
+    number: u64,
     /// The address that `connect` chose, where `local` names none.
     pub(super) source: Option<IpAddr>,
     pub(super) remote: Option<SocketAddr>,
@@ -255,10 +257,11 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(local: Local, share: bool) -> Self {
+    pub(super) fn new(local: Local, share: bool, number: u64) -> Self {
         Self {
             local,
             share,
+            number,
             source: None,
             remote: None,
             options: UdpOptions::default(),
@@ -274,6 +277,11 @@ impl Socket {
             is_closing: false,
             dropped: 0,
         }
+    }
+
+    /// What it is among the sockets at its address and port.
+    pub(super) const fn member(&self, id: UdpSocketId) -> Member {
+        Member { number: self.number, id }
     }
 
     /// The address that it is bound to, if that is one address.

@@ -578,6 +578,33 @@ fn two_sockets_cannot_have_both_ends() {
     assert_eq!(read(&mut udp, two), Ok(b"x".to_vec()));
 }
 
+#[test]
+fn of_those_that_share_the_one_that_was_bound_first_is_served() {
+    let mut udp = udp();
+    let [Cast { ours, peer, stranger, .. }, _] = casts();
+    let mut share = || udp.bind(UdpBind { address: Some(ours), port: 7, share: true }).unwrap();
+    let (first, second, third) = (share(), share(), share());
+    let serves = |udp: &mut Udp, expected| {
+        arrive(udp, at(stranger, 9), at(ours, 7), b"x").unwrap();
+        for id in [first, second, third] {
+            assert_eq!(read(udp, id).is_ok(), id == expected, "{id} and not {expected}");
+        }
+    };
+    serves(&mut udp, first);
+    udp.connect(first, at(peer, 9), None).unwrap();
+    serves(&mut udp, second);
+    udp.disconnect(first);
+    serves(&mut udp, first);
+    udp.close(first);
+    udp.close(second);
+    // It has the place of the first in memory, and is the last all the same.
+    let fourth = udp.bind(UdpBind { address: Some(ours), port: 7, share: true }).unwrap();
+    serves(&mut udp, third);
+    udp.close(third);
+    arrive(&mut udp, at(stranger, 9), at(ours, 7), b"x").unwrap();
+    assert_eq!(read(&mut udp, fourth), Ok(b"x".to_vec()));
+}
+
 /// One step of a random life.
 #[derive(Clone, Debug)]
 enum Step {

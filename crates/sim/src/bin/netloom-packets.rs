@@ -4,22 +4,27 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use netloom_stack::internet::Route;
 use netloom_stack::link::AddressDetection;
 use netloom_stack::transport::{
-    ListenOptions, Recv, SocketOptions, TcpBind, TcpListenerId, TcpSocketId, UdpBind, UdpSocketId,
+    Keepalive, ListenOptions, Recv, SocketOptions, TcpBind, TcpListenerId, TcpSocketId, UdpBind, UdpSocketId,
 };
 use netloom_stack::{
-    DeviceCaps, EthernetAddress, HeadBuf, Instant, InterfaceId, InterfaceSetup, Medium, PIECE_LEN, Rng,
+    Cidr, DeviceCaps, EthernetAddress, HeadBuf, Instant, InterfaceId, InterfaceSetup, Medium, PIECE_LEN, Rng,
     RxChecksum, RxMeta, Stack, StackConfig, TxChecksum,
 };
+use netloom_wire::{ArpOperation, ArpPacket, EtherType, EthernetHeader};
 
 const MTU: u16 = 1500;
 const PORT: u16 = 7;
+/// Where all sockets of a crowd are that share a port, and the first that have one each.
+const SHARED_PORT: u16 = 9;
+const CROWD_PORT: u16 = 1000;
 /// The longest packet that a device takes as one.
 const SUPER_SEGMENT_LEN: u32 = 65_535;
 /// What is written at once.
@@ -40,6 +45,10 @@ struct Arguments {
     load: Load,
     /// How often: blocks of 64 KiB, round trips, connections or datagrams.
     count: u32,
+    /// What each stack has besides: so many idle connections with keepalive, listeners, UDP sockets of one port, UDP sockets of
+    /// as many ports, routes and neighbours.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    beside: u16,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,8 +66,8 @@ enum Load {
 }
 
 fn main() -> ExitCode {
-    let Arguments { load, count } = Arguments::parse();
-    match exchange(load, count) {
+    let Arguments { load, count, beside } = Arguments::parse();
+    match exchange(load, count, beside) {
         Ok(packet_count) => {
             println!("{packet_count}");
             ExitCode::SUCCESS
@@ -70,9 +79,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the load; how many packets the stacks took in.
-fn exchange(load: Load, count: u32) -> Result<u64, Box<dyn Error>> {
+/// Runs the load beside so much else; how many packets the stacks took in.
+fn exchange(load: Load, count: u32, beside: u16) -> Result<u64, Box<dyn Error>> {
     let mut pair = Pair::new(load == Load::SuperSegments)?;
+    pair.crowd(beside)?;
     match load {
         Load::Segments | Load::SuperSegments => pair.stream(count)?,
         Load::RoundTrips => {
@@ -119,6 +129,20 @@ impl Pair {
         Ok(Self { now, client, server, listener, packet_count: 0 })
     }
 
+    /// Gives both stacks so many of everything that they look up, time or list.
+    fn crowd(&mut self, count: u16) -> Result<(), Box<dyn Error>> {
+        for host in [&mut self.client, &mut self.server] {
+            host.crowd(self.now, count)?;
+        }
+        for _ in 0..count {
+            self.connect_with(SocketOptions {
+                keepalive: Some(Keepalive::default()),
+                ..SocketOptions::default()
+            })?;
+        }
+        Ok(())
+    }
+
     /// One trip of frames each way, or, if there are none, the time until something is due.
     fn step(&mut self) {
         let sent = [self.client.send(self.now), self.server.send(self.now)];
@@ -146,8 +170,11 @@ impl Pair {
     }
 
     fn connect(&mut self) -> Result<Ends, Box<dyn Error>> {
+        self.connect_with(SocketOptions { nodelay: true, ..SocketOptions::default() })
+    }
+
+    fn connect_with(&mut self, options: SocketOptions) -> Result<Ends, Box<dyn Error>> {
         let from = TcpBind { address: None, port: 0 };
-        let options = SocketOptions { nodelay: true, ..SocketOptions::default() };
         let client =
             self.client.stack.tcp().connect(self.now, from, self.server.socket_address(), &options)?;
         let listener = self.listener;
@@ -215,7 +242,7 @@ impl Pair {
 struct Host {
     stack: Stack,
     interface: InterfaceId,
-    address: IpAddr,
+    address: Ipv4Addr,
     head: HeadBuf,
     sent: VecDeque<(Vec<u8>, RxMeta)>,
     buffer: Box<[u8]>,
@@ -224,7 +251,11 @@ struct Host {
 
 impl Host {
     fn new(now: Instant, number: u8, offloads: bool) -> Result<Self, Box<dyn Error>> {
-        let mut stack = Stack::new(StackConfig::default(), Rng::from_seed([number; 32]));
+        let mut config = StackConfig::default();
+        config.neighbors.max_entries = usize::from(u16::MAX);
+        config.tcp.max_listeners = usize::from(u16::MAX);
+        config.udp.max_sockets = 2 * usize::from(u16::MAX);
+        let mut stack = Stack::new(config, Rng::from_seed([number; 32]));
         let segmentation = offloads.then_some(SUPER_SEGMENT_LEN);
         let interface = stack.add_interface(InterfaceSetup {
             caps: DeviceCaps {
@@ -235,8 +266,8 @@ impl Host {
             },
             link_address: EthernetAddress([2, 0, 0, 0, 0, number]),
         });
-        let address = IpAddr::from(Ipv4Addr::new(10, 0, 0, number));
-        stack.add_address(now, interface, format!("{address}/24").parse()?, AddressDetection::Off)?;
+        let address = Ipv4Addr::new(10, 0, 0, number);
+        stack.add_address(now, interface, format!("{address}/16").parse()?, AddressDetection::Off)?;
         Ok(Self {
             stack,
             interface,
@@ -246,6 +277,42 @@ impl Host {
             buffer: vec![0; PIECE_LEN].into_boxed_slice(),
             block: vec![0; BLOCK.len()],
         })
+    }
+
+    /// Gives the stack so many listeners, sockets, routes and neighbours.
+    fn crowd(&mut self, now: Instant, count: u16) -> Result<(), Box<dyn Error>> {
+        for number in 0..count {
+            let [high, low] = number.to_be_bytes();
+            let port = CROWD_PORT.checked_add(number).ok_or("no so many ports")?;
+            self.stack.tcp().listen(TcpBind { address: None, port }, ListenOptions::default())?;
+            self.stack.udp().bind(UdpBind { address: None, port, share: false })?;
+            self.stack.udp().bind(UdpBind { address: None, port: SHARED_PORT, share: true })?;
+            let prefix = Cidr::new(Ipv4Addr::new(10, 128 | high, low, 0).into(), 24)?;
+            let gateway = Some(Ipv4Addr::new(10, 0, 1, 1).into());
+            let on_link = Route::on_link(prefix, self.interface);
+            self.stack.routes_mut().insert(Route { gateway, ..on_link })?;
+            self.hear(now, Ipv4Addr::new(10, 0, high + 1, low));
+        }
+        Ok(())
+    }
+
+    /// Lets a neighbour ask for us by ARP, so that the stack knows it.
+    fn hear(&mut self, now: Instant, neighbor: Ipv4Addr) {
+        let [_, _, high, low] = neighbor.octets();
+        let sender_link = EthernetAddress([2, 0, 0, 1, high, low]);
+        let request = ArpPacket {
+            operation: ArpOperation::Request,
+            sender_link,
+            sender_ip: neighbor,
+            target_link: EthernetAddress([0; 6]),
+            target_ip: self.address,
+        };
+        let mut frame = HeadBuf::new();
+        request.emit(&mut frame);
+        let destination = EthernetAddress::BROADCAST;
+        EthernetHeader { destination, source: sender_link, ether_type: EtherType::ARP }.emit(&mut frame);
+        self.stack.handle_frame(now, self.interface, frame.as_slice(), RxMeta::default());
+        while self.stack.poll_transmit(now, &mut self.head).is_some() {}
     }
 
     fn socket_address(&self) -> SocketAddr {
@@ -305,10 +372,13 @@ mod tests {
     #[test]
     fn every_load_ends_and_takes_the_same_packets_each_time() {
         for &load in Load::value_variants() {
-            let once = exchange(load, 20).unwrap();
+            let once = exchange(load, 20, 0).unwrap();
             assert!(once >= 20, "{once} packets");
-            assert_eq!(exchange(load, 20).unwrap(), once);
-            assert!(exchange(load, 40).unwrap() > once);
+            assert_eq!(exchange(load, 20, 0).unwrap(), once);
+            let twice = exchange(load, 40, 0).unwrap();
+            assert!(twice > once);
+            let beside = [20, 40].map(|count| exchange(load, count, 100).unwrap());
+            assert_eq!(beside[1] - beside[0], twice - once, "a crowd sends nothing");
         }
     }
 }
