@@ -54,15 +54,16 @@ async fn wait_to_read(stream: &mut TcpStream) {
     .await;
 }
 
-/// Nothing is held for a time only any more.
-async fn settle(hosts: [&Net; 2]) {
-    while hosts.iter().any(|host| host.usage().iter().any(|usage| usage.tcp.timers > 0)) {
+/// Waits until each host has as many connections with timers.
+async fn settle(hosts: [&Net; 2], timers: usize) {
+    while hosts.iter().any(|host| host.usage().iter().any(|usage| usage.tcp.timers != timers)) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 /// Opens so many connections that carry a request and its answer.
 async fn open_all(client: &Net, listener: &mut TcpListener, count: usize) -> Vec<[TcpStream; 2]> {
+    let faults: ImpairSpec = "loss=10%,dup=5%,seed=7".parse().unwrap();
     let mut pairs = Vec::with_capacity(count);
     for _ in 0..count {
         let mut pair = open(client, listener).await;
@@ -95,28 +96,46 @@ fn hosts(addresses: [&str; 2]) -> ([Net; 2], Cable) {
     ([host(near, one), host(other_near, other)], cable)
 }
 
-/// Bytes that each end of a connection between hosts with these addresses takes, if the path has such faults for a while.
-fn cost_of_an_end(runtime: &Runtime, addresses: [&str; 2], faults: Option<&ImpairSpec>) -> i64 {
+/// What a connection has been through, or is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    /// Whether the path had faults for a while.
+    has_met_faults: bool,
+    /// Whether both ends probe it, after the usual times.
+    has_keepalive: bool,
+}
+
+/// Bytes that each end of such a connection between hosts with these addresses takes.
+fn cost_of_an_end(runtime: &Runtime, addresses: [&str; 2], life: Life) -> i64 {
     let ([server, client], cable) = {
         let _entered = runtime.enter();
         hosts(addresses)
     };
+    let faults: ImpairSpec = "loss=10%,dup=5%,seed=7".parse().unwrap();
     let mut pairs = Vec::with_capacity(2 * CONNECTIONS);
     let address = (server.addresses()[0].address(), 80);
     let mut listener = runtime.block_on(server.tcp_listen(address)).unwrap();
     let mut open = |count| {
         let all = async {
             let mut new = open_all(&client, &mut listener, count).await;
-            if let Some(faults) = faults {
-                cable.set_faults(faults);
+            if life.has_met_faults {
+                cable.set_faults(&faults);
                 new = new.into_iter().map(converse_in_trouble).collect::<JoinSet<_>>().join_all().await;
                 cable.set_faults(&ImpairSpec::default());
             }
             for end in new.iter_mut().flatten() {
                 wait_to_read(end).await;
             }
+            let hosts = [&server, &client];
+            // Nothing is held for a time only any more.
+            settle(hosts, if life.has_keepalive { pairs.len() } else { 0 }).await;
             pairs.append(&mut new);
-            settle([&server, &client]).await;
+            if life.has_keepalive {
+                for end in pairs.iter().flatten() {
+                    end.set_keepalive(true).unwrap();
+                }
+                settle(hosts, pairs.len()).await;
+            }
         };
         runtime.block_on(async { timeout(LIMIT, all).await }).unwrap();
     };
@@ -129,15 +148,14 @@ fn cost_of_an_end(runtime: &Runtime, addresses: [&str; 2], faults: Option<&Impai
 }
 
 #[test]
-fn an_idle_connection_takes_less_than_a_kilobyte_also_after_loss() {
+fn an_idle_connection_takes_less_than_a_kilobyte_also_after_loss_and_with_keepalive() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let faults: ImpairSpec = "loss=10%,dup=5%,seed=7".parse().unwrap();
     for addresses in [["10.0.0.1/24", "10.0.0.2/24"], ["fd00::1/64", "fd00::2/64"]] {
-        for faults in [None, Some(&faults)] {
-            let cost = cost_of_an_end(&runtime, addresses, faults);
-            let has_met_faults = faults.is_some();
-            println!("{cost} bytes between {addresses:?}, faults: {has_met_faults}");
-            assert!(cost < BOUND, "{cost} bytes between {addresses:?}, faults: {has_met_faults}");
+        for (has_met_faults, has_keepalive) in [(false, false), (true, true)] {
+            let life = Life { has_met_faults, has_keepalive };
+            let cost = cost_of_an_end(&runtime, addresses, life);
+            println!("{cost} bytes between {addresses:?}, {life:?}");
+            assert!(cost < BOUND, "{cost} bytes between {addresses:?}, {life:?}");
         }
     }
 }

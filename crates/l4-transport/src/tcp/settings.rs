@@ -14,6 +14,8 @@ pub(super) struct Settings {
     pub(super) hop_limit: Option<u8>,
     pub(super) congestion: Option<Congestion>,
     fast_open: bool,
+    /// Whether there is a keepalive with the usual times: others are rare.
+    has_usual_keepalive: bool,
     /// Exists once one of them was told.
     rare: Option<Box<Rare>>,
 }
@@ -43,20 +45,29 @@ impl Settings {
             send_buffer,
             receive_buffer,
         } = *options;
-        let mut settings =
-            Self { nodelay, cork, traffic_class, hop_limit, congestion, fast_open, rare: None };
-        settings.set_rare(Rare { keepalive, user_timeout, send_buffer, receive_buffer });
+        let mut settings = Self {
+            nodelay,
+            cork,
+            traffic_class,
+            hop_limit,
+            congestion,
+            fast_open,
+            has_usual_keepalive: false,
+            rare: None,
+        };
+        settings.set_rare(Rare { keepalive: None, user_timeout, send_buffer, receive_buffer });
+        settings.set_keepalive(keepalive);
         settings
     }
 
     /// All that was told.
     pub(super) fn options(&self) -> SocketOptions {
-        let Self { nodelay, cork, traffic_class, hop_limit, congestion, fast_open, rare: _ } = *self;
-        let Rare { keepalive, user_timeout, send_buffer, receive_buffer } = self.rare();
+        let Self { nodelay, cork, traffic_class, hop_limit, congestion, fast_open, .. } = *self;
+        let Rare { keepalive: _, user_timeout, send_buffer, receive_buffer } = self.rare();
         SocketOptions {
             nodelay,
             cork,
-            keepalive,
+            keepalive: self.keepalive(),
             user_timeout,
             traffic_class,
             hop_limit,
@@ -68,11 +79,12 @@ impl Settings {
     }
 
     pub(super) fn keepalive(&self) -> Option<Keepalive> {
-        self.rare.as_ref()?.keepalive
+        if self.has_usual_keepalive { Some(Keepalive::default()) } else { self.rare.as_ref()?.keepalive }
     }
 
     pub(super) fn set_keepalive(&mut self, keepalive: Option<Keepalive>) {
-        self.set_rare(Rare { keepalive, ..self.rare() });
+        self.has_usual_keepalive = keepalive == Some(Keepalive::default());
+        self.set_rare(Rare { keepalive: keepalive.filter(|_| !self.has_usual_keepalive), ..self.rare() });
     }
 
     pub(super) fn user_timeout(&self) -> Option<Duration> {
@@ -103,9 +115,14 @@ mod tests {
         assert_eq!(settings.options(), usual);
         assert!(settings.rare.is_none());
 
-        settings.set_user_timeout(Some(Duration::from_secs(5)));
         settings.set_keepalive(Some(Keepalive::default()));
-        assert_eq!(settings.keepalive(), Some(Keepalive::default()));
+        assert_eq!(settings.options(), SocketOptions { keepalive: Some(Keepalive::default()), ..usual });
+        assert!(settings.rare.is_none());
+
+        let patient = Keepalive { idle: Duration::from_secs(86_400), ..Keepalive::default() };
+        settings.set_user_timeout(Some(Duration::from_secs(5)));
+        settings.set_keepalive(Some(patient));
+        assert_eq!(settings.keepalive(), Some(patient));
         assert_eq!(settings.user_timeout(), Some(Duration::from_secs(5)));
         settings.set_keepalive(None);
         assert_eq!(settings.user_timeout(), Some(Duration::from_secs(5)));
