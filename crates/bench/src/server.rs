@@ -74,15 +74,15 @@ pub(crate) fn on_netloom(tap: &str, address: Cidr, spin: Option<Duration>) -> Re
         tokio::spawn(bare_http(net.tcp_listen(at(ports::BARE_HTTP)).await?));
         tokio::spawn(axum_http(net.tcp_listen(at(ports::HTTP)).await?));
         tokio::spawn(echo_datagrams(net.udp_bind(at(ports::ECHO)).await?));
-        let listener = net.tcp_listen(at(ports::IPERF3)).await?;
-        let datagrams = net.udp_bind(at(ports::IPERF3)).await?;
-        tokio::spawn(iperf3::serve(listener, datagrams, Iperf3Options::default(), CancellationToken::new()));
+        let (streams, datagrams) =
+            (net.tcp_listen(at(ports::IPERF3)).await?, net.udp_bind(at(ports::IPERF3)).await?);
+        tokio::spawn(iperf3::serve(streams, datagrams, Iperf3Options::default(), CancellationToken::new()));
         println!("ready");
         net.ended().await.context("the TAP is gone")
     })
 }
 
-/// Serves on the kernel's stack until the process is killed. Its iperf3 is iperf3's own server.
+/// Serves the same on the kernel's stack until the process is killed.
 pub(crate) fn on_kernel(address: IpAddr, threads: usize) -> Result<()> {
     runtime(threads)?.block_on(async {
         tokio::spawn(echo(kernel_listener(address, ports::ECHO).await?));
@@ -93,6 +93,9 @@ pub(crate) fn on_kernel(address: IpAddr, threads: usize) -> Result<()> {
         tokio::spawn(axum_http(kernel_listener(address, ports::HTTP).await?));
         let datagrams = tokio::net::UdpSocket::bind((address, ports::ECHO)).await?;
         tokio::spawn(echo_datagrams(datagrams));
+        let streams = kernel_listener(address, ports::IPERF3).await?;
+        let datagrams = tokio::net::UdpSocket::bind((address, ports::IPERF3)).await?;
+        tokio::spawn(iperf3::serve(streams, datagrams, Iperf3Options::default(), CancellationToken::new()));
         println!("ready");
         std::future::pending().await
     })

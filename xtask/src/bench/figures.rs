@@ -38,8 +38,9 @@ impl Side {
     }
 }
 
-/// axum does not run on smoltcp, and its loop does not spin.
-const NOT_ON_SMOLTCP: &[&str] = &["crowd", "http-axum", "ping-awake"];
+/// Neither axum nor the iperf3 service runs on smoltcp, and its loop does not spin.
+const NOT_ON_SMOLTCP: &[&str] =
+    &["crowd", "http-axum", "ping-awake", "one-service-bulk-up-1", "one-service-bulk-down-1"];
 
 /// Rows that can be answered without remembering anything.
 const MIRRORED: &[&str] = &[
@@ -99,6 +100,14 @@ pub(super) const FIGURES: &[Figure] = &[
     figure(["bulk-down-1", "server_cpu_s_per_gb"], "download, processor, server", "s/GB", Better::Less, 3),
     figure(["bulk-down-8", "mbps"], "download, 8 streams", "Mb/s", Better::More, 0),
     figure(["bulk-down-8", "jain"], "download, 8 streams, Jain's index", "", Better::One, 3),
+    figure(["one-service-bulk-up-1", "mbps"], "upload to the same service on both", "Mb/s", Better::More, 0),
+    figure(
+        ["one-service-bulk-down-1", "mbps"],
+        "download from the same service on both",
+        "Mb/s",
+        Better::More,
+        0,
+    ),
     figure(["rr-1", "rate"], "round trips of 1 byte", "1/s", Better::More, 0),
     figure(["rr-1", "p50_us"], "the same, half within", "us", Better::Less, 1),
     figure(["rr-1", "p99_us"], "the same, 99% within", "us", Better::Less, 1),
