@@ -1,7 +1,9 @@
-//! What an idle connection costs: the stack's state, the tables that lead there, the socket, and who waits to read.
+//! What connections cost that do nothing. Idle ones: the stack's state, the tables that lead there, the socket, and who waits to
+//! read. Half-open ones: no more than the configured bound allows, however many there are.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::future::poll_fn;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -9,7 +11,12 @@ use std::time::Duration;
 use allocation_counter::measure;
 use netloom::device::MemoryQueue;
 use netloom::impair::ImpairSpec;
-use netloom::stack::Medium;
+use netloom::stack::link::AddressDetection;
+use netloom::stack::transport::{ListenOptions, SynCookieMode, TcpBind};
+use netloom::stack::{
+    DeviceCaps, EthernetAddress, HeadBuf, Instant, InterfaceSetup, Medium, Rng, RxChecksum, RxMeta, Stack,
+    StackConfig,
+};
 use netloom::{Cable, Net, TcpListener, TcpStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
@@ -63,7 +70,6 @@ async fn settle(hosts: [&Net; 2], timers: usize) {
 
 /// Opens so many connections that carry a request and its answer.
 async fn open_all(client: &Net, listener: &mut TcpListener, count: usize) -> Vec<[TcpStream; 2]> {
-    let faults: ImpairSpec = "loss=10%,dup=5%,seed=7".parse().unwrap();
     let mut pairs = Vec::with_capacity(count);
     for _ in 0..count {
         let mut pair = open(client, listener).await;
@@ -157,5 +163,56 @@ fn an_idle_connection_takes_less_than_a_kilobyte_also_after_loss_and_with_keepal
             println!("{cost} bytes between {addresses:?}, {life:?}");
             assert!(cost < BOUND, "{cost} bytes between {addresses:?}, {life:?}");
         }
+    }
+}
+
+/// A SYN from one of many clients to port 80 of 10.0.0.1, without an Ethernet header.
+fn syn(client: u32) -> [u8; 40] {
+    let mut packet = [0; 40];
+    let [_, high, middle, low] = client.to_be_bytes();
+    packet[..10].copy_from_slice(&[0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6]);
+    packet[12..20].copy_from_slice(&[10, 1 + high, middle, low, 10, 0, 0, 1]);
+    let sum: u32 = packet.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    let folded = !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
+    packet[10..12].copy_from_slice(&folded.to_be_bytes());
+    // Ports, number, nothing acknowledged, five words, SYN, a window.
+    packet[20..24].copy_from_slice(&[4, 210, 0, 80]);
+    packet[24..28].copy_from_slice(&client.to_be_bytes());
+    packet[32..36].copy_from_slice(&[0x50, 0x02, 0xff, 0xff]);
+    packet
+}
+
+#[test]
+fn a_million_half_open_connections_stay_within_the_bound() {
+    const HALF_OPEN: usize = 4096;
+    for syn_cookies in [SynCookieMode::WhenFull, SynCookieMode::Off] {
+        let mut config = StackConfig::default();
+        (config.tcp.max_half_open, config.tcp.syn_cookies) = (HALF_OPEN, syn_cookies);
+        let mut stack = Stack::new(config, Rng::from_number(7));
+        let setup = InterfaceSetup {
+            caps: DeviceCaps::plain(Medium::Ip, 1500),
+            link_address: EthernetAddress([2, 0, 0, 0, 0, 1]),
+        };
+        let interface = stack.add_interface(setup);
+        let now = Instant::ZERO + Duration::from_secs(1);
+        stack.add_address(now, interface, "10.0.0.1/8".parse().unwrap(), AddressDetection::Off).unwrap();
+        let options = ListenOptions { backlog: usize::MAX, ..ListenOptions::default() };
+        stack.tcp().listen(TcpBind { address: None, port: 80 }, options).unwrap();
+
+        let mut head = HeadBuf::new();
+        let mut flood = |clients: Range<u32>| {
+            let meta = RxMeta { checksum: RxChecksum::Trusted, gso: None };
+            for client in clients {
+                stack.handle_frame(now, interface, &syn(client), meta);
+                assert!(stack.poll_transmit(now, &mut head).is_some(), "{client} has no SYN-ACK");
+                while stack.poll_event().is_some() || stack.poll_transmit(now, &mut head).is_some() {}
+            }
+        };
+        let filling = measure(|| flood(0..10_000));
+        let going_on = measure(|| flood(10_000..1_000_000));
+        println!("{syn_cookies:?}: {} bytes, then {}", filling.bytes_current, going_on.bytes_current);
+        assert_eq!(stack.transport_usage().half_open, HALF_OPEN);
+        assert!(filling.bytes_current < BOUND * i64::try_from(HALF_OPEN).unwrap());
+        assert!(going_on.bytes_current < BOUND, "what comes goes");
     }
 }
