@@ -12,6 +12,6 @@ mod smoltcp_host;
 mod world;
 
 pub use ours::Ours;
-pub use sharded::Sharded;
+pub use sharded::{Offloads, Sharded};
 pub use smoltcp_host::Smoltcp;
 pub use world::{Host, World};

@@ -83,7 +83,7 @@ impl Layout {
 }
 
 /// The frames that leave a device which is handed `frame` with `meta`.
-pub(crate) fn cut(medium: Medium, meta: TxMeta, mut frame: Vec<u8>) -> Vec<Vec<u8>> {
+pub fn cut(medium: Medium, meta: TxMeta, mut frame: Vec<u8>) -> Vec<Vec<u8>> {
     let layout = meta.gso.and_then(|gso| Some((gso, Layout::of(medium, &frame)?)));
     let Some((gso, layout)) = layout else {
         if let TxChecksum::Partial { start, offset } = meta.checksum {
@@ -245,7 +245,7 @@ fn has_same_head(first: &Train, next: &Train) -> bool {
 }
 
 /// What a device hands over that found `frames` at once: those that follow on each other as one.
-pub(crate) fn join(medium: Medium, frames: Vec<Vec<u8>>) -> Vec<(Vec<u8>, RxMeta)> {
+pub fn join(medium: Medium, frames: Vec<Vec<u8>>) -> Vec<(Vec<u8>, RxMeta)> {
     let mut joined = Vec::with_capacity(frames.len());
     let mut train: Option<Train> = None;
     for frame in frames {
