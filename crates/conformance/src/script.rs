@@ -78,11 +78,11 @@ impl Script {
         }
     }
 
-    /// Runs it against a new stack.
+    /// Runs it against a new stack; against several that are one host, each packet comes to the next of them.
     ///
     /// # Errors
     /// The first step at which something else happened than the script says; for a segment both are shown.
-    pub fn run(&self, family: Family) -> Result<(), ScriptError> {
-        runner::run(&self.file, &self.settings, &self.events, family)
+    pub fn run(&self, family: Family, shard_count: u16) -> Result<(), ScriptError> {
+        runner::run(&self.file, &self.settings, &self.events, family, shard_count)
     }
 }

@@ -29,16 +29,17 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 /// The first port that the peer connects from.
 const FIRST_PEER_PORT: u16 = 50_000;
 
-/// Runs `events` over `family`.
+/// Runs `events` over `family` against a host of so many shards.
 pub(super) fn run(
     file: &str,
     settings: &Settings,
     events: &[Event],
     family: Family,
+    shard_count: u16,
 ) -> Result<(), ScriptError> {
     let at = |line: u32| move |message: String| ScriptError { file: file.to_owned(), line, message };
     let last_line = events.last().map_or(1, |event| event.line);
-    let mut runner = Runner::new(settings, events, family).map_err(at(1))?;
+    let mut runner = Runner::new(settings, events, family, shard_count).map_err(at(1))?;
     for event in events {
         runner.step(event).map_err(at(event.line))?;
     }
@@ -83,15 +84,15 @@ struct Runner<'s> {
 type Step<T = ()> = Result<T, String>;
 
 impl<'s> Runner<'s> {
-    fn new(settings: &'s Settings, events: &[Event], family: Family) -> Step<Self> {
-        let host = Host::new(family, settings.mtu, settings.tcp.clone())?;
+    fn new(settings: &'s Settings, events: &[Event], family: Family, shard_count: u16) -> Step<Self> {
+        let host = Host::new(family, settings.mtu, settings.tcp.clone(), shard_count)?;
         let watched = events.iter().filter_map(|event| match &event.action {
             Action::Outbound(packet) => packet.ports,
             Action::Inbound(_) | Action::Icmp(_) | Action::Call(_) | Action::Assert(_) => None,
         });
         Ok(Self {
             settings,
-            sockets: Sockets::new(SocketAddr::new(host.remote, CONNECT_PORT)),
+            sockets: Sockets::new(host.local, SocketAddr::new(host.remote, CONNECT_PORT)),
             zero: host.now,
             host,
             flows: Vec::new(),
@@ -173,7 +174,7 @@ impl<'s> Runner<'s> {
         self.collect()?;
         let Some(Blocked { call, line, returns_at }) = self.blocked.take() else { return Ok(()) };
         let now = self.host.now;
-        match self.sockets.call(&mut self.host.stack, now, &call.call, call.outcome) {
+        match self.sockets.call(&mut self.host.shards, now, &call.call, call.outcome) {
             Progress::Blocked if now > returns_at + self.settings.tolerance => {
                 Err(format!("the call in line {line} must return by {}", self.clock(returns_at)))
             }
@@ -300,7 +301,7 @@ impl<'s> Runner<'s> {
         } else if matches!(call.call, Call::Connect { .. }) && self.focus == Focus::Peer {
             self.focus = Focus::Host;
         }
-        match self.sockets.call(&mut self.host.stack, now, &call.call, call.outcome) {
+        match self.sockets.call(&mut self.host.shards, now, &call.call, call.outcome) {
             Progress::Done(outcome) => check_outcome(call.outcome, outcome)?,
             Progress::Blocked => {
                 let returns_at = call.returns_at.ok_or("it blocks: `+0...0.1` says when it returns")?;
@@ -414,8 +415,10 @@ impl<'s> Runner<'s> {
     }
 
     fn assert(&mut self, assertion: &Assertion) -> Step {
-        let info =
-            self.sockets.info(&mut self.host.stack).ok_or("there is no connection to assert something of")?;
+        let info = self
+            .sockets
+            .info(&mut self.host.shards)
+            .ok_or("there is no connection to assert something of")?;
         let mss = i64::from(info.mss).max(1);
         let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         let found = match assertion.field {

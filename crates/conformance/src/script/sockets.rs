@@ -3,15 +3,16 @@
 //! What a socket layer adds to a stack is here and only here: descriptors, blocking or not, and that an error is reported
 //! once; after it reads find the end of the stream, and writes a broken pipe.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use netloom_base::Instant;
-use netloom_stack::Stack;
+use netloom_sim::Shards;
 use netloom_stack::transport::{
     ConnectError, Keepalive, ListenError, ListenOptions, Recv, RecvError, SendError, SocketOptions, TcpBind,
     TcpError, TcpInfo, TcpListenerId, TcpSocketId,
 };
+use netloom_stack::{Stack, TcpSockets};
 
 use super::ast::{Call, Errno, Fd, Outcome, Shutdown, SocketOption};
 
@@ -34,11 +35,26 @@ pub(super) enum Progress {
 }
 
 /// What a descriptor stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Role {
     Fresh,
-    Listener(TcpListenerId),
-    Stream(TcpSocketId),
+    /// One at each shard.
+    Listener(Vec<TcpListenerId>),
+    Stream(Stream),
+}
+
+/// A connection, and which shard's it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stream {
+    shard: usize,
+    id: TcpSocketId,
+}
+
+impl Stream {
+    /// The sockets among which it is.
+    fn tcp(self, shards: &mut Shards) -> Result<TcpSockets<'_>, Errno> {
+        Ok(shards.stacks.get_mut(self.shard).ok_or(Errno::NotConnected)?.tcp())
+    }
 }
 
 #[derive(Debug)]
@@ -75,9 +91,9 @@ impl Socket {
         }
     }
 
-    const fn stream(&self) -> Result<TcpSocketId, Errno> {
+    const fn stream(&self) -> Result<Stream, Errno> {
         match self.role {
-            Role::Stream(id) => Ok(id),
+            Role::Stream(stream) => Ok(stream),
             Role::Fresh | Role::Listener(_) => Err(Errno::NotConnected),
         }
     }
@@ -94,6 +110,7 @@ impl Socket {
 #[derive(Debug)]
 pub(super) struct Sockets {
     table: BTreeMap<Fd, Socket>,
+    local: IpAddr,
     remote: SocketAddr,
     /// The descriptor that became a connection last: assertions are about it.
     current: Option<Fd>,
@@ -106,15 +123,15 @@ fn done(value: i64) -> Called {
 }
 
 impl Sockets {
-    /// None yet; `remote` is whom `connect` connects to.
-    pub(super) const fn new(remote: SocketAddr) -> Self {
-        Self { table: BTreeMap::new(), remote, current: None }
+    /// None yet; `local` is the host's address, `remote` whom `connect` connects to.
+    pub(super) const fn new(local: IpAddr, remote: SocketAddr) -> Self {
+        Self { table: BTreeMap::new(), local, remote, current: None }
     }
 
     /// What Linux' `tcp_info` would be about.
-    pub(super) fn info(&self, stack: &mut Stack) -> Option<TcpInfo> {
-        let id = self.table.get(&self.current?)?.stream().ok()?;
-        stack.tcp().info(id)
+    pub(super) fn info(&self, shards: &mut Shards) -> Option<TcpInfo> {
+        let stream = self.table.get(&self.current?)?.stream().ok()?;
+        stream.tcp(shards).ok()?.info(stream.id)
     }
 
     /// Whether a call that cannot be done now waits.
@@ -138,7 +155,7 @@ impl Sockets {
     /// Makes a call, or goes on with one that was blocked. `expected` names the descriptor that a new socket gets.
     pub(super) fn call(
         &mut self,
-        stack: &mut Stack,
+        shards: &mut Shards,
         now: Instant,
         call: &Call,
         expected: Outcome,
@@ -149,9 +166,9 @@ impl Sockets {
                 socket.is_bound = true;
                 done(0)
             }),
-            Call::Listen { fd, backlog } => self.listen(stack, fd, backlog),
-            Call::Accept { fd } => self.accept(stack, fd, expected),
-            Call::Connect { fd } => self.connect(stack, now, fd),
+            Call::Listen { fd, backlog } => self.listen(shards, fd, backlog),
+            Call::Accept { fd } => self.accept(shards, fd, expected),
+            Call::Connect { fd } => self.connect(shards, now, fd),
             Call::SetFlags { fd, is_nonblocking } => self.with(fd, |socket| {
                 socket.is_nonblocking = is_nonblocking;
                 done(0)
@@ -160,18 +177,19 @@ impl Sockets {
             Call::GetFlags { fd } => {
                 self.with(fd, |socket| done(2 + 2048 * i64::from(socket.is_nonblocking)))
             }
-            Call::SetOption { fd, option } => self.with(fd, |socket| set_option(stack, now, socket, option)),
-            Call::GetError { fd, expected } => self.with(fd, |socket| get_error(stack, socket, expected)),
+            Call::SetOption { fd, option } => self.with(fd, |socket| set_option(shards, now, socket, option)),
+            Call::GetError { fd, expected } => self.with(fd, |socket| get_error(shards, socket, expected)),
             Call::GetMaxSegment { fd, expected } => self.with(fd, |socket| {
-                let info = stack.tcp().info(socket.stream()?).ok_or(Errno::NotConnected)?;
+                let stream = socket.stream()?;
+                let info = stream.tcp(shards)?.info(stream.id).ok_or(Errno::NotConnected)?;
                 if info.mss == expected { done(0) } else { done(info.mss.into()) }
             }),
-            Call::Read { fd, len } => self.with(fd, |socket| read(stack, now, socket, len)),
+            Call::Read { fd, len } => self.with(fd, |socket| read(shards, now, socket, len)),
             Call::Write { fd, len, is_urgent } => {
-                self.with(fd, |socket| write(stack, now, socket, len, is_urgent))
+                self.with(fd, |socket| write(shards, now, socket, len, is_urgent))
             }
-            Call::Shutdown { fd, how } => self.with(fd, |socket| shutdown(stack, now, socket, how)),
-            Call::Close { fd } => self.close(stack, now, fd),
+            Call::Shutdown { fd, how } => self.with(fd, |socket| shutdown(shards, now, socket, how)),
+            Call::Close { fd } => self.close(shards, now, fd),
         };
         match result {
             Ok(Progress::Blocked) if !self.blocks(call) => Progress::Done(Outcome::Errno(Errno::Again)),
@@ -196,40 +214,52 @@ impl Sockets {
         done(fd)
     }
 
-    fn listen(&mut self, stack: &mut Stack, fd: Fd, backlog: usize) -> Called {
+    fn listen(&mut self, shards: &mut Shards, fd: Fd, backlog: usize) -> Called {
         self.with(fd, |socket| {
             let port = if socket.is_bound { BIND_PORT } else { 0 };
             let Socket { fast_open, options, .. } = *socket;
             let fast_open = usize::try_from(fast_open).unwrap_or(usize::MAX);
             let options = ListenOptions { backlog, fast_open, socket: options, ..ListenOptions::default() };
-            let id = stack.tcp().listen(TcpBind { address: None, port }, options).map_err(
-                |error| match error {
+            let listen = |stack: &mut Stack| {
+                stack.tcp().listen(TcpBind { address: None, port }, options).map_err(|error| match error {
                     ListenError::AddressInUse | ListenError::PortsExhausted => Errno::AddressInUse,
                     ListenError::TableFull | _ => Errno::NoBuffers,
-                },
-            )?;
-            socket.role = Role::Listener(id);
+                })
+            };
+            let ids = shards.stacks.iter_mut().map(listen).collect::<Result<_, _>>()?;
+            socket.role = Role::Listener(ids);
             done(0)
         })
     }
 
-    fn accept(&mut self, stack: &mut Stack, fd: Fd, expected: Outcome) -> Called {
+    fn accept(&mut self, shards: &mut Shards, fd: Fd, expected: Outcome) -> Called {
         let socket = self.table.get(&fd).ok_or(Errno::BadFd)?;
-        let Role::Listener(id) = socket.role else { return Err(Errno::Invalid) };
+        let Role::Listener(ids) = &socket.role else { return Err(Errno::Invalid) };
         let options = socket.options;
-        match stack.tcp().accept(id) {
-            Some(accepted) => self.create(expected, Role::Stream(accepted.id), options),
+        let mut listeners = shards.stacks.iter_mut().zip(ids).enumerate();
+        let accepted = listeners.find_map(|(shard, (stack, &id))| {
+            let id = stack.tcp().accept(id)?.id;
+            Some(Stream { shard, id })
+        });
+        match accepted {
+            Some(stream) => self.create(expected, Role::Stream(stream), options),
             None => Ok(Progress::Blocked),
         }
     }
 
-    fn connect(&mut self, stack: &mut Stack, now: Instant, fd: Fd) -> Called {
-        let remote = self.remote;
+    fn connect(&mut self, shards: &mut Shards, now: Instant, fd: Fd) -> Called {
+        let (local, remote) = (self.local, self.remote);
         let socket = self.table.get_mut(&fd).ok_or(Errno::BadFd)?;
         match socket.role {
             Role::Fresh => {
-                let local = TcpBind { address: None, port: if socket.is_bound { BIND_PORT } else { 0 } };
-                let begun = stack.tcp().connect(now, local, remote, &socket.options);
+                let port = if socket.is_bound { BIND_PORT } else { 0 };
+                // Any shard has ports of its own; one that is told belongs to somebody.
+                let shard = match port {
+                    0 => shards.stacks.len() - 1,
+                    port => shards.owner_of_flow(SocketAddr::new(local, port), remote),
+                };
+                let mut tcp = shards.stacks.get_mut(shard).ok_or(Errno::Invalid)?.tcp();
+                let begun = tcp.connect(now, TcpBind { address: None, port }, remote, &socket.options);
                 let id = begun.map_err(|error| match error {
                     ConnectError::NoRoute => Errno::NetworkUnreachable,
                     ConnectError::AddressInUse => Errno::AddressInUse,
@@ -237,16 +267,17 @@ impl Sockets {
                     ConnectError::InvalidAddress => Errno::Invalid,
                     ConnectError::TableFull | _ => Errno::NoBuffers,
                 })?;
-                socket.role = Role::Stream(id);
+                let is_connected = tcp.connected(id) == Ok(true);
+                socket.role = Role::Stream(Stream { shard, id });
                 self.current = Some(fd);
-                if stack.tcp().connected(id) == Ok(true) {
+                if is_connected {
                     // With a cookie nobody waits for the handshake.
                     socket.has_reported_connect = true;
                     return done(0);
                 }
                 if socket.is_nonblocking { Err(Errno::InProgress) } else { Ok(Progress::Blocked) }
             }
-            Role::Stream(id) => match stack.tcp().connected(id) {
+            Role::Stream(stream) => match stream.tcp(shards)?.connected(stream.id) {
                 Ok(true) if socket.has_reported_connect => Err(Errno::IsConnected),
                 Ok(true) => {
                     socket.has_reported_connect = true;
@@ -260,19 +291,23 @@ impl Sockets {
         }
     }
 
-    fn close(&mut self, stack: &mut Stack, now: Instant, fd: Fd) -> Called {
+    fn close(&mut self, shards: &mut Shards, now: Instant, fd: Fd) -> Called {
         let socket = self.table.remove(&fd).ok_or(Errno::BadFd)?;
         match socket.role {
             Role::Fresh => {}
-            Role::Listener(id) => stack.tcp().close_listener(now, id),
-            Role::Stream(id) if socket.resets_on_close => stack.tcp().abort(now, id),
-            Role::Stream(id) => stack.tcp().close(now, id),
+            Role::Listener(ids) => {
+                for (stack, id) in shards.stacks.iter_mut().zip(ids) {
+                    stack.tcp().close_listener(now, id);
+                }
+            }
+            Role::Stream(stream) if socket.resets_on_close => stream.tcp(shards)?.abort(now, stream.id),
+            Role::Stream(stream) => stream.tcp(shards)?.close(now, stream.id),
         }
         done(0)
     }
 }
 
-fn set_option(stack: &mut Stack, now: Instant, socket: &mut Socket, option: SocketOption) -> Called {
+fn set_option(shards: &mut Shards, now: Instant, socket: &mut Socket, option: SocketOption) -> Called {
     let Socket { options, keepalive, fast_open, resets_on_close, .. } = socket;
     match option {
         SocketOption::ReuseAddress | SocketOption::UrgentInline => {}
@@ -293,8 +328,8 @@ fn set_option(stack: &mut Stack, now: Instant, socket: &mut Socket, option: Sock
     }
     options.keepalive = options.keepalive.map(|_| *keepalive);
     let options = socket.options;
-    let Role::Stream(id) = socket.role else { return done(0) };
-    let mut tcp = stack.tcp();
+    let Role::Stream(stream) = socket.role else { return done(0) };
+    let (mut tcp, id) = (stream.tcp(shards)?, stream.id);
     let set = match option {
         SocketOption::NoDelay(nodelay) => tcp.set_nodelay(now, id, nodelay),
         SocketOption::Keepalive(_)
@@ -316,8 +351,9 @@ fn set_option(stack: &mut Stack, now: Instant, socket: &mut Socket, option: Sock
 }
 
 /// `SO_ERROR`: succeeds with the expected value; returns what it found otherwise.
-fn get_error(stack: &mut Stack, socket: &mut Socket, expected: Option<Errno>) -> Called {
-    let error = stack.tcp().error(socket.stream()?);
+fn get_error(shards: &mut Shards, socket: &mut Socket, expected: Option<Errno>) -> Called {
+    let stream = socket.stream()?;
+    let error = stream.tcp(shards)?.error(stream.id);
     let found = error.and_then(|error| socket.report_error(error));
     match (found, expected) {
         (found, expected) if found == expected => done(0),
@@ -326,9 +362,10 @@ fn get_error(stack: &mut Stack, socket: &mut Socket, expected: Option<Errno>) ->
     }
 }
 
-fn read(stack: &mut Stack, now: Instant, socket: &mut Socket, len: usize) -> Called {
+fn read(shards: &mut Shards, now: Instant, socket: &mut Socket, len: usize) -> Called {
     let mut buffer = vec![0; len];
-    match stack.tcp().recv(now, socket.stream()?, &mut buffer) {
+    let stream = socket.stream()?;
+    match stream.tcp(shards)?.recv(now, stream.id, &mut buffer) {
         Ok(Recv::Data(count)) => {
             let bytes = buffer.get(..count).unwrap_or_default();
             let agrees = bytes.iter().zip(socket.read..).all(|(byte, place)| *byte == pattern(place));
@@ -346,10 +383,10 @@ fn read(stack: &mut Stack, now: Instant, socket: &mut Socket, len: usize) -> Cal
     }
 }
 
-fn write(stack: &mut Stack, now: Instant, socket: &mut Socket, len: usize, is_urgent: bool) -> Called {
-    let id = socket.stream()?;
+fn write(shards: &mut Shards, now: Instant, socket: &mut Socket, len: usize, is_urgent: bool) -> Called {
+    let stream = socket.stream()?;
     let bytes: Vec<u8> = (socket.written..).take(len).map(pattern).collect();
-    let mut tcp = stack.tcp();
+    let (mut tcp, id) = (stream.tcp(shards)?, stream.id);
     let sent = if is_urgent { tcp.send_urgent(now, id, &bytes) } else { tcp.send(now, id, &bytes) };
     match sent {
         Ok(0) if len > 0 => Ok(Progress::Blocked),
@@ -363,9 +400,9 @@ fn write(stack: &mut Stack, now: Instant, socket: &mut Socket, len: usize, is_ur
     }
 }
 
-fn shutdown(stack: &mut Stack, now: Instant, socket: &mut Socket, how: Shutdown) -> Called {
-    let id = socket.stream()?;
-    let mut tcp = stack.tcp();
+fn shutdown(shards: &mut Shards, now: Instant, socket: &mut Socket, how: Shutdown) -> Called {
+    let stream = socket.stream()?;
+    let (mut tcp, id) = (stream.tcp(shards)?, stream.id);
     if matches!(how, Shutdown::Read | Shutdown::Both) {
         tcp.shutdown_read(now, id).map_err(|_| Errno::NotConnected)?;
     }
