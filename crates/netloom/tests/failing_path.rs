@@ -1,20 +1,22 @@
 //! What becomes of a connection when the way to its peer fails, and what its user hears of it.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-use std::future::Future;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use netloom::stack::Medium;
 use netloom::stack::transport::{TcpConfig, TcpError};
-use netloom::{Net, StackConfig, TcpKeepalive, TcpStream, Tunnel};
+use netloom::{Net, StackConfig, TcpKeepalive, TcpStream, Usage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 #[path = "sockets/leaks.rs"]
 mod leaks;
+#[path = "sockets/trunk.rs"]
+mod trunk;
+
+use trunk::Trunk;
 
 /// No test takes longer.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -64,7 +66,7 @@ struct Line {
 }
 
 /// Carries what comes from the client as `fate` says, and all that goes to it. Either may have ended when something is for it.
-async fn carry(client: Tunnel, server: Tunnel, mut fate: impl FnMut(&[u8]) -> Fate) {
+async fn carry(client: Trunk, server: Trunk, mut fate: impl FnMut(&[u8]) -> Fate) {
     let (mut there, mut back) = ([0; 1500], [0; 1500]);
     loop {
         tokio::select! {
@@ -80,14 +82,14 @@ async fn carry(client: Tunnel, server: Tunnel, mut fate: impl FnMut(&[u8]) -> Fa
 }
 
 impl Line {
-    async fn new(fate: impl FnMut(&[u8]) -> Fate + Send + 'static) -> Self {
+    async fn new(shard_count: usize, fate: impl FnMut(&[u8]) -> Fate + Send + 'static) -> Self {
         // One timeout is enough to suspect the path.
         let tcp = TcpConfig { retries1: 1, ..TcpConfig::default() };
         let host = |address: &str| {
-            let (device, tunnel) = Tunnel::pair(Medium::Ip, 1400).unwrap();
+            let (queues, trunk) = Trunk::pair(1400, shard_count);
             let stack = StackConfig { tcp: tcp.clone(), ..StackConfig::default() };
             let builder = Net::builder().config(stack).spin(Duration::ZERO);
-            (builder.interface(device, address).start().unwrap(), tunnel)
+            (builder.interface_queues(queues, address).start().unwrap(), trunk)
         };
         let ((server, one), (client, other)) = (host("10.0.0.1/24"), host("10.0.0.2/24"));
         tokio::spawn(carry(other, one, fate));
@@ -105,17 +107,21 @@ impl Line {
     }
 }
 
-fn run(test: impl Future<Output = ()>) {
+/// Runs the test with hosts of one shard and of two.
+fn run(test: impl AsyncFn(usize)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { timeout(LIMIT, test).await.expect("it ends in time") });
+    for shard_count in [1, 2] {
+        let test = async { timeout(LIMIT, test(shard_count)).await };
+        runtime.block_on(test).unwrap_or_else(|_| panic!("of {shard_count} shards it does not end in time"));
+    }
 }
 
 #[test]
 fn a_silent_peer_is_given_up_after_as_many_probes_as_were_asked_for() {
     // [9293 MUST-27]
-    run(async {
+    run(async |shard_count| {
         let (is_cut, probes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let mut line = Line::new({
+        let mut line = Line::new(shard_count, {
             let (is_cut, probes) = (Arc::clone(&is_cut), Arc::clone(&probes));
             move |packet| {
                 if !is_cut.load(Ordering::Relaxed) {
@@ -146,7 +152,7 @@ fn a_silent_peer_is_given_up_after_as_many_probes_as_were_asked_for() {
 #[test]
 fn connections_inherit_what_their_sockets_were_told_about_probes() {
     // [9293 MUST-27]
-    run(async {
+    run(async |_| {
         let (server, client) = Net::pair("10.0.0.1/24", "10.0.0.2/24").unwrap();
         let address = "10.0.0.1:80".parse().unwrap();
         let told = TcpKeepalive::new().with_time(Duration::from_secs(7)).with_retries(5);
@@ -174,9 +180,9 @@ fn connections_inherit_what_their_sockets_were_told_about_probes() {
 #[test]
 fn who_waits_hears_that_a_router_cannot_reach_the_peer_and_the_connection_goes_on() {
     // [9293 MUST-47] [9293-u11]
-    run(async {
+    run(async |shard_count| {
         let mut is_first = true;
-        let mut line = Line::new(move |packet| {
+        let mut line = Line::new(shard_count, move |packet| {
             if has_text(packet) && std::mem::take(&mut is_first) { Fate::Unreachable } else { Fate::Passes }
         })
         .await;
@@ -197,9 +203,9 @@ fn who_waits_hears_that_a_router_cannot_reach_the_peer_and_the_connection_goes_o
 #[test]
 fn a_path_on_which_nothing_gets_through_is_reported_once() {
     // [9293 MUST-20, MUST-47]
-    run(async {
+    run(async |shard_count| {
         let is_cut = Arc::new(AtomicBool::new(true));
-        let mut line = Line::new({
+        let mut line = Line::new(shard_count, {
             let is_cut = Arc::clone(&is_cut);
             move |packet| {
                 let is_lost = has_text(packet) && is_cut.load(Ordering::Relaxed);
@@ -223,23 +229,24 @@ fn a_path_on_which_nothing_gets_through_is_reported_once() {
 #[test]
 fn a_report_waits_for_whoever_asks_and_the_end_is_told_to_all_who_wait() {
     // [9293 MUST-32, MUST-47]
-    run(async {
-        let mut line = Line::new(|_| Fate::Passes).await;
+    run(async |shard_count| {
+        let mut line = Line::new(shard_count, |_| Fate::Passes).await;
         let Line { incoming, outgoing, hosts } = &mut line;
         // Nobody waits, and the reader goes beyond it.
         outgoing.send_urgent(b"now").await.unwrap();
         incoming.read_exact(&mut [0; 3]).await.unwrap();
         assert_eq!(incoming.urgent_remaining().unwrap(), None);
-        assert!(!hosts[0].usage()[0].is_clear());
+        assert!(!hosts[0].usage().iter().all(Usage::is_clear));
         assert_eq!(incoming.reported().await.unwrap().urgent_remaining, Some(3));
         // It was told once; who gives up waiting leaves nothing.
-        let waits = hosts[0].usage()[0].waits;
+        let waits = || hosts[0].usage().iter().map(|usage| usage.waits).sum::<usize>();
+        let waits_before = waits();
         tokio::select! {
             biased;
             again = incoming.reported() => panic!("{again:?}"),
             () = std::future::ready(()) => {}
         }
-        assert_eq!(hosts[0].usage()[0].waits, waits);
+        assert_eq!(waits(), waits_before);
 
         outgoing.set_zero_linger().unwrap();
         let incoming = &line.incoming;

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use netloom::device::MemoryQueue;
+use netloom::device::{MemoryQueue, Queue};
 use netloom::stack::transport::ProbeCause;
 use netloom::stack::{Medium, PIECE_LEN};
-use netloom::{AddressDetection, InterfaceConfig, Net, TcpStream};
+use netloom::{AddressDetection, InterfaceConfig, Net, TcpStream, Usage};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
@@ -25,14 +25,42 @@ const LIMIT: Duration = Duration::from_secs(60);
 const CAP: usize = 128 << 10;
 const CONNECTIONS: usize = 8;
 
-fn start(device: MemoryQueue, address: &str) -> Net {
-    let config = InterfaceConfig {
-        addresses: vec![address.parse().unwrap()],
-        detection: AddressDetection::Off,
-        ..InterfaceConfig::default()
-    };
-    let builder = Net::builder().connection_memory(CAP).interface(Box::new(device), config);
-    builder.spin(Duration::ZERO).start().unwrap()
+/// Two hosts of so many shards, the queues of one wired to those of the other.
+fn hosts(shard_count: usize) -> [Net; 2] {
+    let wires = (0..shard_count).map(|_| MemoryQueue::pair(Medium::Ethernet, 1500).unwrap());
+    let (lefts, rights): (Vec<_>, Vec<_>) = wires.unzip();
+    [(lefts, "10.0.0.1/24"), (rights, "10.0.0.2/24")].map(|(queues, address)| {
+        let config = InterfaceConfig {
+            addresses: vec![address.parse().unwrap()],
+            detection: AddressDetection::Off,
+            ..InterfaceConfig::default()
+        };
+        let queues = queues.into_iter().map(|queue| Box::new(queue) as Box<dyn Queue>).collect();
+        let builder = Net::builder().connection_memory(CAP).interface_queues(queues, config);
+        builder.spin(Duration::ZERO).start().unwrap()
+    })
+}
+
+/// Runs the test with hosts of one shard and of two.
+fn run(test: impl AsyncFn([Net; 2])) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for shard_count in [1, 2] {
+        let test = async { timeout(LIMIT, test(hosts(shard_count))).await };
+        runtime.block_on(test).unwrap_or_else(|_| panic!("of {shard_count} shards it does not end in time"));
+    }
+}
+
+/// The sum over all shards.
+fn sum(net: &Net, count: impl Fn(&Usage) -> usize) -> usize {
+    net.usage().iter().map(count).sum()
+}
+
+fn waits(net: &Net) -> usize {
+    sum(net, |usage| usage.waits)
+}
+
+fn held(net: &Net) -> usize {
+    sum(net, |usage| usage.tcp.buffer_bytes)
 }
 
 /// Writes until there is no room for a while; how much that was.
@@ -51,60 +79,48 @@ async fn fill(stream: &TcpStream, mut watch: impl FnMut()) -> usize {
 
 #[test]
 fn a_connection_holds_no_more_than_its_cap_and_slows_itspeer() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime
-        .block_on(async {
-            timeout(LIMIT, async {
-                let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
-                let (server, client) = (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"));
-                let listener = server.tcp_listen("10.0.0.1:80").await.unwrap();
-                let mut streams = Vec::new();
-                for _ in 0..CONNECTIONS {
-                    let outgoing = client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();
-                    streams.push((listener.accept().await.unwrap().0, outgoing));
-                }
-                let held = |net: &Net| net.inspect(|stack| stack.transport_usage().buffer_bytes)[0];
-                let watch = || {
-                    for net in [&server, &client] {
-                        // Queues are made of pieces, the last of which is not full.
-                        assert!(held(net) <= CONNECTIONS * (CAP + 2 * PIECE_LEN), "{} bytes", held(net));
-                        net.inspect(|stack| {
-                            for (_, info) in stack.tcp().connections() {
-                                assert!(info.receive_queue_len <= CAP / 2 && info.send_queue_len <= CAP / 2);
-                            }
-                        });
+    run(async |[server, client]| {
+        let listener = server.tcp_listen("10.0.0.1:80").await.unwrap();
+        let mut streams = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let outgoing = client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();
+            streams.push((listener.accept().await.unwrap().0, outgoing));
+        }
+        let watch = || {
+            for net in [&server, &client] {
+                // Queues are made of pieces, the last of which is not full.
+                assert!(held(net) <= CONNECTIONS * (CAP + 2 * PIECE_LEN), "{} bytes", held(net));
+                net.inspect(|stack| {
+                    for (_, info) in stack.tcp().connections() {
+                        assert!(info.receive_queue_len <= CAP / 2 && info.send_queue_len <= CAP / 2);
                     }
-                };
-                // Nobody reads: each way holds a buffer's worth at either end, and then the writer waits.
-                let mut written = Vec::new();
-                for (incoming, outgoing) in &streams {
-                    written.push((fill(outgoing, watch).await, fill(incoming, watch).await));
-                }
-                assert!(written.iter().all(|&(up, down)| up <= CAP && down <= CAP), "{written:?}");
-                assert!(written.iter().all(|&(up, down)| up > CAP / 4 && down > CAP / 4), "{written:?}");
-                // Nothing of it was lost.
-                for ((incoming, outgoing), (up, down)) in streams.into_iter().zip(written) {
-                    let mut pair = [(incoming, up), (outgoing, down)];
-                    for (stream, expected) in &mut pair {
-                        let mut rest = vec![0; *expected];
-                        stream.read_exact(&mut rest).await.unwrap();
-                        assert!(rest.iter().all(|&byte| byte == 5));
-                    }
-                }
-                drop(listener);
-                leaks::end([server, client]).await;
-            })
-            .await
-        })
-        .expect("it ends in time");
+                });
+            }
+        };
+        // Nobody reads: each way holds a buffer's worth at either end, and then the writer waits.
+        let mut written = Vec::new();
+        for (incoming, outgoing) in &streams {
+            written.push((fill(outgoing, watch).await, fill(incoming, watch).await));
+        }
+        assert!(written.iter().all(|&(up, down)| up <= CAP && down <= CAP), "{written:?}");
+        assert!(written.iter().all(|&(up, down)| up > CAP / 4 && down > CAP / 4), "{written:?}");
+        // Nothing of it was lost.
+        for ((incoming, outgoing), (up, down)) in streams.into_iter().zip(written) {
+            let mut pair = [(incoming, up), (outgoing, down)];
+            for (stream, expected) in &mut pair {
+                let mut rest = vec![0; *expected];
+                stream.read_exact(&mut rest).await.unwrap();
+                assert!(rest.iter().all(|&byte| byte == 5));
+            }
+        }
+        drop(listener);
+        leaks::end([server, client]).await;
+    });
 }
 
 #[test]
 fn at_the_cap_the_window_is_shut_until_the_application_reads() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let test = async {
-        let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
-        let (server, client) = (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"));
+    run(async |[server, client]| {
         let listener = server.tcp_listen("10.0.0.1:80").await.unwrap();
         let outgoing = client.tcp_connect("10.0.0.1:80").await.unwrap();
         let (mut incoming, _) = listener.accept().await.unwrap();
@@ -114,11 +130,11 @@ fn at_the_cap_the_window_is_shut_until_the_application_reads() {
         assert!(full().rcv_wnd < peer().mss && peer().snd_wnd < peer().mss);
         let of_window = [ProbeCause::WindowShut, ProbeCause::WindowTooSmall];
         let probes = || -> u64 {
-            let counted = |cause| client.inspect(|stack| stack.tcp().counters().probes(cause))[0];
-            of_window.into_iter().map(counted).sum()
+            let counted = |cause| client.inspect(|stack| stack.tcp().counters().probes(cause));
+            of_window.into_iter().flat_map(counted).sum()
         };
-        let (queued, held) = (full().receive_queue_len, server.usage()[0].tcp.buffer_bytes);
-        assert!(queued <= CAP / 2 && held <= CAP / 2 + PIECE_LEN, "{queued} bytes in {held}");
+        let (queued, in_buffers) = (full().receive_queue_len, held(&server));
+        assert!(queued <= CAP / 2 && in_buffers <= CAP / 2 + PIECE_LEN, "{queued} bytes in {in_buffers}");
         // It has more, and asks again and again; nothing of it is taken.
         assert!(peer().send_queue_len > 0);
         let before = probes();
@@ -126,7 +142,7 @@ fn at_the_cap_the_window_is_shut_until_the_application_reads() {
             tokio::task::yield_now().await;
         }
         assert!(full().receive_queue_len - queued < usize::try_from(peer().mss).unwrap());
-        assert_eq!(server.usage()[0].tcp.buffer_bytes, held);
+        assert_eq!(held(&server), in_buffers);
         assert!(full().rcv_wnd < peer().mss && peer().snd_wnd < peer().mss);
         // Once it is read, the window opens, the rest comes, and there is room to write again.
         let mut all = vec![0; written];
@@ -137,8 +153,7 @@ fn at_the_cap_the_window_is_shut_until_the_application_reads() {
         }
         drop((listener, incoming, outgoing));
         leaks::end([server, client]).await;
-    };
-    runtime.block_on(async { timeout(LIMIT, test).await }).expect("it ends in time");
+    });
 }
 
 #[test]
@@ -177,10 +192,7 @@ impl Wake for Counting {
 #[test]
 fn a_stream_that_many_tasks_poll_in_turn_remembers_the_last_of_them() {
     const TASKS: usize = 100;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let test = async {
-        let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
-        let (server, client) = (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"));
+    run(async |[server, client]| {
         let listener = server.tcp_listen("10.0.0.1:80").await.unwrap();
         let mut outgoing = client.tcp_connect("10.0.0.1:80").await.unwrap();
         let (mut incoming, _) = listener.accept().await.unwrap();
@@ -198,7 +210,7 @@ fn a_stream_that_many_tasks_poll_in_turn_remembers_the_last_of_them() {
             tokio::task::yield_now().await;
         }
         // One connection is waited for, and one more stands where this task has given up waiting for room.
-        assert_eq!(client.usage()[0].waits, 2);
+        assert_eq!(waits(&client), 2);
         let woken = |task: usize| tasks[task].0.load(Ordering::Relaxed);
         let (last, others) = (TASKS - 1, 0..TASKS - 1);
         incoming.read_exact(&mut vec![0; written]).await.unwrap();
@@ -210,17 +222,13 @@ fn a_stream_that_many_tasks_poll_in_turn_remembers_the_last_of_them() {
         assert!(others.into_iter().all(|task| woken(task) == 0));
         drop((listener, incoming, outgoing));
         leaks::end([server, client]).await;
-    };
-    runtime.block_on(async { timeout(LIMIT, test).await }).expect("it ends in time");
+    });
 }
 
 #[test]
 fn tasks_that_give_up_leave_nothing_with_a_socket_that_lives() {
     const TASKS: usize = 100;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let test = async {
-        let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
-        let (server, client) = (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"));
+    run(async |[server, client]| {
         let listener = Arc::new(server.tcp_listen("10.0.0.1:80").await.unwrap());
         let outgoing = client.tcp_connect(listener.local_addr().unwrap()).await.unwrap();
         let incoming = Arc::new(listener.accept().await.unwrap().0);
@@ -244,37 +252,33 @@ fn tasks_that_give_up_leave_nothing_with_a_socket_that_lives() {
                 })
             })
             .collect();
-        let waits = || server.usage()[0].waits;
-        while waits() < 5 * TASKS {
+        while waits(&server) < 5 * TASKS {
             tokio::task::yield_now().await;
         }
         for task in tasks {
             task.abort();
             assert!(task.await.unwrap_err().is_cancelled());
         }
-        assert!(waits() <= 5, "{} entries are left", waits());
+        // Each socket has a place at each shard that has something for it.
+        assert!(waits(&server) <= 5 * server.shard_count(), "{} entries are left", waits(&server));
         drop((listener, incoming, outgoing, datagrams, any, echoes));
         leaks::end([server, client]).await;
-    };
-    runtime.block_on(async { timeout(LIMIT, test).await }).expect("it ends in time");
+    });
 }
 
 #[test]
 fn who_gives_up_one_of_two_waits_is_still_told() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let test = async {
-        let (left, right) = MemoryQueue::pair(Medium::Ethernet, 1500).unwrap();
-        let (server, client) = (start(left, "10.0.0.1/24"), start(right, "10.0.0.2/24"));
+    run(async |[server, client]| {
         let socket = Arc::new(server.udp_bind("10.0.0.1:0").await.unwrap());
         let address = socket.local_addr().unwrap();
-        let waits = async |count: usize| {
-            while server.usage()[0].waits < count {
+        let wait_for = async |count: usize| {
+            while waits(&server) < count {
                 tokio::task::yield_now().await;
             }
         };
         let first = Arc::clone(&socket);
         let first = tokio::spawn(async move { first.recv(&mut [0; 8]).await.unwrap() });
-        waits(1).await;
+        wait_for(1).await;
         let second = tokio::spawn(async move {
             let (mut one, mut other) = ([0; 8], [0; 8]);
             let mut kept = pin!(socket.recv(&mut one));
@@ -289,7 +293,7 @@ fn who_gives_up_one_of_two_waits_is_still_told() {
             .await
             .unwrap()
         });
-        waits(2).await;
+        wait_for(2).await;
         let sender = client.udp_bind("10.0.0.2:0").await.unwrap();
         for _ in 0..2 {
             sender.send_to(b"each", address).await.unwrap();
@@ -297,6 +301,5 @@ fn who_gives_up_one_of_two_waits_is_still_told() {
         assert_eq!((first.await.unwrap(), second.await.unwrap()), (4, 4));
         drop(sender);
         leaks::end([server, client]).await;
-    };
-    runtime.block_on(async { timeout(LIMIT, test).await }).expect("it ends in time");
+    });
 }

@@ -1,4 +1,4 @@
-//! What sockets make of the packets that leave: two stacks, and a middle that reads along.
+//! What sockets make of the packets that leave: two stacks, of one shard and of two, and a middle that reads along.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::future::Future;
@@ -6,11 +6,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use netloom::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
-use netloom::stack::Medium;
-use netloom::{AddressDetection, InterfaceConfig, Net, Tunnel};
+use netloom::{AddressDetection, InterfaceConfig, Net};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
+
+#[path = "sockets/trunk.rs"]
+mod trunk;
+
+use trunk::Trunk;
 
 /// No test takes longer.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -63,7 +67,7 @@ struct Watched {
 }
 
 /// Carries packets one way and notes each, until a stack ends.
-async fn carry(from: &Tunnel, to: &Tunnel, from_server: bool, seen: &UnboundedSender<Seen>) {
+async fn carry(from: &Trunk, to: &Trunk, from_server: bool, seen: &UnboundedSender<Seen>) {
     let mut buffer = [0; 1500];
     while let Ok(len) = from.recv(&mut buffer).await {
         if let Some(packet) = Seen::read(&buffer[..len], from_server)
@@ -78,16 +82,16 @@ async fn carry(from: &Tunnel, to: &Tunnel, from_server: bool, seen: &UnboundedSe
 }
 
 impl Watched {
-    fn start() -> Self {
+    fn start(shard_count: usize) -> Self {
         let host = |number: u8| {
-            let (device, tunnel) = Tunnel::pair(Medium::Ip, 1400).unwrap();
+            let (queues, trunk) = Trunk::pair(1400, shard_count);
             let addresses = vec![
                 format!("10.0.0.{number}/24").parse().unwrap(),
                 format!("fd00::{number}/64").parse().unwrap(),
             ];
             let config =
                 InterfaceConfig { addresses, detection: AddressDetection::Off, ..InterfaceConfig::default() };
-            (Net::builder().interface(device, config).spin(Duration::ZERO).start().unwrap(), tunnel)
+            (Net::builder().interface_queues(queues, config).spin(Duration::ZERO).start().unwrap(), trunk)
         };
         let ((server, one), (client, other)) = (host(1), host(2));
         let (notes, seen) = unbounded_channel();
@@ -108,9 +112,17 @@ impl Watched {
     }
 }
 
-fn run<F: Future<Output = ()>>(test: impl FnOnce(Watched) -> F) {
+fn run<F: Future<Output = ()>>(test: impl Fn(Watched) -> F) {
+    run_with(&[1, 2], test);
+}
+
+/// Runs the test with hosts of so many shards.
+fn run_with<F: Future<Output = ()>>(shard_counts: &[usize], test: impl Fn(Watched) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { timeout(LIMIT, test(Watched::start())).await.expect("it ends in time") });
+    for &shard_count in shard_counts {
+        let test = async { timeout(LIMIT, test(Watched::start(shard_count))).await };
+        runtime.block_on(test).unwrap_or_else(|_| panic!("of {shard_count} shards it does not end in time"));
+    }
 }
 
 const FIN: u8 = 1;
@@ -331,7 +343,8 @@ fn a_refusal_is_told_by_the_first_read_where_connecting_did_not_wait() {
 
 #[test]
 fn the_first_answer_carries_the_acknowledgment_of_what_it_answers() {
-    run(|mut watched| async move {
+    // A shard does not wait for who runs on another's thread.
+    run_with(&[1], |mut watched| async move {
         let listener = watched.server.tcp_listen("10.0.0.1:80").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
