@@ -60,6 +60,12 @@ fn two_hundred_connections_at_once() {
         assert_eq!(of_shards.len(), usize::from(lab::queues().get()));
         assert_eq!(of_shards.iter().sum::<u64>(), 200);
         assert!(of_shards.iter().all(|&count| count > 0), "each has its share: {of_shards:?}");
+        // The kernel knows nothing of owners: of the SYNs to two queues half come to the wrong one.
+        let sum = |counts: Vec<u64>| counts.into_iter().sum::<u64>();
+        let handed_over = sum(net.inspect(|stack| stack.counters().handed_over.get()));
+        let taken_over = sum(net.inspect(|stack| stack.counters().taken_over.get()));
+        assert_eq!(handed_over > 0, of_shards.len() > 1, "{handed_over} frames");
+        assert_eq!(taken_over > 0, of_shards.len() > 1, "{taken_over} frames");
     });
 }
 

@@ -51,15 +51,15 @@ const CASES: &[Case] = &[
 ];
 
 /// The kernel as client and as server at the same time, of both families where the MTU lets them.
-async fn both_roles(net: Net, len: usize, has_ipv6: bool) {
+async fn both_roles(net: &Net, len: usize, has_ipv6: bool) {
     let [first, second] = FAMILIES;
     let second = if has_ipv6 { second } else { first };
     let as_client = async {
-        let (theirs, ours) = from_kernel(&net, first).await;
+        let (theirs, ours) = from_kernel(net, first).await;
         exchange(theirs, ours, len).await;
     };
     let as_server = async {
-        let (theirs, ours) = to_kernel(&net, second).await;
+        let (theirs, ours) = to_kernel(net, second).await;
         exchange(theirs, ours, len).await;
     };
     tokio::join!(as_client, as_server);
@@ -70,6 +70,18 @@ fn every_byte_arrives_whatever_the_cable_does() {
     if !lab::tries_faults() {
         return;
     }
+    // Frames that each queue has brought and taken, in all cases.
+    let crossed = Mutex::new(vec![[0; 2]; lab::queues().get().into()]);
+    let count = |net: &Net| {
+        let of_shards = net.inspect(|stack| {
+            let counters = stack.counters();
+            [counters.frames_received.get(), counters.frames_sent.get()]
+        });
+        let mut crossed = crossed.lock().expect("no case has failed");
+        for (sum, of_shard) in crossed.iter_mut().flatten().zip(of_shards.into_iter().flatten()) {
+            *sum += of_shard;
+        }
+    };
     let cases = Mutex::new(CASES.iter().zip([Medium::Ethernet, Medium::Ip].into_iter().cycle()));
     let next = || cases.lock().expect("no case has failed").next();
     std::thread::scope(|scope| {
@@ -80,10 +92,16 @@ fn every_byte_arrives_whatever_the_cable_does() {
                     let setup =
                         Setup { kind, mtu: case.mtu, faults: Some(case.faults.parse().expect("faults")) };
                     eprintln!("{} over a {kind:?} link of {} bytes begins", case.faults, case.mtu);
-                    lab::run_here(&setup, &|net| both_roles(net, len(), case.mtu >= 1280));
+                    lab::run_here(&setup, &async |net| {
+                        both_roles(&net, len(), case.mtu >= 1280).await;
+                        count(&net);
+                    });
                     eprintln!("{} at {} bytes: {:?}", case.faults, case.mtu, started.elapsed());
                 }
             });
         }
     });
+    let crossed = crossed.into_inner().expect("no case has failed");
+    eprintln!("frames received and sent, by queue: {crossed:?}");
+    assert!(crossed.iter().flatten().all(|&count| count > 0), "each queue has a cable of its own");
 }
