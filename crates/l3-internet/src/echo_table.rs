@@ -218,9 +218,7 @@ impl EchoSockets {
     pub(crate) fn close(&mut self, id: EchoId) {
         if let Some(socket) = self.sockets.remove(id.0) {
             self.by_identifier.remove(&(socket.local.is_ipv4(), socket.identifier));
-            if socket.is_announced {
-                self.announced.retain(|&it| it != id);
-            }
+            // It may still stand in `announced`, where it is passed over.
         }
     }
 
@@ -239,10 +237,12 @@ impl EchoSockets {
 
     /// The next socket with something new.
     pub(crate) fn poll_event(&mut self) -> Option<EchoId> {
-        let id = self.announced.pop_front()?;
-        if let Some(socket) = self.sockets.get_mut(id.0) {
-            socket.is_announced = false;
+        loop {
+            let id = self.announced.pop_front()?;
+            if let Some(socket) = self.sockets.get_mut(id.0) {
+                socket.is_announced = false;
+                return Some(id);
+            }
         }
-        Some(id)
     }
 }
