@@ -57,14 +57,16 @@ impl Identifications {
         // The first bits tell the shard.
         let shard_bits = u32::from(self.sharding.count()).next_power_of_two().ilog2();
         let own_bits = if source.is_ipv4() { u16::BITS } else { u32::BITS } - shard_bits;
-        let (own, shard) = (1_u64 << own_bits, u64::from(self.sharding.index()));
+        let last = (1_u64 << own_bits) - 1;
+        let shard = u64::from(self.sharding.index());
         let Some(counter) = self.counter(source, destination, protocol) else { return 0 };
-        let mut next = (u64::from(*counter) + 1) & (own - 1);
-        if next + count > own {
-            next = 0;
+        // It goes on over all 32 bits, as a triple of the other version of IP may count with it.
+        let mut next = u64::from(*counter) + 1;
+        if (next & last) + count > last + 1 {
+            next = (next | last) + 1;
         }
-        *counter = u32::try_from(next + count - 1).unwrap_or_default();
-        u32::try_from(shard << own_bits | next).unwrap_or_default()
+        *counter = low_bits(next + count - 1);
+        low_bits(shard << own_bits | next & last)
     }
 
     fn counter(&mut self, source: IpAddr, destination: IpAddr, protocol: Protocol) -> Option<&mut u32> {
@@ -90,6 +92,10 @@ impl Identifications {
     }
 }
 
+fn low_bits(number: u64) -> u32 {
+    u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +117,26 @@ mod tests {
             ids.flow_label(a, b, Protocol::ICMPV6, [1; 4]),
             ids.flow_label(a, b, Protocol::ICMPV6, [2; 4])
         );
+    }
+
+    #[test]
+    fn a_flow_of_the_other_version_of_ip_does_not_bring_numbers_back() {
+        // [8200-09]
+        let mut ids = Identifications::new(&mut Rng::from_number(1), Sharding::default());
+        let six: [IpAddr; 2] = ["fd00::1".parse().unwrap(), "fd00::2".parse().unwrap()];
+        let mut place =
+            |[a, b]: [IpAddr; 2]| std::ptr::from_mut(ids.counter(a, b, Protocol::UDP).unwrap()).addr();
+        let shared = place(six);
+        let mut pairs =
+            (0..).map(|host: u32| [[10, 0, 0, 1].into(), std::net::Ipv4Addr::from_bits(host).into()]);
+        let four = pairs.find(|&pair| place(pair) == shared).unwrap();
+        let mut next = |[a, b]: [IpAddr; 2]| ids.next(a, b, Protocol::UDP, 1);
+        let first = next(six);
+        for step in 1..100_000 {
+            assert_eq!(next(six), first.wrapping_add(step));
+        }
+        next(four);
+        assert_eq!(next(six), first.wrapping_add(100_001));
     }
 
     #[test]
