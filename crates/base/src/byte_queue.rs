@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use ahead::Ahead;
-pub use piece::{BufferPool, PIECE_LEN, SHARED_LEN_MIN, SharedBytes, is_mostly_empty};
+pub use piece::{BufferPool, PIECE_LEN, SHARED_LEN_MIN, SharedBytes, handed_in_size, is_mostly_empty};
 use piece::{Piece, Storage, largest_within, size_for, storage_of};
 
 /// Bytes that left a queue with the memory that they lie in.
@@ -176,8 +176,8 @@ impl ByteQueue {
     }
 
     /// The `len` bytes from `offset` beyond the end on will be handed in by [`fulfil`](Self::fulfil) in a buffer of `size` bytes,
-    /// before anything else is done with the queue; they are [missing](Self::missing). They count for their memory from now on,
-    /// `size` at most.
+    /// before anything else is done with the queue; they are [missing](Self::missing). From now on they count for as much memory as
+    /// [`handed_in_size`] says.
     pub fn promise(&mut self, offset: usize, len: usize, size: usize) {
         let inner = self.0.get_or_insert_default();
         debug_assert_eq!(inner.promised, None, "one promise at a time");
@@ -383,6 +383,7 @@ impl ByteQueue {
         };
         inner.allocated -= memory.capacity();
         inner.start += waiting as u64;
+        inner.shorten_list();
         Some(OwnedBytes { memory, range: end - waiting..end })
     }
 

@@ -24,7 +24,8 @@ mod time;
 
 pub use address_detection::AddressDetection;
 pub use byte_queue::{
-    BufferPool, ByteQueue, OwnedBytes, PIECE_LEN, SHARED_LEN_MIN, SharedBytes, is_mostly_empty,
+    BufferPool, ByteQueue, OwnedBytes, PIECE_LEN, SHARED_LEN_MIN, SharedBytes, handed_in_size,
+    is_mostly_empty,
 };
 pub use counter::{Counter, ReasonCounters};
 pub use deadline_queue::DeadlineQueue;

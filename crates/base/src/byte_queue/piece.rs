@@ -180,7 +180,7 @@ pub fn is_mostly_empty(size: usize, len: usize) -> bool {
 }
 
 /// What a buffer of `size` bytes with `len` bytes in it counts for that is handed in: one on loan as much as a copy of them.
-pub(super) fn handed_in_size(size: usize, len: usize) -> usize {
+pub fn handed_in_size(size: usize, len: usize) -> usize {
     if is_mostly_empty(size, len) { size_for(len) } else { size }
 }
 

@@ -24,7 +24,7 @@
 
 use core::time::Duration;
 
-use netloom_base::{BufferPool, ByteQueue, Instant};
+use netloom_base::{BufferPool, ByteQueue, Instant, handed_in_size};
 use netloom_wire::{SackBlocks, SeqNumber};
 
 use super::ack_policy::AckPolicy;
@@ -326,13 +326,14 @@ impl Receiver {
     }
 
     /// Takes text without copying it, if that is possible: its buffer is handed in to the [queue](ByteQueue::fulfil) later. Tells
-    /// the part that is to be handed in; what is not in it had come before. `size`: of the buffer, in bytes of memory.
+    /// the part that is to be handed in; what is not in it had come before. `size`: of the buffer, in bytes of memory; `growth`: by how
+    /// much the queue may grow.
     pub(super) fn adopt_text<'a>(
         &mut self,
         start: SeqNumber,
         text: &'a [u8],
         max_ranges: usize,
-        size: usize,
+        (size, growth): (usize, usize),
     ) -> Option<(TextOutcome, &'a [u8])> {
         let offset = self.rcv_nxt.distance_to(start) as usize;
         if self.discards || offset + text.len() > self.room() {
@@ -340,6 +341,9 @@ impl Receiver {
         }
         let missing = self.queue.missing(offset, text.len());
         let new = text.get(missing.clone()).filter(|new| !new.is_empty())?;
+        if handed_in_size(size, new.len()) > growth {
+            return None;
+        }
         let outcome = if offset == 0 {
             self.on_in_order(new.len())
         } else {

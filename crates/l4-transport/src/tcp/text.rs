@@ -61,8 +61,10 @@ impl Connection {
         let had_gap = is_repeated || self.receiver.has_hole();
         let growth = self.receive_growth(cx.memory, start);
         let max_ranges = cx.config.max_out_of_order_ranges;
-        let size = cx.offer.size().filter(|&size| size <= growth);
-        let adopted = size.and_then(|size| self.receiver.adopt_text(start, fitting, max_ranges, size));
+        let adopted = cx
+            .offer
+            .size()
+            .and_then(|size| self.receiver.adopt_text(start, fitting, max_ranges, (size, growth)));
         let outcome = match adopted {
             Some((outcome, kept)) => {
                 cx.offer.take(kept);
