@@ -1,7 +1,7 @@
 //! What the shards of a host send each other: frames that came to the wrong one, and news that concern all.
 //!
-//! *Theory of operation.* Each shard has a mailbox that the others post to, and that its driver empties at the beginning
-//! of a turn. A mailbox's lock is held for a push or a swap, and taken under a shard's own lock; never the other way
+//! *Theory of operation.* Each shard has a mailbox that the others post to, and from which its driver takes
+//! [`FRAMES_PER_TURN`] frames at the beginning of a turn. A mailbox's lock is held for a push or a swap, and taken under a shard's own lock; never the other way
 //! round. Whoever posts rings the driver once its own lock is gone.
 //!
 //! *Limits.* [`FRAMES_MAX`] frames and [`BYTES_MAX`] bytes wait in a mailbox; one more is refused, and its shard counts it.
@@ -18,8 +18,10 @@ use tokio::sync::Notify;
 
 /// Frames that may wait for a shard.
 const FRAMES_MAX: usize = 1024;
-/// Bytes of their memory: a receive window of super-segments.
-const BYTES_MAX: usize = 4 << 20;
+/// Bytes of their memory: a receive window of super-segments that fill a quarter of their buffers.
+const BYTES_MAX: usize = 16 << 20;
+/// Frames that a shard takes in one turn, as many as from a device.
+const FRAMES_PER_TURN: usize = 64;
 
 /// A shard's mailbox, and its driver's bell.
 #[derive(Debug, Default)]
@@ -40,6 +42,8 @@ pub(crate) struct Mail {
     pub(crate) addresses: Option<Vec<LocalAddress>>,
     /// Groups that sockets of others joined or left.
     pub(crate) groups: Vec<GroupChange>,
+    /// Whether more is left in the box.
+    pub(crate) has_more: bool,
 }
 
 /// A group that a socket joined or left.
@@ -50,14 +54,24 @@ pub(crate) enum GroupChange {
 }
 
 impl Mailbox {
-    /// What has come since the last time.
+    /// What has come since the last time, or as many frames of it as a turn takes.
     pub(crate) fn take(&self) -> Option<Mail> {
         if !self.has_mail.load(Ordering::Acquire) {
             return None;
         }
         let mut mail = self.lock();
-        self.has_mail.store(false, Ordering::Release);
-        Some(std::mem::take(&mut *mail))
+        let has_more = mail.handovers.len() > FRAMES_PER_TURN;
+        let taken = if has_more {
+            let handovers: VecDeque<Handover> = mail.handovers.drain(..FRAMES_PER_TURN).collect();
+            let byte_count = handovers.iter().map(Handover::memory_len).sum();
+            mail.byte_count -= byte_count;
+            let (addresses, groups) = (mail.addresses.take(), std::mem::take(&mut mail.groups));
+            Mail { handovers, byte_count, addresses, groups, has_more }
+        } else {
+            std::mem::take(&mut *mail)
+        };
+        self.has_mail.store(has_more, Ordering::Release);
+        Some(taken)
     }
 
     /// Takes a frame, or gives it back if there is no room.
@@ -171,6 +185,16 @@ mod tests {
 
     #[test]
     fn a_mailbox_takes_so_many_frames_and_bytes_and_what_is_refused_is_counted() {
+        /// Takes all, a turn's worth at a time; how many frames.
+        fn empty(post: &Post) -> usize {
+            let mut count = 0;
+            while let Some(mail) = post.take() {
+                assert!(mail.handovers.len() <= FRAMES_PER_TURN);
+                count += mail.handovers.len();
+                assert_eq!(mail.has_more, post.mailboxes[post.own].has_mail.load(Ordering::Relaxed));
+            }
+            count
+        }
         for (len, room) in [(28, FRAMES_MAX), (60_000, BYTES_MAX / 60_000)] {
             let mailboxes: Arc<[Mailbox]> = (0..2).map(|_| Mailbox::default()).collect();
             let [mut first, second] = [0, 1].map(|own| Post::new(Arc::clone(&mailboxes), own));
@@ -184,10 +208,9 @@ mod tests {
             };
             assert_eq!(send(&mut stack, room + 5), [1], "rung once");
             assert_eq!(stack.counters().drops.get(DropReason::HandoverFull), 5);
-            assert_eq!(second.take().map(|mail| mail.handovers.len()), Some(room));
-            assert!(second.take().is_none());
+            assert_eq!(empty(&second), room);
             assert_eq!(send(&mut stack, 1), [1], "there is room again");
-            assert_eq!(second.take().map(|mail| mail.handovers.len()), Some(1));
+            assert_eq!(empty(&second), 1);
             assert_eq!(stack.counters().drops.get(DropReason::HandoverFull), 5);
         }
     }
