@@ -1,18 +1,32 @@
 //! Which socket a datagram is for.
 
-use core::net::{IpAddr, SocketAddr};
+use core::hash::{Hash, Hasher};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::BTreeSet;
 
 use netloom_base::{HashKey, KeyedMap};
-use netloom_wire::is_same_family;
+use netloom_wire::hash_address;
 
 use super::id::UdpSocketId;
 
 /// Where a socket is bound: an address and a port. The address is as in [`UdpBind`](super::UdpBind).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// In order, the ends with one port stand together: first the one for every address, then those of IPv4, then those of IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Local {
-    pub(super) address: Option<IpAddr>,
     pub(super) port: u16,
+    pub(super) address: Option<IpAddr>,
+}
+
+/// Each datagram is looked up by it.
+impl Hash for Local {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        if let Some(address) = self.address {
+            hash_address(address, state);
+        }
+        state.write_u16(self.port);
+    }
 }
 
 /// A socket, in the order in which they were bound.
@@ -26,81 +40,102 @@ pub(super) struct Member {
 /// The sockets at one address and port.
 #[derive(Clone, Debug)]
 struct Binding {
-    address: Option<IpAddr>,
-    is_shared: bool,
     /// All of them.
     socket_count: usize,
     /// Those that are not connected.
     open: BTreeSet<Member>,
 }
 
-/// Sockets by port, and connected ones by both ends. A port has few bindings: as many as this host has addresses, and
-/// two more for "any".
+/// Addresses and ports in use.
+#[derive(Clone, Debug, Default)]
+struct Ends(BTreeSet<Local>);
+
+/// Sockets by address and port, and connected ones by both ends.
 #[derive(Debug)]
 pub(super) struct Demux {
-    ports: KeyedMap<u16, Vec<Binding>>,
+    bindings: KeyedMap<Local, Binding>,
+    /// How many of those there are of each [`exactness`].
+    counts: [usize; 3],
+    /// Where they are.
+    ends: Ends,
+    /// Those that are not shared.
+    ends_alone: Ends,
     connected: KeyedMap<(Local, SocketAddr), UdpSocketId>,
     /// The socket for whatever no other takes.
     any: Option<UdpSocketId>,
 }
 
-/// Whether a socket bound to `bound` gets what is sent to `address`.
-fn covers(bound: Option<IpAddr>, address: IpAddr) -> bool {
-    match bound {
-        None => true,
-        Some(bound) if bound.is_unspecified() => is_same_family(bound, address),
-        Some(bound) => bound == address,
+/// Every address of the family of `address`.
+const fn every_like(address: IpAddr) -> (IpAddr, IpAddr) {
+    match address {
+        IpAddr::V4(_) => (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::BROADCAST)),
+        IpAddr::V6(_) => (IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::from_bits(u128::MAX))),
     }
 }
 
-/// Whether an address exists that both cover.
-fn overlaps(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
-    match (a, b) {
-        (None, _) | (_, None) => true,
-        (Some(one), Some(other)) => covers(a, other) || covers(b, one),
+/// Where among the counts of bindings that is: those of one address come first, then those of every one of a family, then
+/// those of every one.
+fn exactness(local: Local) -> usize {
+    match local.address {
+        Some(address) if !address.is_unspecified() => 0,
+        Some(_) => 1,
+        None => 2,
     }
 }
 
-/// How exactly a binding names an address.
-fn exactness(bound: Option<IpAddr>) -> u8 {
-    match bound {
-        None => 0,
-        Some(bound) if bound.is_unspecified() => 1,
-        Some(_) => 2,
+impl Ends {
+    /// Whether one of these exists that has an address in common with `local`.
+    fn overlaps(&self, local: Local) -> bool {
+        let Some(address) = local.address else { return self.has_port(local.port) };
+        let at = |address| Local { address, ..local };
+        let (unspecified, last) = every_like(address);
+        let covered = if address == unspecified { last } else { address };
+        self.0.contains(&at(None))
+            || self.0.contains(&at(Some(unspecified)))
+            || self.0.range(local..=at(Some(covered))).next().is_some()
+    }
+
+    fn has_port(&self, port: u16) -> bool {
+        let (_, last) = every_like(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let (first, last) = (Local { port, address: None }, Local { port, address: Some(last) });
+        self.0.range(first..=last).next().is_some()
     }
 }
 
 impl Demux {
     pub(super) fn new(key: HashKey) -> Self {
-        Self { ports: KeyedMap::with_hasher(key), connected: KeyedMap::with_hasher(key), any: None }
+        Self {
+            bindings: KeyedMap::with_hasher(key),
+            counts: [0; 3],
+            ends: Ends::default(),
+            ends_alone: Ends::default(),
+            connected: KeyedMap::with_hasher(key),
+            any: None,
+        }
     }
 
     /// Whether a socket cannot have `local` beside those that are there.
     pub(super) fn is_taken(&self, local: Local, share: bool) -> bool {
-        self.bindings(local.port)
-            .iter()
-            .any(|binding| overlaps(binding.address, local.address) && !(share && binding.is_shared))
+        if share { self.ends_alone.overlaps(local) } else { self.ends.overlaps(local) }
     }
 
     /// Whether any socket has the port, at whatever address.
     pub(super) fn is_port_used(&self, port: u16) -> bool {
-        self.ports.contains_key(&port)
+        self.ends.has_port(port)
     }
 
     /// Binds a socket where [`is_taken`](Self::is_taken) has said that it may be.
     pub(super) fn bind(&mut self, local: Local, share: bool, member: Member) {
-        let bindings = self.ports.entry(local.port).or_default();
-        match bindings.iter_mut().find(|binding| binding.address == local.address) {
-            Some(binding) => {
-                binding.socket_count += 1;
-                binding.open.insert(member);
-            }
-            None => bindings.push(Binding {
-                address: local.address,
-                is_shared: share,
-                socket_count: 1,
-                open: BTreeSet::from([member]),
-            }),
+        let counts = &mut self.counts;
+        let binding = self.bindings.entry(local).or_insert_with(|| {
+            counts[exactness(local)] += 1;
+            Binding { socket_count: 0, open: BTreeSet::new() }
+        });
+        binding.socket_count += 1;
+        binding.open.insert(member);
+        self.ends.0.insert(local);
+        if !share {
+            self.ends_alone.0.insert(local);
         }
     }
 
@@ -123,14 +158,14 @@ impl Demux {
         if self.any == Some(member.id) {
             self.any = None;
         }
-        let Some(bindings) = self.ports.get_mut(&local.port) else { return };
-        for binding in bindings.iter_mut().filter(|binding| binding.address == local.address) {
-            binding.socket_count = binding.socket_count.saturating_sub(1);
-            binding.open.remove(&member);
-        }
-        bindings.retain(|binding| binding.socket_count > 0);
-        if bindings.is_empty() {
-            self.ports.remove(&local.port);
+        let Some(binding) = self.bindings.get_mut(&local) else { return };
+        binding.socket_count = binding.socket_count.saturating_sub(1);
+        binding.open.remove(&member);
+        if binding.socket_count == 0 {
+            self.bindings.remove(&local);
+            self.counts[exactness(local)] -= 1;
+            self.ends.0.remove(&local);
+            self.ends_alone.0.remove(&local);
         }
     }
 
@@ -154,7 +189,7 @@ impl Demux {
         member: Member,
     ) {
         self.connected.insert((Local { address: source, port: local.port }, remote), member.id);
-        if let Some(binding) = self.binding_mut(local) {
+        if let Some(binding) = self.bindings.get_mut(&local) {
             binding.open.remove(&member);
         }
     }
@@ -168,7 +203,7 @@ impl Demux {
         member: Member,
     ) {
         self.connected.remove(&(Local { address: source, port: local.port }, remote));
-        if let Some(binding) = self.binding_mut(local) {
+        if let Some(binding) = self.bindings.get_mut(&local) {
             binding.open.insert(member);
         }
     }
@@ -176,12 +211,8 @@ impl Demux {
     /// The socket for a datagram that is for us alone.
     pub(super) fn unicast(&self, address: IpAddr, port: u16, remote: SocketAddr) -> Option<UdpSocketId> {
         self.connected(address, port, remote).or_else(|| {
-            self.bindings(port)
-                .iter()
-                .filter(|binding| covers(binding.address, address) && !binding.open.is_empty())
-                .max_by_key(|binding| exactness(binding.address))
-                .and_then(|binding| binding.open.first().map(|first| first.id))
-                .or(self.any)
+            let first = |binding: &Binding| Some(binding.open.first()?.id);
+            self.covering(address, port).find_map(first).or(self.any)
         })
     }
 
@@ -192,9 +223,17 @@ impl Demux {
         port: u16,
         remote: SocketAddr,
     ) -> impl Iterator<Item = UdpSocketId> + '_ {
-        let open = self.bindings(port).iter().filter(move |binding| covers(binding.address, address));
-        let open = open.flat_map(|binding| binding.open.iter().map(|member| member.id));
+        let open =
+            self.covering(address, port).flat_map(|binding| binding.open.iter().map(|member| member.id));
         open.chain(self.connected(address, port, remote))
+    }
+
+    /// The bindings that get what is sent to `address`, the most exact first.
+    fn covering(&self, address: IpAddr, port: u16) -> impl Iterator<Item = &Binding> {
+        let (unspecified, _) = every_like(address);
+        let places = [Some(address), Some(unspecified), None].into_iter().zip(self.counts);
+        let places = places.filter(|&(_, count)| count > 0);
+        places.filter_map(move |(address, _)| self.bindings.get(&Local { port, address }))
     }
 
     /// The socket that is connected to `remote`, from `address` or from any.
@@ -202,21 +241,14 @@ impl Demux {
         if self.connected.is_empty() {
             return None;
         }
-        let get = |address| self.connected.get(&(Local { address, port }, remote)).copied();
+        let get = |address| self.connected.get(&(Local { port, address }, remote)).copied();
         get(Some(address)).or_else(|| get(None))
-    }
-
-    fn bindings(&self, port: u16) -> &[Binding] {
-        self.ports.get(&port).map_or(&[], Vec::as_slice)
-    }
-
-    fn binding_mut(&mut self, local: Local) -> Option<&mut Binding> {
-        self.ports.get_mut(&local.port)?.iter_mut().find(|binding| binding.address == local.address)
     }
 
     /// Whether no socket is known, for tests of leaks.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.ports.is_empty() && self.connected.is_empty() && self.any.is_none()
+        let ends = self.ends.0.is_empty() && self.ends_alone.0.is_empty();
+        ends && self.bindings.is_empty() && self.connected.is_empty() && self.any.is_none()
     }
 }

@@ -79,7 +79,7 @@ impl Udp {
         let UdpBind { address, port, share } = bind;
         let Self { demux, config, ports, .. } = self;
         let is_others = |port| !config.sharding.owns_port(port);
-        let is_taken = |port| demux.is_taken(Local { address, port }, false);
+        let is_taken = |port| demux.is_taken(Local { port, address }, false);
         let port = match port {
             0 => ports
                 .pick(|port| is_others(port) || demux.is_port_used(port))
@@ -87,7 +87,7 @@ impl Udp {
             port => Ok(port),
         }
         .map_err(|_| UdpBindError::PortsExhausted)?;
-        let local = Local { address, port };
+        let local = Local { port, address };
         if self.demux.is_taken(local, share) {
             return Err(UdpBindError::AddressInUse);
         }

@@ -45,8 +45,8 @@ struct Arguments {
     load: Load,
     /// How often: blocks of 64 KiB, round trips, connections or datagrams.
     count: u32,
-    /// What each stack has besides: so many idle connections with keepalive, listeners, UDP sockets of one port, UDP sockets of
-    /// as many ports, routes and neighbours.
+    /// What each stack has besides: so many idle connections with keepalive, listeners, UDP sockets of one port, of one port
+    /// at as many addresses, and of as many ports, routes and neighbours.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     beside: u16,
 }
@@ -222,7 +222,7 @@ impl Pair {
     }
 
     fn datagrams(&mut self, count: u32) -> Result<(), Box<dyn Error>> {
-        let bind = |port| UdpBind { address: None, port, share: false };
+        let bind = |port| UdpBind { address: None, port, share: true };
         let client = self.client.stack.udp().bind(bind(PORT + 1))?;
         let server = self.server.stack.udp().bind(bind(PORT))?;
         let mut buffer = [0; 64];
@@ -254,7 +254,7 @@ impl Host {
         let mut config = StackConfig::default();
         config.neighbors.max_entries = usize::from(u16::MAX);
         config.tcp.max_listeners = usize::from(u16::MAX);
-        config.udp.max_sockets = 2 * usize::from(u16::MAX);
+        config.udp.max_sockets = 4 * usize::from(u16::MAX);
         let mut stack = Stack::new(config, Rng::from_seed([number; 32]));
         let segmentation = offloads.then_some(SUPER_SEGMENT_LEN);
         let interface = stack.add_interface(InterfaceSetup {
@@ -287,6 +287,8 @@ impl Host {
             self.stack.tcp().listen(TcpBind { address: None, port }, ListenOptions::default())?;
             self.stack.udp().bind(UdpBind { address: None, port, share: false })?;
             self.stack.udp().bind(UdpBind { address: None, port: SHARED_PORT, share: true })?;
+            let address = Some(Ipv4Addr::new(10, 0, high + 1, low).into());
+            self.stack.udp().bind(UdpBind { address, port: PORT, share: true })?;
             let prefix = Cidr::new(Ipv4Addr::new(10, 128 | high, low, 0).into(), 24)?;
             let gateway = Some(Ipv4Addr::new(10, 0, 1, 1).into());
             let on_link = Route::on_link(prefix, self.interface);
