@@ -23,7 +23,9 @@ text{font-family:ui-sans-serif,system-ui,'Segoe UI',Helvetica,Arial,sans-serif;f
 pub(super) fn draw(measured: &Measured) -> String {
     let figures: Vec<&Figure> = FIGURES
         .iter()
-        .filter(|figure| figure.better != Better::One && measured.ratio(Side::Netloom, figure).is_some())
+        .filter(|figure| {
+            figure.better != Better::One && measured.ratio(Side::Netloom, Side::Kernel, figure).is_some()
+        })
         .collect();
     let lines = u32::try_from(figures.len()).unwrap_or(0);
     let height = TOP + LINE_HEIGHT * lines + 20;
@@ -41,7 +43,7 @@ pub(super) fn draw(measured: &Measured) -> String {
     for (line, figure) in (0..).zip(figures) {
         let y = TOP + LINE_HEIGHT * line;
         // A line without a unit of its own continues the load above it, which a picture does not show.
-        let title = figure.title.replace("the same", figure.row);
+        let title = title_alone(figure);
         let _ =
             writeln!(svg, "<text class=\"name\" x=\"{}\" y=\"{}\">{title}</text>", SCALE.0 - 60.0, y + 15);
         draw_bar(&mut svg, y + 3, "netloom", goodness(measured, Side::Netloom, figure));
@@ -51,9 +53,17 @@ pub(super) fn draw(measured: &Measured) -> String {
     svg
 }
 
+/// The figure's title where no other line stands above it.
+fn title_alone(figure: &Figure) -> String {
+    match figure.title.strip_prefix("the same") {
+        Some(rest) => format!("{}{rest}", figure.row),
+        None => figure.title.to_owned(),
+    }
+}
+
 /// How many times as good as the kernel: of what should be little, the kernel's share of it.
 fn goodness(measured: &Measured, side: Side, figure: &Figure) -> Option<f64> {
-    let ratio = measured.ratio(side, figure).filter(|ratio| *ratio > 0.0)?;
+    let ratio = measured.ratio(side, Side::Kernel, figure).filter(|ratio| *ratio > 0.0)?;
     Some(if figure.better == Better::Less { ratio.recip() } else { ratio })
 }
 
@@ -112,6 +122,14 @@ mod tests {
         assert!((place(1.0) - middle).abs() < 1e-9);
         assert!((place(2.0) - middle - (middle - place(0.5))).abs() < 1e-9);
         assert!((place(1e9) - SCALE.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_title_that_goes_on_from_the_line_above_names_its_row() {
+        let titles: Vec<String> = FIGURES.iter().map(title_alone).collect();
+        for title in ["rr-1, half within", "HTTP, the same axum application"] {
+            assert!(titles.iter().any(|it| it == title), "{title}");
+        }
     }
 
     #[test]

@@ -154,10 +154,10 @@ impl Measured {
         Some(median(values.iter().copied()))
     }
 
-    /// The ratio to the kernel, as it is: of times and costs less is better.
-    pub(super) fn ratio(&self, side: Side, figure: &Figure) -> Option<f64> {
-        let kernel = self.median(Side::Kernel, figure).filter(|kernel| *kernel > 0.0)?;
-        Some(self.median(side, figure)? / kernel)
+    /// The ratio to another side, as it is: of times and costs less is better.
+    pub(super) fn ratio(&self, side: Side, to: Side, figure: &Figure) -> Option<f64> {
+        let other = self.median(to, figure).filter(|other| *other > 0.0)?;
+        Some(self.median(side, figure)? / other)
     }
 }
 
@@ -174,8 +174,8 @@ mod tests {
         }
         let rate = FIGURES.iter().find(|figure| figure.row == "rr-1").unwrap();
         assert_eq!(measured.median(Side::Netloom, rate), Some(4.0));
-        assert_eq!(measured.ratio(Side::Netloom, rate), Some(2.0));
-        assert_eq!(measured.ratio(Side::Smoltcp, rate), None);
+        assert_eq!(measured.ratio(Side::Netloom, Side::Kernel, rate), Some(2.0));
+        assert_eq!(measured.ratio(Side::Smoltcp, Side::Kernel, rate), None);
     }
 
     #[test]

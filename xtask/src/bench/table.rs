@@ -7,7 +7,7 @@ use super::figures::{Better, FIGURES, Figure, Measured, Side};
 /// The table as Markdown, below what it is of; lines without any figure are left out.
 pub(super) fn render(measured: &Measured, description: &str) -> String {
     let mut text = format!(
-        "{description}\n\n| | netloom | kernel | smoltcp | mirror | netloom / kernel | smoltcp / kernel | mirror / kernel |\n|---|---|---|---|---|---|---|---|\n"
+        "{description}\n\n| | netloom | kernel | smoltcp | mirror | netloom / kernel | netloom / smoltcp | smoltcp / kernel | mirror / kernel |\n|---|---|---|---|---|---|---|---|---|\n"
     );
     for figure in FIGURES {
         let medians = Side::ALL.map(|side| measured.median(side, figure));
@@ -15,18 +15,19 @@ pub(super) fn render(measured: &Measured, description: &str) -> String {
             continue;
         }
         let [netloom, kernel, smoltcp, mirror] = medians.map(|value| cell(value, figure.digits));
-        let ratio = |side: Side| match figure.better {
+        let ratio = |side: Side, to: Side| match figure.better {
             Better::One => "-".to_owned(),
-            Better::More | Better::Less => cell(measured.ratio(side, figure), 2),
+            Better::More | Better::Less => cell(measured.ratio(side, to, figure), 2),
         };
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "| {} | {netloom} | {kernel} | {smoltcp} | {mirror} | {} | {} | {} |",
+            "| {} | {netloom} | {kernel} | {smoltcp} | {mirror} | {} | {} | {} | {} |",
             name(figure),
-            ratio(Side::Netloom),
-            ratio(Side::Smoltcp),
-            ratio(Side::Mirror)
+            ratio(Side::Netloom, Side::Kernel),
+            ratio(Side::Netloom, Side::Smoltcp),
+            ratio(Side::Smoltcp, Side::Kernel),
+            ratio(Side::Mirror, Side::Kernel)
         );
     }
     text
@@ -55,11 +56,13 @@ mod tests {
         let text = render(&measured, "measured");
         assert!(text.starts_with("measured\n\n| | netloom |"), "{text}");
         assert!(
-            text.contains("\n| ping, half within, us, less is better | 12 | 4 | - | - | 3.00 | - | - |\n"),
+            text.contains(
+                "\n| ping, half within, us, less is better | 12 | 4 | - | - | 3.00 | - | - | - |\n"
+            ),
             "{text}"
         );
         assert!(
-            text.contains("\n| upload, 8 streams, Jain's index | 0.990 | - | - | - | - | - | - |\n"),
+            text.contains("\n| upload, 8 streams, Jain's index | 0.990 | - | - | - | - | - | - | - |\n"),
             "{text}"
         );
         assert_eq!(text.lines().count(), 6, "{text}");
