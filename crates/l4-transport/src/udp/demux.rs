@@ -1,11 +1,11 @@
 //! Which socket a datagram is for.
 
 use core::hash::{Hash, Hasher};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 
 use netloom_base::{HashKey, KeyedMap};
-use netloom_wire::hash_address;
+use netloom_wire::{hash_address, is_same_family, unspecified_like};
 
 use super::id::UdpSocketId;
 
@@ -65,14 +65,6 @@ pub(super) struct Demux {
     any: Option<UdpSocketId>,
 }
 
-/// Every address of the family of `address`.
-const fn every_like(address: IpAddr) -> (IpAddr, IpAddr) {
-    match address {
-        IpAddr::V4(_) => (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::BROADCAST)),
-        IpAddr::V6(_) => (IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::from_bits(u128::MAX))),
-    }
-}
-
 /// Where among the counts of bindings that is: those of one address come first, then those of every one of a family, then
 /// those of every one.
 fn exactness(local: Local) -> usize {
@@ -88,17 +80,21 @@ impl Ends {
     fn overlaps(&self, local: Local) -> bool {
         let Some(address) = local.address else { return self.has_port(local.port) };
         let at = |address| Local { address, ..local };
-        let (unspecified, last) = every_like(address);
-        let covered = if address == unspecified { last } else { address };
+        let every = at(Some(unspecified_like(address)));
+        let is_covered = |next: &Local| {
+            let is_like = next.address.is_some_and(|next| is_same_family(next, address));
+            next.port == local.port && is_like
+        };
         self.0.contains(&at(None))
-            || self.0.contains(&at(Some(unspecified)))
-            || self.0.range(local..=at(Some(covered))).next().is_some()
+            || self.0.contains(&every)
+            || self.0.contains(&local)
+            // Those of its family follow it.
+            || local == every && self.0.range(local..).next().is_some_and(is_covered)
     }
 
     fn has_port(&self, port: u16) -> bool {
-        let (_, last) = every_like(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-        let (first, last) = (Local { port, address: None }, Local { port, address: Some(last) });
-        self.0.range(first..=last).next().is_some()
+        let first = Local { port, address: None };
+        self.0.range(first..).next().is_some_and(|next| next.port == port)
     }
 }
 
@@ -230,8 +226,7 @@ impl Demux {
 
     /// The bindings that get what is sent to `address`, the most exact first.
     fn covering(&self, address: IpAddr, port: u16) -> impl Iterator<Item = &Binding> {
-        let (unspecified, _) = every_like(address);
-        let places = [Some(address), Some(unspecified), None].into_iter().zip(self.counts);
+        let places = [Some(address), Some(unspecified_like(address)), None].into_iter().zip(self.counts);
         let places = places.filter(|&(_, count)| count > 0);
         places.filter_map(move |(address, _)| self.bindings.get(&Local { port, address }))
     }

@@ -239,6 +239,16 @@ fn a_port_is_refused_where_addresses_overlap() {
         let result = udp.bind(UdpBind { address: first, port: 7, share: true });
         assert_eq!(result, Err(UdpBindError::AddressInUse));
         assert!(udp.bind(UdpBind::new(first, 8)).is_ok());
+
+        // Those that share are in nobody's way but of who does not.
+        let mut udp = self::udp();
+        let shared = udp.bind(UdpBind { address: first, port: 7, share: true }).unwrap();
+        udp.bind(UdpBind { address: second, port: 7, share: true }).unwrap();
+        let result = udp.bind(UdpBind::new(second, 7));
+        assert_eq!(result, Err(UdpBindError::AddressInUse), "{second:?} is there, and shared");
+        udp.close(shared);
+        let result = udp.bind(UdpBind::new(first, 7));
+        assert_eq!(result == Err(UdpBindError::AddressInUse), is_refused);
     }
 }
 
