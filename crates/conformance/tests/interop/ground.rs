@@ -8,6 +8,7 @@
 //! namespaces that nothing holds but descriptors of this process and the thread of the case, and goes with them.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::num::NonZeroU16;
@@ -48,10 +49,32 @@ pub(crate) const FAMILIES: [Family; 2] = [
     Family { ours: "fd00::2", far: "fd00::1", network: "fd00::/64", prefix_len: 64, all: "::/0" },
 ];
 
-/// The device has one queue, and the stack one shard.
-pub(crate) const ONE: NonZeroU16 = NonZeroU16::MIN;
-/// Or two.
-pub(crate) const TWO: NonZeroU16 = ONE.saturating_add(1);
+/// netloom's device: what the kernel does for it, and how many queues it has, and so the stack shards.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Device {
+    offload: Offload,
+    queues: NonZeroU16,
+}
+
+impl Device {
+    /// That of the case with this number: there are six kinds, and each case comes to the next of them with each turn, which
+    /// `NETLOOM_INTEROP_TURN` names.
+    pub(crate) fn of_case(number: usize) -> Self {
+        let turn =
+            std::env::var("NETLOOM_INTEROP_TURN").map_or(0, |turn| turn.parse().expect("a number of turns"));
+        let number: usize = number + turn;
+        let offload = [Offload::Full, Offload::Plain, Offload::Checksum][number % 3];
+        Self { offload, queues: if number.is_multiple_of(2) { NonZeroU16::MIN } else { TWO } }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "queues={} offload={}", self.queues, self.offload)
+    }
+}
+
+const TWO: NonZeroU16 = NonZeroU16::MIN.saturating_add(1);
 
 /// How many of them there are on an interface with this MTU.
 pub(crate) fn family_count(mtu: u16) -> usize {
@@ -208,9 +231,8 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// Moves the calling thread to a fresh namespace and makes them there, netloom's with these offloads and so many queues; `None`,
-    /// said loudly, where that is not possible.
-    pub(crate) fn new(mtu: u16, offload: Offload, queues: NonZeroU16) -> Option<Self> {
+    /// Moves the calling thread to a fresh namespace and makes them there, `None`, said loudly, where that is not possible.
+    pub(crate) fn new(mtu: u16, Device { offload, queues }: Device) -> Option<Self> {
         if program().is_none() {
             eprintln!("SKIPPED: no program netloom: cargo build, and name it in NETLOOM_BIN");
             return None;

@@ -11,7 +11,6 @@ mod smoltcp_peer;
 #[path = "../kernel/lab/transfer.rs"]
 mod transfer;
 
-use std::num::NonZeroU16;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -19,8 +18,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use conversation::{Effort, LEN, both_roles, with_kernel, with_smoltcp};
-use ground::{Ground, Link, ONE, TWO, beside_us};
-use netloom::device::Offload;
+use ground::{Device, Ground, Link, beside_us};
 use smoltcp_peer::Site;
 
 /// Longest that the bytes of a case may take; the runner kills it after five minutes.
@@ -79,17 +77,18 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let exchanges = |peer: Peer| -> Vec<Named> {
         // Each cable with one queue for one of the peers, and with two for the other; and with other offloads.
-        let (queues, offloads) = match peer {
-            Peer::Kernel => ([TWO, ONE], [Offload::Full, Offload::Plain, Offload::Checksum]),
-            Peer::Smoltcp => ([ONE, TWO], [Offload::Checksum, Offload::Full, Offload::Plain]),
+        let first = match peer {
+            Peer::Kernel => 3,
+            Peer::Smoltcp => 2,
         };
         CASES
             .iter()
-            .zip(queues.into_iter().cycle().zip(offloads.into_iter().cycle()))
-            .map(|(case, (queues, offload))| {
+            .zip(first..)
+            .map(|(case, number)| {
                 let Case { faults, mtu, .. } = case;
-                let name = format!("{peer:?} {faults} mtu={mtu} queues={queues} offload={offload}");
-                let run: Box<dyn FnOnce() + Send> = Box::new(move || exchange(case, peer, offload, queues));
+                let device = Device::of_case(number);
+                let name = format!("{peer:?} {faults} mtu={mtu} {device}");
+                let run: Box<dyn FnOnce() + Send> = Box::new(move || exchange(case, peer, device));
                 (name.to_lowercase(), run)
             })
             .collect()
@@ -133,9 +132,9 @@ fn block_on<F: Future<Output = ()>>(test: F) {
 }
 
 /// 10 MB each way in both roles and families, over one cable.
-fn exchange(case: &Case, peer: Peer, offload: Offload, queues: NonZeroU16) {
+fn exchange(case: &Case, peer: Peer, device: Device) {
     let &Case { faults, mtu, counted, smoltcps_effort } = case;
-    let Some(ground) = Ground::new(mtu, offload, queues) else { return };
+    let Some(ground) = Ground::new(mtu, device) else { return };
     let link = Link::start(faults);
     let plan = both_roles(&beside_us(mtu));
     block_on(async {

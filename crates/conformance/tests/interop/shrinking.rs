@@ -6,17 +6,16 @@
 //! connection lives, also after a timeout. No TCP of its own could get through a path that narrows. So with smoltcp only the
 //! way from us narrows; what it sends comes by the way that it knows.
 
-use std::num::NonZeroU16;
 use std::process::Command;
 
 use netloom::Net;
-use netloom::device::{Offload, TunTap, TunTapConfig};
+use netloom::device::{TunTap, TunTapConfig};
 use netloom::stack::Medium;
 use smoltcp::wire::IpCidr;
 use tokio::task::spawn_blocking;
 
 use crate::conversation::{self, Effort, Progress, a_third_has_come, both_roles, with_kernel, with_smoltcp};
-use crate::ground::{self, FAMILIES, Ground, Link, Namespace, ONE, TWO, beside_us, family_count, ip, nodad};
+use crate::ground::{self, Device, FAMILIES, Ground, Link, Namespace, beside_us, family_count, ip, nodad};
 use crate::smoltcp_peer::Site;
 use crate::{Named, block_on};
 
@@ -31,14 +30,21 @@ const BETWEEN: [[&str; 3]; 2] =
 const BEHIND: [[&str; 3]; 2] = [["10.2.0.0/24", "10.2.0.1", "10.2.0.2"], ["fd02::/64", "fd02::1", "fd02::2"]];
 
 pub(crate) fn cases() -> Vec<Named> {
-    let cases: [(&str, fn()); 5] = [
-        ("kernel mtu shrinks to 1280 in a black hole", kernel_in_black_hole),
-        ("smoltcp mtu shrinks to 1280 in a black hole", smoltcp_in_black_hole),
-        ("kernel mtu shrinks to 1280 behind a router", || kernel_behind_routers(NARROW, Offload::Full, TWO)),
-        ("kernel mtu shrinks to 576 behind a router", || kernel_behind_routers(576, Offload::Checksum, ONE)),
-        ("smoltcp mtu shrinks to 1280 behind a router", smoltcp_behind_a_router),
-    ];
-    cases.map(|(name, run)| -> Named { (name.to_owned(), Box::new(run)) }).into()
+    let named = |number: usize, name: &str, run: fn(Device)| -> Named {
+        let device = Device::of_case(number);
+        (format!("{name}, {device}"), Box::new(move || run(device)))
+    };
+    vec![
+        named(1, "kernel mtu shrinks to 1280 in a black hole", kernel_in_black_hole),
+        named(0, "smoltcp mtu shrinks to 1280 in a black hole", smoltcp_in_black_hole),
+        named(3, "kernel mtu shrinks to 1280 behind a router", |device| {
+            kernel_behind_routers(NARROW, device);
+        }),
+        named(2, "kernel mtu shrinks to 576 behind a router", |device| {
+            kernel_behind_routers(576, device);
+        }),
+        named(4, "smoltcp mtu shrinks to 1280 behind a router", smoltcp_behind_a_router),
+    ]
 }
 
 /// Writes into the calling thread's `/proc/sys/net`.
@@ -85,8 +91,8 @@ fn kernels_route(address: &str) -> String {
 }
 
 /// `netloom == the cable == router -- wire that gets narrower -- router -- the kernel`
-fn kernel_behind_routers(narrow: u16, offload: Offload, queues: NonZeroU16) {
-    let Some(ground) = Ground::new(WIDE, offload, queues) else { return };
+fn kernel_behind_routers(narrow: u16, device: Device) {
+    let Some(ground) = Ground::new(WIDE, device) else { return };
     let link = Link::start("delay=1ms");
     // IPv6 leaves a wire that is too narrow for it.
     let pairs: Vec<_> = behind_routers().into_iter().take(family_count(narrow)).collect();
@@ -135,8 +141,8 @@ fn black_holes(net: &Net) -> u64 {
     net.inspect(|stack| stack.tcp().counters().black_holes.get()).into_iter().sum()
 }
 
-fn kernel_in_black_hole() {
-    let Some(ground) = Ground::new(WIDE, Offload::Plain, TWO) else { return };
+fn kernel_in_black_hole(device: Device) {
+    let Some(ground) = Ground::new(WIDE, device) else { return };
     let wide = Link::start("delay=1ms");
     let narrow = ground.spare_link(&format!("delay=1ms,mtu={NARROW}"));
     let plan = both_roles(&beside_us(WIDE));
@@ -154,8 +160,8 @@ fn kernel_in_black_hole() {
     assert!(counted.iter().all(|way| way["too-big"] > 0), "something has vanished: {counted:?}");
 }
 
-fn smoltcp_in_black_hole() {
-    let Some(ground) = Ground::new(WIDE, Offload::Full, ONE) else { return };
+fn smoltcp_in_black_hole(device: Device) {
+    let Some(ground) = Ground::new(WIDE, device) else { return };
     let wide = Link::start("delay=1ms");
     let narrow = ground.spare_link(&format!("delay=1ms,in:mtu={NARROW}"));
     let plan = both_roles(&beside_us(WIDE));
@@ -177,8 +183,8 @@ fn smoltcp_in_black_hole() {
 }
 
 /// `netloom == the cable == router -- a TAP that gets narrower -- smoltcp`
-fn smoltcp_behind_a_router() {
-    let Some(ground) = Ground::new(WIDE, Offload::Plain, ONE) else { return };
+fn smoltcp_behind_a_router(device: Device) {
+    let Some(ground) = Ground::new(WIDE, device) else { return };
     let link = Link::start("delay=1ms");
     let pairs = behind_routers();
     let plan = both_roles(&pairs);
