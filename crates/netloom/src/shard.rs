@@ -259,8 +259,8 @@ impl Shared {
             shard.stack.handle_timeout(now);
         }
         shard.stack.end_round(now);
-        let mailed = shard.read_mail(now);
         shard.stack.await_answers(true);
+        let mailed = shard.read_mail(now);
         let Received { frame_count, has_more } = shard.receive_from(now, look, Depth::Expected);
         shard.stack.await_answers(false);
         let news = mailed.news.max(shard.settle(now));

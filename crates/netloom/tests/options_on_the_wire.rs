@@ -113,13 +113,8 @@ impl Watched {
 }
 
 fn run<F: Future<Output = ()>>(test: impl Fn(Watched) -> F) {
-    run_with(&[1, 2], test);
-}
-
-/// Runs the test with hosts of so many shards.
-fn run_with<F: Future<Output = ()>>(shard_counts: &[usize], test: impl Fn(Watched) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for &shard_count in shard_counts {
+    for shard_count in [1, 2] {
         let test = async { timeout(LIMIT, test(Watched::start(shard_count))).await };
         runtime.block_on(test).unwrap_or_else(|_| panic!("of {shard_count} shards it does not end in time"));
     }
@@ -343,18 +338,20 @@ fn a_refusal_is_told_by_the_first_read_where_connecting_did_not_wait() {
 
 #[test]
 fn the_first_answer_carries_the_acknowledgment_of_what_it_answers() {
-    // A shard does not wait for who runs on another's thread.
-    run_with(&[1], |mut watched| async move {
+    run(|mut watched| async move {
         let listener = watched.server.tcp_listen("10.0.0.1:80").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    let byte = stream.read_u8().await?;
-                    stream.write_u8(byte).await
-                });
-            }
-        });
+        // On the thread of its shard, which acknowledges once it has been heard.
+        for (shard, part) in listener.into_shards().into_iter().enumerate() {
+            watched.server.spawn_on(shard, async move {
+                while let Ok((mut stream, _)) = part.accept().await {
+                    tokio::spawn(async move {
+                        let byte = stream.read_u8().await?;
+                        stream.write_u8(byte).await
+                    });
+                }
+            });
+        }
         for _ in 0..10 {
             let mut outgoing = watched.client.tcp_connect(address).await.unwrap();
             outgoing.write_u8(b'x').await.unwrap();
