@@ -26,9 +26,17 @@ impl Ours {
     /// # Panics
     /// If an address makes no sense.
     pub fn new(number: u8, addresses: &[&str], config: StackConfig) -> Self {
+        Self::with_mtu(number, addresses, config, 1500)
+    }
+
+    /// As [`new`](Self::new), on an interface with this MTU.
+    ///
+    /// # Panics
+    /// If an address makes no sense.
+    pub fn with_mtu(number: u8, addresses: &[&str], config: StackConfig, mtu: u16) -> Self {
         let mut stack = Stack::new(config, Rng::from_number(number.into()));
         let interface = stack.add_interface(InterfaceSetup {
-            caps: DeviceCaps::plain(Medium::Ethernet, 1500),
+            caps: DeviceCaps::plain(Medium::Ethernet, mtu),
             link_address: EthernetAddress([2, 0, 0, 0, 0, number]),
         });
         for address in addresses {

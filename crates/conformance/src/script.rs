@@ -1,4 +1,4 @@
-//! Packet scripts: a subset of the packetdrill language, run against the stack in virtual time.
+//! Packet scripts: a subset of the packetdrill language, run against the stack, or several shards of one, in virtual time.
 //!
 //! # The language
 //! A script is a list of steps, each with its time; see packetdrill's own documentation. What is here:
@@ -78,7 +78,7 @@ impl Script {
         }
     }
 
-    /// Runs it against a new stack; against several that are one host, each packet comes to the next of them.
+    /// Runs it against a new host of so many shards. All that its peer sends comes to a shard that it does not belong to.
     ///
     /// # Errors
     /// The first step at which something else happened than the script says; for a segment both are shown.

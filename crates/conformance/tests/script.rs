@@ -1,5 +1,5 @@
-//! Every packet script in `scripts/`, over both versions of IP, each a test of its own: `rfc9293/active_open.pkt v4`. It runs
-//! against a whole host and one of two shards.
+//! Every packet script in `scripts/`, over both versions of IP, each a test of its own: `rfc9293/active_open.pkt v4`. Each
+//! runs against a whole host, and against one of two shards, where each packet comes to the wrong one and is handed over.
 //!
 //! `cargo test -p netloom-conformance --test script -- rfc5961` runs those of one folder.
 
@@ -9,6 +9,9 @@ use std::{fs, io};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use netloom_conformance::script::{Family, Script};
+
+/// Of how many shards the hosts are.
+const SHARD_COUNTS: [u16; 2] = [1, 2];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -33,13 +36,6 @@ fn find_scripts(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// Scripts about a bound that each shard has for itself: of two, as many again.
-const FOR_A_WHOLE_HOST: &[&str] = &[
-    "rfc4987/half_open_handshakes_are_bounded.pkt",
-    "rfc9293/full_backlog_ignores_a_syn.pkt",
-    "rfc9293/handshake_that_finds_a_full_backlog_waits.pkt",
-];
-
 /// A script once for each version of IP that it is for; one that cannot be read is a test that fails.
 fn trials_of(root: &Path, file: &Path) -> Vec<Trial> {
     let name = file.strip_prefix(root).unwrap_or(file).display().to_string();
@@ -52,16 +48,17 @@ fn trials_of(root: &Path, file: &Path) -> Vec<Trial> {
             .iter()
             .map(|&family| {
                 let script = script.clone();
-                let shard_counts = if FOR_A_WHOLE_HOST.contains(&name.as_str()) { 1..=1 } else { 1..=2 };
                 let version = match family {
                     Family::V4 => "v4",
                     Family::V6 => "v6",
                 };
-                let run = move |shard_count| {
-                    let run = script.run(family, shard_count);
-                    run.map_err(|error| Failed::from(format!("shards: {shard_count}; {error}")))
-                };
-                Trial::test(format!("{name} {version}"), move || shard_counts.into_iter().try_for_each(run))
+                Trial::test(format!("{name} {version}"), move || {
+                    SHARD_COUNTS.iter().try_for_each(|&count| {
+                        script
+                            .run(family, count)
+                            .map_err(|error| format!("of {count} shards: {error}").into())
+                    })
+                })
             })
             .collect(),
         Err(error) => vec![Trial::test(name, move || Err(Failed::from(error)))],

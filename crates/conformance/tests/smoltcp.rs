@@ -1,15 +1,15 @@
-//! smoltcp as peer, in both roles, in virtual time: of a host of one shard or two, behind devices with and without offloads.
+//! smoltcp as peer, in both roles, in virtual time: of a whole host and of one of two shards, each with all of its work on segments
+//! and checksums left to the device, with checksums only, and with nothing.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use netloom_base::Instant;
-use netloom_conformance::{Offloads, Sharded, Smoltcp, World};
+use netloom_conformance::{Device, Offload, Plan, Sharded, Smoltcp, World};
 use netloom_stack::transport::{
     ListenOptions, Recv, SocketOptions, TcpBind, TcpListenerId, TcpSocketId, UdpBind,
 };
-use netloom_stack::{AddressDetection, Stack};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp;
 use smoltcp::wire::IpAddress;
@@ -40,26 +40,63 @@ const FAULTS: &[(&str, u16)] = &[
     ("delay=1ms,loss=1%,seed=10", 576),
 ];
 
+/// What we are on bad cables, which take their time.
+const MODES: [Mode; 4] = [
+    Mode::new(Offload::Plain, 1),
+    Mode::new(Offload::Checksum, 2),
+    Mode::new(Offload::Full, 1),
+    Mode::new(Offload::Full, 2),
+];
+
 type Cable = World<Sharded, Smoltcp>;
-/// Of which shard it is.
+
+/// A connection of ours: its shard, and what that calls it.
 type Ours = (usize, TcpSocketId);
 
-/// Every kind of host: how many shards it has, behind which device.
-fn kinds() -> impl Iterator<Item = (u16, Offloads)> + Clone {
-    Offloads::ALL.into_iter().flat_map(|offloads| [(1, offloads), (2, offloads)])
+/// What we are: what is left to the device, and how many shards.
+#[derive(Clone, Copy, Debug)]
+struct Mode {
+    offload: Offload,
+    shard_count: u16,
 }
 
-/// Good cables to hosts of every kind.
-fn cables() -> impl Iterator<Item = Cable> {
-    kinds().map(|kind| cable_with("delay=1ms", 1500, kind))
-}
+impl Mode {
+    const fn new(offload: Offload, shard_count: u16) -> Self {
+        Self { offload, shard_count }
+    }
 
-/// A cable with faults between interfaces with this MTU.
-fn cable_with(faults: &str, mtu: u16, (shards, offloads): (u16, Offloads)) -> Cable {
-    let addresses = ["10.0.0.1/24", "fd00::1/64"];
-    let ours = Sharded::behind((offloads, mtu), 1, shards, &addresses, AddressDetection::Off);
-    let theirs = Smoltcp::with_mtu(2, &["10.0.0.2/24", "fd00::2/64"], mtu);
-    World::new(ours, theirs, faults)
+    /// Each with each.
+    fn all() -> impl Iterator<Item = Self> {
+        Offload::ALL.into_iter().flat_map(|offload| [1, 2].map(|count| Self::new(offload, count)))
+    }
+
+    fn cable(self) -> Cable {
+        self.cable_with("delay=1ms", 1500)
+    }
+
+    /// A cable with faults between interfaces with this MTU.
+    fn cable_with(self, faults: &str, mtu: u16) -> Cable {
+        let Self { offload, shard_count } = self;
+        let plan = Plan { offload, shard_count, mtu, ..Plan::default() };
+        let ours = Sharded::new(1, &["10.0.0.1/24", "fd00::1/64"], &plan);
+        let theirs = Smoltcp::with_mtu(2, &["10.0.0.2/24", "fd00::2/64"], mtu);
+        World::new(ours, theirs, faults)
+    }
+
+    /// Whether the device has had to do what is its part, and nothing else, in an exchange of many segments. `joins`: whether some
+    /// arrive together.
+    fn check(self, cable: &Cable, joins: bool) {
+        let Device { cut, joined, finished, verified, .. } = cable.a.device;
+        let done = [cut, joined, finished, verified].map(|count| count > 0);
+        match self.offload {
+            Offload::Plain => assert_eq!(done, [false, false, false, false], "{self:?}"),
+            Offload::Checksum => assert_eq!(done, [false, false, true, true], "{self:?}"),
+            Offload::Full => assert_eq!(done, [true, joins, true, true], "{self:?}"),
+        }
+        // Some came to the shard that they do not belong to.
+        let (handed_over, taken_over) = cable.a.handovers();
+        assert_eq!((handed_over > 0, taken_over), (self.shard_count > 1, handed_over), "{self:?}");
+    }
 }
 
 /// Both families: `(ours, smoltcp's)`.
@@ -145,6 +182,8 @@ fn exchange(
     let (mut left, mut right) = (Side::new(pattern(len, 1)), Side::new(pattern(len, 2)));
     let mut id = None;
     cable.run_until(LIMIT, |a, b, now| {
+        // Nobody asks.
+        a.sent.clear();
         id = id.or_else(|| ours(a));
         if let Some(id) = id {
             left.drive_ours(a, now, id);
@@ -161,43 +200,35 @@ fn exchange(
     for stack in &mut cable.a.shards.stacks {
         assert_eq!(stack.tcp().usage().live(), 0, "nothing is left");
     }
-    assert_eq!(cable.a.super_segments[0] > 0, cable.a.offloads() == Offloads::Full);
-    let tally = cable.a.shards.mail_tally();
-    assert_eq!(
-        tally.taken > 0,
-        cable.a.shards.stacks.len() > 1,
-        "what the device steers wrongly is handed over"
-    );
 }
 
-/// A listener at every shard, as a host has.
+/// A listener's part at each shard.
 fn listen(cable: &mut Cable, port: u16) -> Vec<TcpListenerId> {
     let bind = TcpBind { address: None, port };
-    let listen = |stack: &mut Stack| stack.tcp().listen(bind, ListenOptions::default()).expect("a listener");
-    cable.a.shards.stacks.iter_mut().map(listen).collect()
+    let stacks = cable.a.shards.stacks.iter_mut();
+    stacks.map(|stack| stack.tcp().listen(bind, ListenOptions::default()).expect("a listener")).collect()
 }
 
-/// The next connection of any of them.
-fn accept(host: &mut Sharded, listeners: &[TcpListenerId]) -> Option<Ours> {
-    let mut shards = host.shards.stacks.iter_mut().zip(listeners).enumerate();
-    shards.find_map(|(shard, (stack, &listener))| Some((shard, stack.tcp().accept(listener)?.id)))
+/// What one of the shards has accepted.
+fn accept(ours: &mut Sharded, listeners: &[TcpListenerId]) -> Option<Ours> {
+    let parts = ours.shards.stacks.iter_mut().zip(listeners).enumerate();
+    parts.into_iter().find_map(|(shard, (stack, &listener))| Some((shard, stack.tcp().accept(listener)?.id)))
 }
 
-/// Begins a connection at the last shard.
+/// The last shard begins a connection.
 fn connect(cable: &mut Cable, remote: SocketAddr) -> Ours {
     let now = cable.now();
-    let shard = cable.a.shards.stacks.len() - 1;
-    let mut tcp = cable.a.shards.stacks[shard].tcp();
+    let (shard, stack) = cable.a.shards.stacks.iter_mut().enumerate().next_back().expect("a shard");
     let options = SocketOptions::default();
-    (shard, tcp.connect(now, TcpBind::default(), remote, &options).expect("begun"))
+    (shard, stack.tcp().connect(now, TcpBind::default(), remote, &options).expect("begun"))
 }
 
 /// smoltcp connects to `address`, and both exchange `len` bytes.
 fn exchange_as_server(cable: &mut Cable, len: usize, address: IpAddr) {
-    let listeners = listen(cable, 80);
+    let listener = listen(cable, 80);
     let socket = cable.b.add_tcp();
     cable.b.connect(socket, (address.into(), 80), 50_000);
-    exchange(cable, len, |host| accept(host, &listeners), socket);
+    exchange(cable, len, |a| accept(a, &listener), socket);
 }
 
 /// We connect to smoltcp at `address`, and both exchange `len` bytes.
@@ -209,46 +240,48 @@ fn exchange_as_client(cable: &mut Cable, len: usize, address: IpAddress) {
     exchange(cable, len, |_| Some((shard, id)), socket);
 }
 
-/// Over a good cable what smoltcp sends at once also arrives at once.
-fn assert_joins_what_comes(cable: &Cable) {
-    assert_eq!(cable.a.super_segments[1] > 0, cable.a.offloads() == Offloads::Full);
-}
-
 #[test]
 fn smoltcp_connects_to_us() {
-    for (ours, _) in families() {
-        for mut cable in cables() {
+    for mode in Mode::all() {
+        for (ours, _) in families() {
+            let mut cable = mode.cable();
             exchange_as_server(&mut cable, LEN, ours);
-            assert_joins_what_comes(&cable);
+            mode.check(&cable, true);
         }
     }
 }
 
 #[test]
 fn we_connect_to_smoltcp() {
-    for (_, theirs) in families() {
-        for mut cable in cables() {
+    for mode in Mode::all() {
+        for (_, theirs) in families() {
+            let mut cable = mode.cable();
             exchange_as_client(&mut cable, LEN, theirs);
-            assert_joins_what_comes(&cable);
+            mode.check(&cable, true);
         }
     }
 }
 
-/// Runs `exchange` over every bad cable, side by side on all processors; each cable leads to another kind of host, from the one
-/// at `first` on.
-fn over_bad_cables(first: usize, exchange: impl Fn(&mut Cable, usize, (IpAddr, IpAddress)) + Sync) {
+/// Runs `exchange` over every bad cable, side by side on all processors.
+fn over_bad_cables(exchange: impl Fn(&mut Cable, usize, (IpAddr, IpAddress)) + Sync) {
+    let cases: Vec<_> = FAULTS
+        .iter()
+        .enumerate()
+        .flat_map(|(index, &(faults, mtu))| MODES.map(|mode| (index, faults, mtu, mode)))
+        .collect();
     let next = AtomicUsize::new(0);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                while let Some((index, &(faults, mtu))) =
-                    FAULTS.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed))
+                while let Some(&(index, faults, mtu, mode)) = cases.get(next.fetch_add(1, Ordering::Relaxed))
                 {
-                    let kind = kinds().cycle().nth(first + index).expect("it never ends");
-                    eprintln!("{faults} at {mtu} bytes, shards and device {kind:?}");
+                    eprintln!("{faults} at {mtu} bytes, {mode:?}");
                     let family = if mtu < 1280 { 0 } else { index % 2 };
-                    exchange(&mut cable_with(faults, mtu, kind), LONG, families()[family]);
+                    let mut cable = mode.cable_with(faults, mtu);
+                    exchange(&mut cable, LONG, families()[family]);
+                    // What waits its turn on the cable comes alone.
+                    mode.check(&cable, !faults.contains("rate="));
                 }
             });
         }
@@ -257,17 +290,18 @@ fn over_bad_cables(first: usize, exchange: impl Fn(&mut Cable, usize, (IpAddr, I
 
 #[test]
 fn smoltcp_connects_to_us_over_bad_cables() {
-    over_bad_cables(0, |cable, len, (ours, _)| exchange_as_server(cable, len, ours));
+    over_bad_cables(|cable, len, (ours, _)| exchange_as_server(cable, len, ours));
 }
 
 #[test]
 fn we_connect_to_smoltcp_over_bad_cables() {
-    over_bad_cables(3, |cable, len, (_, theirs)| exchange_as_client(cable, len, theirs));
+    over_bad_cables(|cable, len, (_, theirs)| exchange_as_client(cable, len, theirs));
 }
 
 #[test]
 fn smoltcp_refuses_on_a_closed_port() {
-    for mut cable in cables() {
+    for mode in Mode::all() {
+        let mut cable = mode.cable();
         let (shard, id) = connect(&mut cable, "10.0.0.2:81".parse().expect("an address"));
         cable.run_until(LIMIT, |a, _, _| a.shards.stacks[shard].tcp().connected(id).is_err());
     }
@@ -275,26 +309,41 @@ fn smoltcp_refuses_on_a_closed_port() {
 
 #[test]
 fn smoltcp_is_refused_on_a_closed_port() {
-    for mut cable in cables() {
-        let socket = cable.b.add_tcp();
-        cable.b.connect(socket, ("10.0.0.1".parse().expect("an address"), 81), 50_000);
-        cable.run_until(LIMIT, |_, b, _| b.tcp(socket).state() == tcp::State::Closed);
+    for mode in Mode::all() {
+        let mut cable = mode.cable();
+        // Ports enough for each shard to refuse, and to get what the other is to refuse.
+        for port in 50_000..50_010 {
+            let socket = cable.b.add_tcp();
+            cable.b.connect(socket, ("10.0.0.1".parse().expect("an address"), 81), port);
+            cable.run_until(LIMIT, |_, b, _| b.tcp(socket).state() == tcp::State::Closed);
+        }
+        for stack in &mut cable.a.shards.stacks {
+            assert!(stack.tcp().counters().resets_total() > 0, "{mode:?}");
+        }
     }
 }
 
 #[test]
 fn datagrams_are_echoed_by_smoltcp() {
-    for (_, theirs) in families() {
-        for cable in cables() {
-            echo_datagrams(cable, SocketAddr::new(theirs.into(), 7));
+    for mode in Mode::all() {
+        for (_, theirs) in families() {
+            let mut cable = mode.cable();
+            let socket = cable.b.add_udp();
+            cable.b.udp(socket).bind(7).expect("bound");
+            for shard in 0..usize::from(mode.shard_count) {
+                exchange_datagrams(&mut cable, shard, socket, SocketAddr::new(theirs.into(), 7));
+            }
+            let Device { finished, verified, .. } = cable.a.device;
+            let is_left = mode.offload != Offload::Plain;
+            assert_eq!((finished > 0, verified > 0), (is_left, is_left), "{mode:?}");
+            let (handed_over, taken_over) = cable.a.handovers();
+            assert_eq!((handed_over > 0, taken_over), (mode.shard_count > 1, handed_over), "{mode:?}");
         }
     }
 }
 
-fn echo_datagrams(mut cable: Cable, remote: SocketAddr) {
-    let socket = cable.b.add_udp();
-    cable.b.udp(socket).bind(7).expect("bound");
-    let shard = cable.a.shards.stacks.len() - 1;
+/// A socket of one of our shards sends to `remote`, which is `echo`, and hears it again.
+fn exchange_datagrams(cable: &mut Cable, shard: usize, echo: SocketHandle, remote: SocketAddr) {
     let id = cable.a.shards.stacks[shard].udp().bind(UdpBind::new(None, 0)).expect("bound");
     for len in [0, 1, 1000, 1400] {
         let bytes = pattern(len, 3);
@@ -302,7 +351,7 @@ fn echo_datagrams(mut cable: Cable, remote: SocketAddr) {
         let mut buffer = [0; 2000];
         let mut answer = None;
         cable.run_until(LIMIT, |a, b, _| {
-            let echo = b.udp(socket);
+            let echo = b.udp(echo);
             if let Ok((data, meta)) = echo.recv() {
                 let data = data.to_vec();
                 echo.send_slice(&data, meta.endpoint).expect("queued");

@@ -1,22 +1,28 @@
-//! Frames that nobody should send: a million of them, seeded.
+//! Frames that nobody should send: a million of them, seeded, to a whole host and to the shards of one in turn.
 
 use std::time::Duration;
 
-use netloom_base::{DeviceCaps, Instant, Medium, Rng, RxMeta};
-use netloom_conformance::Ours;
-
+use netloom_base::{DeviceCaps, Instant, InterfaceId, Medium, Rng, RxMeta};
+use netloom_conformance::{Plan, Sharded};
+use netloom_sim::{MailPlan, Shards};
 use netloom_stack::transport::{ListenOptions, TcpBind, UdpBind};
-use netloom_stack::{AddressDetection, EthernetAddress, HeadBuf, InterfaceSetup, Stack, StackConfig};
+use netloom_stack::{
+    AddressDetection, EthernetAddress, HeadBuf, InterfaceSetup, Stack, StackConfig, StackCounters,
+};
 
-const FRAMES: u64 = 1_000_000;
+const FRAMES: usize = 1_000_000;
 
-/// A host with everything open that a frame could reach.
-fn host() -> Ours {
-    let mut ours = Ours::new(1, &["10.0.0.1/24", "fd00::1/64"], StackConfig::default());
-    let bind = TcpBind { address: None, port: 80 };
-    ours.stack.tcp().listen(bind, ListenOptions::default()).expect("a listener");
-    ours.stack.udp().bind(UdpBind::new(None, 53)).expect("a socket");
-    ours
+/// A host with everything open that a frame could reach, at each of its shards.
+fn host(shard_count: u16) -> Sharded {
+    let plan = Plan { shard_count, ..Plan::default() };
+    let mut host = Sharded::new(1, &["10.0.0.1/24", "fd00::1/64"], &plan);
+    for stack in &mut host.shards.stacks {
+        let bind = TcpBind { address: None, port: 80 };
+        stack.tcp().listen(bind, ListenOptions::default()).expect("a listener");
+    }
+    let owner = host.shards.owner_of_port(53);
+    host.shards.stacks[owner].udp().bind(UdpBind::new(None, 53)).expect("a socket");
+    host
 }
 
 /// A frame that gets further the more of its fields are plausible: pure noise would all end at the first check.
@@ -85,50 +91,67 @@ fn resident_bytes() -> usize {
     pages * 4096
 }
 
-#[test]
-fn a_million_hostile_frames_neither_panic_nor_grow_memory() {
-    let mut ours = host();
-    let mut rng = Rng::from_number(1);
-    let mut now = Instant::ZERO;
-    let mut head = HeadBuf::new();
-    let mut before = 0;
-    for count in 0..FRAMES {
-        let frame = frame(&mut rng);
-        let interface = netloom_base::InterfaceId::new(0);
-        ours.stack.handle_frame(now, interface, &frame, RxMeta::default());
-        while let Some(transmit) = ours.stack.poll_transmit(now, &mut head) {
+/// Gives a host of shards a frame, that of number `turn`, and takes what comes of it.
+fn exchange(shards: &mut Shards, head: &mut HeadBuf, now: Instant, turn: usize, frame: &[u8]) {
+    let shard = turn % shards.stacks.len();
+    shards.handle_frame(now, shard, InterfaceId::new(0), frame, RxMeta::default());
+    shards.settle(now);
+    for stack in &mut shards.stacks {
+        while let Some(transmit) = stack.poll_transmit(now, head) {
             assert!(transmit.len() <= 1514);
         }
-        while ours.stack.poll_event().is_some() {}
-        now += Duration::from_micros(rng.below(2000));
-        if ours.stack.poll_timeout().is_some_and(|deadline| deadline <= now) {
-            ours.stack.handle_timeout(now);
-        }
-        // Tables fill up to their bounds in the first part; from then on nothing may grow.
-        if count == FRAMES / 2 {
-            before = resident_bytes();
-        }
     }
-    let grown = resident_bytes().saturating_sub(before);
-    assert!(grown < 4 << 20, "memory grew by {grown} bytes over the second half");
-    let received = ours.stack.counters().frames_received.get();
-    assert_eq!(received, FRAMES);
+    shards.settle(now);
+}
+
+#[test]
+fn a_million_hostile_frames_neither_panic_nor_grow_memory() {
+    for shard_count in [1, 2] {
+        let mut shards = host(shard_count).shards;
+        let mut rng = Rng::from_number(1);
+        let mut now = Instant::ZERO;
+        let mut head = HeadBuf::new();
+        let mut before = 0;
+        for count in 0..FRAMES {
+            let frame = frame(&mut rng);
+            exchange(&mut shards, &mut head, now, count, &frame);
+            now += Duration::from_micros(rng.below(2000));
+            shards.handle_timeout(now);
+            shards.settle(now);
+            // Tables fill up to their bounds in the first part; from then on nothing may grow.
+            if count == FRAMES / 2 {
+                before = resident_bytes();
+            }
+        }
+        let grown = resident_bytes().saturating_sub(before);
+        assert!(grown < 4 << 20, "memory grew by {grown} bytes over the second half");
+        let counters = || shards.stacks.iter().map(Stack::counters);
+        let received: u64 = counters().map(|it| it.frames_received.get()).sum();
+        assert_eq!(received, FRAMES as u64);
+        let is_handed_over = |it: &StackCounters| it.handed_over.get() > 0 && it.taken_over.get() > 0;
+        assert!(counters().all(|it| is_handed_over(it) == (shard_count > 1)));
+    }
 }
 
 #[test]
 fn truncated_frames_never_panic_on_either_medium() {
-    for medium in [Medium::Ethernet, Medium::Ip] {
-        let mut stack = Stack::new(StackConfig::default(), Rng::from_number(2));
-        let interface = stack.add_interface(InterfaceSetup {
+    for (medium, shard_count) in
+        [(Medium::Ethernet, 1), (Medium::Ip, 1), (Medium::Ethernet, 2), (Medium::Ip, 2)]
+    {
+        let mut rng = Rng::from_number(2);
+        let mut shards = Shards::new(shard_count, &StackConfig::default(), MailPlan::default(), &mut rng);
+        let interface = shards.add_interface(InterfaceSetup {
             caps: DeviceCaps::plain(medium, 1500),
             link_address: EthernetAddress([2, 0, 0, 0, 0, 1]),
         });
         for address in ["10.0.0.1/24", "fd00::1/64"] {
             let address = address.parse().expect("a CIDR");
-            stack.add_address(Instant::ZERO, interface, address, AddressDetection::Off).expect("an address");
+            let added = shards.add_address(Instant::ZERO, interface, address, AddressDetection::Off);
+            added.expect("an address");
         }
         let mut rng = Rng::from_number(3);
         let mut head = HeadBuf::new();
+        let mut turn = 0;
         for _ in 0..2_000 {
             let frame = frame(&mut rng);
             let packet = match medium {
@@ -136,9 +159,8 @@ fn truncated_frames_never_panic_on_either_medium() {
                 Medium::Ip => frame.get(14..).unwrap_or_default(),
             };
             for len in 0..=packet.len() {
-                stack.handle_frame(Instant::ZERO, interface, &packet[..len], RxMeta::default());
-                while stack.poll_transmit(Instant::ZERO, &mut head).is_some() {}
-                while stack.poll_event().is_some() {}
+                exchange(&mut shards, &mut head, Instant::ZERO, turn, &packet[..len]);
+                turn += 1;
             }
         }
     }

@@ -4,7 +4,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use netloom_base::Instant;
-use netloom_conformance::{Host, Ours};
+use netloom_conformance::{Host, Plan, Sharded};
 use netloom_stack::transport::UdpBind;
 use netloom_stack::{AddressDetection, StackConfig};
 use netloom_wire::{
@@ -61,21 +61,37 @@ fn answer(to: Ipv6Addr) -> Vec<u8> {
 /// A peer like Linux, which has no answer to a question that does not say where to send it.
 #[test]
 fn datagrams_wait_until_the_address_has_passed_its_trial() {
+    // Of a whole host, and of each of two shards, whichever gets the answer from the device.
+    for (shard_count, shard) in [(1, 0), (2, 0), (2, 1)] {
+        for turns in 0..shard_count {
+            wait_for_the_trial(shard_count, shard, turns);
+        }
+    }
+}
+
+/// The datagrams of this shard of so many; the device has given them `turns` frames before.
+fn wait_for_the_trial(shard_count: u16, shard: usize, turns: u16) {
     let mut config = StackConfig::default();
     // The trial takes longer than a neighbour has to answer.
     config.internet.dad_transmits = 10;
-    let mut ours = Ours::new(1, &["10.0.0.1/24"], config);
-    let interface = ours.stack.internet().addresses().next().expect("an address").interface;
+    let mut ours = Sharded::new(1, &["10.0.0.1/24"], &Plan { shard_count, config, ..Plan::default() });
+    let interface = ours.interface();
     let address = "fd00::1/64".parse().expect("a CIDR");
     let begin = Instant::ZERO;
-    ours.stack.add_address(begin, interface, address, AddressDetection::Optimistic).expect("an address");
-    let socket = ours.stack.udp().bind(UdpBind::new(None, 0)).expect("bound");
+    let begun = ours.shards.add_address(begin, interface, address, AddressDetection::Optimistic);
+    begun.expect("an address");
+    for _ in 0..turns {
+        ours.handle_frame(begin, &[0; 60]);
+    }
+    let mut udp = ours.shards.stacks[shard].udp();
+    let socket = udp.bind(UdpBind::new(None, 0)).expect("bound");
     for byte in 0..3 {
         let remote = SocketAddr::new(PEER.into(), 9);
-        ours.stack.udp().send_to(socket, remote, None, &[byte]).expect("queued");
+        udp.send_to(socket, remote, None, &[byte]).expect("queued");
     }
     let (mut now, mut questions, mut datagrams) = (begin, 0, Vec::new());
     while datagrams.len() < 3 {
+        let asked_before = questions;
         for frame in ours.poll(now) {
             match see(&frame) {
                 Some(Seen::Question { source, link }) => {
@@ -89,7 +105,7 @@ fn datagrams_wait_until_the_address_has_passed_its_trial() {
                 None => {}
             }
         }
-        if datagrams.is_empty() && questions > 0 {
+        if questions > asked_before {
             continue;
         }
         now = ours.poll_timeout(now).expect("something is going to happen").max(now);

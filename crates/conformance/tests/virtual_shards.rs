@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use netloom_conformance::{Host, Ours, Sharded, World};
+use netloom_conformance::{Host, Ours, Plan, Sharded, World};
 use netloom_stack::transport::{ListenOptions, Recv, SocketOptions, TcpBind, TcpSocketId, UdpBind};
 use netloom_stack::{AddressDetection, DropReason, StackConfig};
 use netloom_wire::{ArpOperation, ArpPacket, EtherType, EthernetFrame, Ipv4Packet, Ipv6Packet, Protocol};
@@ -18,7 +18,8 @@ type Hosts = World<Ours, Sharded>;
 /// A whole host, and one of shards at 10.0.0.2 and fd00::2.
 fn world(detection: AddressDetection) -> Hosts {
     let peer = Ours::new(1, &["10.0.0.1/24", "fd00::1/64"], StackConfig::default());
-    World::new(peer, Sharded::new(2, COUNT, &["10.0.0.2/24", "fd00::2/64"], detection), "none")
+    let plan = Plan { shard_count: COUNT, detection, ..Plan::default() };
+    World::new(peer, Sharded::new(2, &["10.0.0.2/24", "fd00::2/64"], &plan), "none")
 }
 
 fn sharded(port: u16, family: u8) -> SocketAddr {
@@ -204,11 +205,8 @@ fn only_the_first_shard_tries_out_announces_and_answers() {
     // A question comes to each shard in turn; the first answers.
     for _ in 0..6 {
         let peer = Ours::new(7, &["10.0.0.7/24", "fd00::7/64"], StackConfig::default());
-        let mut other = World::new(
-            peer,
-            std::mem::replace(&mut world.b, Sharded::new(9, 1, &[], AddressDetection::Off)),
-            "none",
-        );
+        let mut other =
+            World::new(peer, std::mem::replace(&mut world.b, Sharded::new(9, &[], &Plan::default())), "none");
         for family in [4, 6] {
             let socket = other.a.stack.udp().bind(UdpBind::new(None, 0)).unwrap();
             other.a.stack.udp().send_to(socket, sharded(53, family), None, b"x").unwrap();

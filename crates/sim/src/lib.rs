@@ -8,7 +8,7 @@ mod capture;
 mod conversation;
 mod failure;
 mod frame_check;
-mod offload;
+pub mod offload;
 mod pattern;
 mod run;
 mod scenario;
@@ -21,7 +21,6 @@ pub use conversation::end::{Outcome, Untruth};
 pub use conversation::plan::{Finish, Order, Plan, Reading};
 pub use failure::{Failure, FailureKind};
 pub use frame_check::{FrameFault, check_frame};
-pub use offload::{cut, join};
 pub use run::{Report, run, write_frames};
 pub use scenario::{
     CablePlan, Change, ConversationPlan, DatagramPlan, HostPlan, ListenerPlan, OffloadPlan, Opening, Restart,

@@ -238,6 +238,26 @@ impl Shards {
         }
     }
 
+    /// Brings the shards what they have for each other, until there is nothing more at this time; their events meanwhile.
+    pub fn settle(&mut self, now: Instant) -> Vec<Event> {
+        let mut all = Vec::new();
+        loop {
+            self.post(now);
+            let has_mail = self.take_next(now).is_some();
+            let mut events = Vec::new();
+            for stack in &mut self.stacks {
+                events.extend(std::iter::from_fn(|| stack.poll_event()));
+            }
+            if !has_mail && events.is_empty() {
+                return all;
+            }
+            for event in &events {
+                self.tell(now, event);
+            }
+            all.extend(events);
+        }
+    }
+
     /// What became of what was handed over.
     pub fn mail_tally(&self) -> MailTally {
         let waiting = self.boxes.iter().map(|letters| letters.len() as u64).sum();

@@ -18,16 +18,13 @@ use super::ast::{Action, Assertion, Call, Event, EventTime, Icmp, InfoField, Out
 use super::error::ScriptError;
 use super::flow::{Flow, Sent};
 use super::frame::{Ends, build_icmp, build_tcp, read_tcp};
-use super::host::Host;
+use super::host::{BIND_PORT, CONNECT_PORT, Host, PEER_PORTS};
 use super::segment::Segment;
 use super::settings::{Family, Settings};
-use super::sockets::{BIND_PORT, CONNECT_PORT, Progress, Sockets, pattern};
+use super::sockets::{Progress, Sockets, pattern};
 
 /// How long `*` waits.
 const PATIENCE: Duration = Duration::from_secs(3600);
-
-/// The first port that the peer connects from.
-const FIRST_PEER_PORT: u16 = 50_000;
 
 /// Runs `events` over `family` against a host of so many shards.
 pub(super) fn run(
@@ -92,13 +89,13 @@ impl<'s> Runner<'s> {
         });
         Ok(Self {
             settings,
-            sockets: Sockets::new(host.local, SocketAddr::new(host.remote, CONNECT_PORT)),
+            sockets: Sockets::new(SocketAddr::new(host.remote, CONNECT_PORT)),
             zero: host.now,
             host,
             flows: Vec::new(),
             focus: Focus::Peer,
             watched: watched.collect(),
-            next_peer_port: FIRST_PEER_PORT,
+            next_peer_port: PEER_PORTS.start,
             // Over IPv6 the peer's numbers begin close to the wrap: every script is also one about that.
             peer_offset: match family {
                 Family::V4 => 0,
@@ -137,7 +134,8 @@ impl<'s> Runner<'s> {
         if let Some(blocked) = &self.blocked {
             return Err(format!("the call in line {} has not returned", blocked.line));
         }
-        self.check_nothing_unexpected(Instant::FAR_FUTURE)
+        self.check_nothing_unexpected(Instant::FAR_FUTURE)?;
+        self.host.check_handovers()
     }
 
     /// Between which times a step happens.
@@ -174,7 +172,7 @@ impl<'s> Runner<'s> {
         self.collect()?;
         let Some(Blocked { call, line, returns_at }) = self.blocked.take() else { return Ok(()) };
         let now = self.host.now;
-        match self.sockets.call(&mut self.host.shards, now, &call.call, call.outcome) {
+        match self.sockets.call(&mut self.host, &call.call, call.outcome) {
             Progress::Blocked if now > returns_at + self.settings.tolerance => {
                 Err(format!("the call in line {line} must return by {}", self.clock(returns_at)))
             }
@@ -262,9 +260,10 @@ impl<'s> Runner<'s> {
         let payload: Vec<u8> = (0..packet.segment.len)
             .map(|place| pattern(u64::from(first.wrapping_add(place).wrapping_sub(1))))
             .collect();
-        let ends = Ends { source: (remote, flow.ports.0), destination: (local, flow.ports.1) };
+        let (remote_port, local_port) = flow.ports;
+        let ends = Ends { source: (remote, remote_port), destination: (local, local_port) };
         let bytes = build_tcp(ends, &live, &payload)?;
-        self.host.receive(&bytes);
+        self.host.receive(&bytes, (local_port, remote_port));
         self.exchange()
     }
 
@@ -284,10 +283,11 @@ impl<'s> Runner<'s> {
             urgent: 0,
             options: None,
         };
-        let ends = Ends { source: (local, flow.ports.1), destination: (remote, flow.ports.0) };
+        let (remote_port, local_port) = flow.ports;
+        let ends = Ends { source: (local, local_port), destination: (remote, remote_port) };
         let quote = build_tcp(ends, &quoted, &vec![0; usize::from(icmp.len)])?;
         let bytes = build_icmp(remote, local, kind, icmp.mtu, &quote)?;
-        self.host.receive(&bytes);
+        self.host.receive(&bytes, (local_port, remote_port));
         self.exchange()
     }
 
@@ -295,18 +295,18 @@ impl<'s> Runner<'s> {
         if self.blocked.is_some() {
             return Err("another call has not returned".to_owned());
         }
-        let now = self.host.now;
         if matches!(call.call, Call::Socket | Call::Listen { .. }) {
             self.focus = Focus::Peer;
         } else if matches!(call.call, Call::Connect { .. }) && self.focus == Focus::Peer {
             self.focus = Focus::Host;
         }
-        match self.sockets.call(&mut self.host.shards, now, &call.call, call.outcome) {
+        match self.sockets.call(&mut self.host, &call.call, call.outcome) {
             Progress::Done(outcome) => check_outcome(call.outcome, outcome)?,
             Progress::Blocked => {
                 let returns_at = call.returns_at.ok_or("it blocks: `+0...0.1` says when it returns")?;
                 // Both times of a relative step count from the same moment, which is now.
-                self.blocked = Some(Blocked { call: call.clone(), line, returns_at: now + returns_at });
+                self.blocked =
+                    Some(Blocked { call: call.clone(), line, returns_at: self.host.now + returns_at });
             }
         }
         self.exchange()
@@ -415,10 +415,8 @@ impl<'s> Runner<'s> {
     }
 
     fn assert(&mut self, assertion: &Assertion) -> Step {
-        let info = self
-            .sockets
-            .info(&mut self.host.shards)
-            .ok_or("there is no connection to assert something of")?;
+        let info =
+            self.sockets.info(&mut self.host).ok_or("there is no connection to assert something of")?;
         let mss = i64::from(info.mss).max(1);
         let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         let found = match assertion.field {

@@ -1,25 +1,22 @@
 //! The system calls of a script, on the host's sockets, with Linux' results.
 //!
+//! A listener has a part at each shard of the host; a stream is of the shard that it belongs to.
+//!
 //! What a socket layer adds to a stack is here and only here: descriptors, blocking or not, and that an error is reported
 //! once; after it reads find the end of the stream, and writes a broken pipe.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
 use netloom_base::Instant;
-use netloom_sim::Shards;
+use netloom_stack::Stack;
 use netloom_stack::transport::{
     ConnectError, Keepalive, ListenError, ListenOptions, Recv, RecvError, SendError, SocketOptions, TcpBind,
     TcpError, TcpInfo, TcpListenerId, TcpSocketId,
 };
-use netloom_stack::{Stack, TcpSockets};
 
 use super::ast::{Call, Errno, Fd, Outcome, Shutdown, SocketOption};
-
-/// The port that `bind(3, ..., ...)` binds, as packetdrill's `--bind_port`.
-pub(super) const BIND_PORT: u16 = 8080;
-/// The peer's port for `connect(3, ..., ...)`, as packetdrill's `--connect_port`.
-pub(super) const CONNECT_PORT: u16 = 8080;
+use super::host::{BIND_PORT, Host};
 
 /// The byte at `place` of a stream, in both directions.
 pub(super) fn pattern(place: u64) -> u8 {
@@ -35,31 +32,21 @@ pub(super) enum Progress {
 }
 
 /// What a descriptor stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Fresh,
-    /// One at each shard.
-    Listener(Vec<TcpListenerId>),
-    Stream(Stream),
-}
-
-/// A connection, and which shard's it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stream {
-    shard: usize,
-    id: TcpSocketId,
-}
-
-impl Stream {
-    /// The sockets among which it is.
-    fn tcp(self, shards: &mut Shards) -> Result<TcpSockets<'_>, Errno> {
-        Ok(shards.stacks.get_mut(self.shard).ok_or(Errno::NotConnected)?.tcp())
-    }
+    /// With its parts in [`Socket::listening`].
+    Listener,
+    Stream(TcpSocketId),
 }
 
 #[derive(Debug)]
 struct Socket {
     role: Role,
+    /// The shard of a stream.
+    shard: usize,
+    /// A listener's part at each shard.
+    listening: Vec<TcpListenerId>,
     is_bound: bool,
     is_nonblocking: bool,
     resets_on_close: bool,
@@ -78,6 +65,8 @@ impl Socket {
     fn new(role: Role, options: SocketOptions) -> Self {
         Self {
             role,
+            shard: 0,
+            listening: Vec::new(),
             is_bound: false,
             is_nonblocking: false,
             resets_on_close: false,
@@ -91,10 +80,10 @@ impl Socket {
         }
     }
 
-    const fn stream(&self) -> Result<Stream, Errno> {
+    const fn stream(&self) -> Result<TcpSocketId, Errno> {
         match self.role {
-            Role::Stream(stream) => Ok(stream),
-            Role::Fresh | Role::Listener(_) => Err(Errno::NotConnected),
+            Role::Stream(id) => Ok(id),
+            Role::Fresh | Role::Listener => Err(Errno::NotConnected),
         }
     }
 
@@ -110,7 +99,6 @@ impl Socket {
 #[derive(Debug)]
 pub(super) struct Sockets {
     table: BTreeMap<Fd, Socket>,
-    local: IpAddr,
     remote: SocketAddr,
     /// The descriptor that became a connection last: assertions are about it.
     current: Option<Fd>,
@@ -123,15 +111,16 @@ fn done(value: i64) -> Called {
 }
 
 impl Sockets {
-    /// None yet; `local` is the host's address, `remote` whom `connect` connects to.
-    pub(super) const fn new(local: IpAddr, remote: SocketAddr) -> Self {
-        Self { table: BTreeMap::new(), local, remote, current: None }
+    /// None yet; `remote` is whom `connect` connects to.
+    pub(super) const fn new(remote: SocketAddr) -> Self {
+        Self { table: BTreeMap::new(), remote, current: None }
     }
 
     /// What Linux' `tcp_info` would be about.
-    pub(super) fn info(&self, shards: &mut Shards) -> Option<TcpInfo> {
-        let stream = self.table.get(&self.current?)?.stream().ok()?;
-        stream.tcp(shards).ok()?.info(stream.id)
+    pub(super) fn info(&self, host: &mut Host) -> Option<TcpInfo> {
+        let socket = self.table.get(&self.current?)?;
+        let id = socket.stream().ok()?;
+        host.shards.stacks.get_mut(socket.shard)?.tcp().info(id)
     }
 
     /// Whether a call that cannot be done now waits.
@@ -153,22 +142,17 @@ impl Sockets {
     }
 
     /// Makes a call, or goes on with one that was blocked. `expected` names the descriptor that a new socket gets.
-    pub(super) fn call(
-        &mut self,
-        shards: &mut Shards,
-        now: Instant,
-        call: &Call,
-        expected: Outcome,
-    ) -> Progress {
+    pub(super) fn call(&mut self, host: &mut Host, call: &Call, expected: Outcome) -> Progress {
+        let now = host.now;
         let result = match *call {
-            Call::Socket => self.create(expected, Role::Fresh, SocketOptions::default()),
+            Call::Socket => self.create(expected, Socket::new(Role::Fresh, SocketOptions::default())),
             Call::Bind { fd } => self.with(fd, |socket| {
                 socket.is_bound = true;
                 done(0)
             }),
-            Call::Listen { fd, backlog } => self.listen(shards, fd, backlog),
-            Call::Accept { fd } => self.accept(shards, fd, expected),
-            Call::Connect { fd } => self.connect(shards, now, fd),
+            Call::Listen { fd, backlog } => self.listen(host, fd, backlog),
+            Call::Accept { fd } => self.accept(host, fd, expected),
+            Call::Connect { fd } => self.connect(host, fd),
             Call::SetFlags { fd, is_nonblocking } => self.with(fd, |socket| {
                 socket.is_nonblocking = is_nonblocking;
                 done(0)
@@ -177,19 +161,26 @@ impl Sockets {
             Call::GetFlags { fd } => {
                 self.with(fd, |socket| done(2 + 2048 * i64::from(socket.is_nonblocking)))
             }
-            Call::SetOption { fd, option } => self.with(fd, |socket| set_option(shards, now, socket, option)),
-            Call::GetError { fd, expected } => self.with(fd, |socket| get_error(shards, socket, expected)),
-            Call::GetMaxSegment { fd, expected } => self.with(fd, |socket| {
-                let stream = socket.stream()?;
-                let info = stream.tcp(shards)?.info(stream.id).ok_or(Errno::NotConnected)?;
+            Call::SetOption { fd, option } => {
+                self.with_stack(host, fd, |stack, socket| set_option(stack, now, socket, option))
+            }
+            Call::GetError { fd, expected } => {
+                self.with_stack(host, fd, |stack, socket| get_error(stack, socket, expected))
+            }
+            Call::GetMaxSegment { fd, expected } => self.with_stack(host, fd, |stack, socket| {
+                let info = stack.tcp().info(socket.stream()?).ok_or(Errno::NotConnected)?;
                 if info.mss == expected { done(0) } else { done(info.mss.into()) }
             }),
-            Call::Read { fd, len } => self.with(fd, |socket| read(shards, now, socket, len)),
-            Call::Write { fd, len, is_urgent } => {
-                self.with(fd, |socket| write(shards, now, socket, len, is_urgent))
+            Call::Read { fd, len } => {
+                self.with_stack(host, fd, |stack, socket| read(stack, now, socket, len))
             }
-            Call::Shutdown { fd, how } => self.with(fd, |socket| shutdown(shards, now, socket, how)),
-            Call::Close { fd } => self.close(shards, now, fd),
+            Call::Write { fd, len, is_urgent } => {
+                self.with_stack(host, fd, |stack, socket| write(stack, now, socket, len, is_urgent))
+            }
+            Call::Shutdown { fd, how } => {
+                self.with_stack(host, fd, |stack, socket| shutdown(stack, now, socket, how))
+            }
+            Call::Close { fd } => self.close(host, fd),
         };
         match result {
             Ok(Progress::Blocked) if !self.blocks(call) => Progress::Done(Outcome::Errno(Errno::Again)),
@@ -202,64 +193,84 @@ impl Sockets {
         work(self.table.get_mut(&fd).ok_or(Errno::BadFd)?)
     }
 
-    fn create(&mut self, expected: Outcome, role: Role, options: SocketOptions) -> Called {
+    fn with_stack(
+        &mut self,
+        host: &mut Host,
+        fd: Fd,
+        work: impl FnOnce(&mut Stack, &mut Socket) -> Called,
+    ) -> Called {
+        let socket = self.table.get_mut(&fd).ok_or(Errno::BadFd)?;
+        work(host.shards.stacks.get_mut(socket.shard).ok_or(Errno::BadFd)?, socket)
+    }
+
+    fn create(&mut self, expected: Outcome, socket: Socket) -> Called {
         let Outcome::Value(fd) = expected else { return Err(Errno::BadFd) };
         if self.table.contains_key(&fd) {
             return Err(Errno::BadFd);
         }
-        if role != Role::Fresh {
+        if socket.role != Role::Fresh {
             self.current = Some(fd);
         }
-        self.table.insert(fd, Socket::new(role, options));
+        self.table.insert(fd, socket);
         done(fd)
     }
 
-    fn listen(&mut self, shards: &mut Shards, fd: Fd, backlog: usize) -> Called {
+    fn listen(&mut self, host: &mut Host, fd: Fd, backlog: usize) -> Called {
         self.with(fd, |socket| {
-            let port = if socket.is_bound { BIND_PORT } else { 0 };
+            let mut port = if socket.is_bound { BIND_PORT } else { 0 };
             let Socket { fast_open, options, .. } = *socket;
             let fast_open = usize::try_from(fast_open).unwrap_or(usize::MAX);
             let options = ListenOptions { backlog, fast_open, socket: options, ..ListenOptions::default() };
-            let listen = |stack: &mut Stack| {
-                stack.tcp().listen(TcpBind { address: None, port }, options).map_err(|error| match error {
-                    ListenError::AddressInUse | ListenError::PortsExhausted => Errno::AddressInUse,
-                    ListenError::TableFull | _ => Errno::NoBuffers,
-                })
-            };
-            let ids = shards.stacks.iter_mut().map(listen).collect::<Result<_, _>>()?;
-            socket.role = Role::Listener(ids);
+            for stack in &mut host.shards.stacks {
+                let id =
+                    stack.tcp().listen(TcpBind { address: None, port }, options).map_err(
+                        |error| match error {
+                            ListenError::AddressInUse | ListenError::PortsExhausted => Errno::AddressInUse,
+                            ListenError::TableFull | _ => Errno::NoBuffers,
+                        },
+                    )?;
+                // The first may have chosen it, for all.
+                port = stack.tcp().listener_port(id).unwrap_or(port);
+                socket.listening.push(id);
+            }
+            socket.role = Role::Listener;
             done(0)
         })
     }
 
-    fn accept(&mut self, shards: &mut Shards, fd: Fd, expected: Outcome) -> Called {
+    fn accept(&mut self, host: &mut Host, fd: Fd, expected: Outcome) -> Called {
         let socket = self.table.get(&fd).ok_or(Errno::BadFd)?;
-        let Role::Listener(ids) = &socket.role else { return Err(Errno::Invalid) };
+        if socket.role != Role::Listener {
+            return Err(Errno::Invalid);
+        }
         let options = socket.options;
-        let mut listeners = shards.stacks.iter_mut().zip(ids).enumerate();
-        let accepted = listeners.find_map(|(shard, (stack, &id))| {
-            let id = stack.tcp().accept(id)?.id;
-            Some(Stream { shard, id })
-        });
-        match accepted {
-            Some(stream) => self.create(expected, Role::Stream(stream), options),
+        let parts = host.shards.stacks.iter_mut().zip(&socket.listening).enumerate();
+        let mut accepted =
+            parts.filter_map(|(shard, (stack, &id))| Some((shard, stack.tcp().accept(id)?.id)));
+        match accepted.next() {
+            Some((shard, id)) => {
+                self.create(expected, Socket { shard, ..Socket::new(Role::Stream(id), options) })
+            }
             None => Ok(Progress::Blocked),
         }
     }
 
-    fn connect(&mut self, shards: &mut Shards, now: Instant, fd: Fd) -> Called {
-        let (local, remote) = (self.local, self.remote);
+    fn connect(&mut self, host: &mut Host, fd: Fd) -> Called {
+        let (now, remote) = (host.now, self.remote);
         let socket = self.table.get_mut(&fd).ok_or(Errno::BadFd)?;
+        if socket.role == Role::Fresh {
+            socket.shard = if socket.is_bound {
+                host.owner_of((BIND_PORT, remote.port()))
+            } else {
+                // Any would do: it takes a port that makes the connection its own.
+                host.shards.stacks.len() - 1
+            };
+        }
+        let stack = host.shards.stacks.get_mut(socket.shard).ok_or(Errno::BadFd)?;
         match socket.role {
             Role::Fresh => {
-                let port = if socket.is_bound { BIND_PORT } else { 0 };
-                // Any shard has ports of its own; one that is told belongs to somebody.
-                let shard = match port {
-                    0 => shards.stacks.len() - 1,
-                    port => shards.owner_of_flow(SocketAddr::new(local, port), remote),
-                };
-                let mut tcp = shards.stacks.get_mut(shard).ok_or(Errno::Invalid)?.tcp();
-                let begun = tcp.connect(now, TcpBind { address: None, port }, remote, &socket.options);
+                let local = TcpBind { address: None, port: if socket.is_bound { BIND_PORT } else { 0 } };
+                let begun = stack.tcp().connect(now, local, remote, &socket.options);
                 let id = begun.map_err(|error| match error {
                     ConnectError::NoRoute => Errno::NetworkUnreachable,
                     ConnectError::AddressInUse => Errno::AddressInUse,
@@ -267,17 +278,16 @@ impl Sockets {
                     ConnectError::InvalidAddress => Errno::Invalid,
                     ConnectError::TableFull | _ => Errno::NoBuffers,
                 })?;
-                let is_connected = tcp.connected(id) == Ok(true);
-                socket.role = Role::Stream(Stream { shard, id });
+                socket.role = Role::Stream(id);
                 self.current = Some(fd);
-                if is_connected {
+                if stack.tcp().connected(id) == Ok(true) {
                     // With a cookie nobody waits for the handshake.
                     socket.has_reported_connect = true;
                     return done(0);
                 }
                 if socket.is_nonblocking { Err(Errno::InProgress) } else { Ok(Progress::Blocked) }
             }
-            Role::Stream(stream) => match stream.tcp(shards)?.connected(stream.id) {
+            Role::Stream(id) => match stack.tcp().connected(id) {
                 Ok(true) if socket.has_reported_connect => Err(Errno::IsConnected),
                 Ok(true) => {
                     socket.has_reported_connect = true;
@@ -287,27 +297,25 @@ impl Sockets {
                 Ok(false) => Ok(Progress::Blocked),
                 Err(error) => Err(socket.report_error(error).unwrap_or(Errno::ConnectionAborted)),
             },
-            Role::Listener(_) => Err(Errno::IsConnected),
+            Role::Listener => Err(Errno::IsConnected),
         }
     }
 
-    fn close(&mut self, shards: &mut Shards, now: Instant, fd: Fd) -> Called {
+    fn close(&mut self, host: &mut Host, fd: Fd) -> Called {
         let socket = self.table.remove(&fd).ok_or(Errno::BadFd)?;
-        match socket.role {
-            Role::Fresh => {}
-            Role::Listener(ids) => {
-                for (stack, id) in shards.stacks.iter_mut().zip(ids) {
-                    stack.tcp().close_listener(now, id);
-                }
-            }
-            Role::Stream(stream) if socket.resets_on_close => stream.tcp(shards)?.abort(now, stream.id),
-            Role::Stream(stream) => stream.tcp(shards)?.close(now, stream.id),
+        let now = host.now;
+        for (stack, &id) in host.shards.stacks.iter_mut().zip(&socket.listening) {
+            stack.tcp().close_listener(now, id);
+        }
+        if let Role::Stream(id) = socket.role {
+            let mut tcp = host.shards.stacks.get_mut(socket.shard).ok_or(Errno::BadFd)?.tcp();
+            if socket.resets_on_close { tcp.abort(now, id) } else { tcp.close(now, id) }
         }
         done(0)
     }
 }
 
-fn set_option(shards: &mut Shards, now: Instant, socket: &mut Socket, option: SocketOption) -> Called {
+fn set_option(stack: &mut Stack, now: Instant, socket: &mut Socket, option: SocketOption) -> Called {
     let Socket { options, keepalive, fast_open, resets_on_close, .. } = socket;
     match option {
         SocketOption::ReuseAddress | SocketOption::UrgentInline => {}
@@ -328,8 +336,8 @@ fn set_option(shards: &mut Shards, now: Instant, socket: &mut Socket, option: So
     }
     options.keepalive = options.keepalive.map(|_| *keepalive);
     let options = socket.options;
-    let Role::Stream(stream) = socket.role else { return done(0) };
-    let (mut tcp, id) = (stream.tcp(shards)?, stream.id);
+    let Role::Stream(id) = socket.role else { return done(0) };
+    let mut tcp = stack.tcp();
     let set = match option {
         SocketOption::NoDelay(nodelay) => tcp.set_nodelay(now, id, nodelay),
         SocketOption::Keepalive(_)
@@ -351,9 +359,8 @@ fn set_option(shards: &mut Shards, now: Instant, socket: &mut Socket, option: So
 }
 
 /// `SO_ERROR`: succeeds with the expected value; returns what it found otherwise.
-fn get_error(shards: &mut Shards, socket: &mut Socket, expected: Option<Errno>) -> Called {
-    let stream = socket.stream()?;
-    let error = stream.tcp(shards)?.error(stream.id);
+fn get_error(stack: &mut Stack, socket: &mut Socket, expected: Option<Errno>) -> Called {
+    let error = stack.tcp().error(socket.stream()?);
     let found = error.and_then(|error| socket.report_error(error));
     match (found, expected) {
         (found, expected) if found == expected => done(0),
@@ -362,10 +369,9 @@ fn get_error(shards: &mut Shards, socket: &mut Socket, expected: Option<Errno>) 
     }
 }
 
-fn read(shards: &mut Shards, now: Instant, socket: &mut Socket, len: usize) -> Called {
+fn read(stack: &mut Stack, now: Instant, socket: &mut Socket, len: usize) -> Called {
     let mut buffer = vec![0; len];
-    let stream = socket.stream()?;
-    match stream.tcp(shards)?.recv(now, stream.id, &mut buffer) {
+    match stack.tcp().recv(now, socket.stream()?, &mut buffer) {
         Ok(Recv::Data(count)) => {
             let bytes = buffer.get(..count).unwrap_or_default();
             let agrees = bytes.iter().zip(socket.read..).all(|(byte, place)| *byte == pattern(place));
@@ -383,10 +389,10 @@ fn read(shards: &mut Shards, now: Instant, socket: &mut Socket, len: usize) -> C
     }
 }
 
-fn write(shards: &mut Shards, now: Instant, socket: &mut Socket, len: usize, is_urgent: bool) -> Called {
-    let stream = socket.stream()?;
+fn write(stack: &mut Stack, now: Instant, socket: &mut Socket, len: usize, is_urgent: bool) -> Called {
+    let id = socket.stream()?;
     let bytes: Vec<u8> = (socket.written..).take(len).map(pattern).collect();
-    let (mut tcp, id) = (stream.tcp(shards)?, stream.id);
+    let mut tcp = stack.tcp();
     let sent = if is_urgent { tcp.send_urgent(now, id, &bytes) } else { tcp.send(now, id, &bytes) };
     match sent {
         Ok(0) if len > 0 => Ok(Progress::Blocked),
@@ -400,9 +406,9 @@ fn write(shards: &mut Shards, now: Instant, socket: &mut Socket, len: usize, is_
     }
 }
 
-fn shutdown(shards: &mut Shards, now: Instant, socket: &mut Socket, how: Shutdown) -> Called {
-    let stream = socket.stream()?;
-    let (mut tcp, id) = (stream.tcp(shards)?, stream.id);
+fn shutdown(stack: &mut Stack, now: Instant, socket: &mut Socket, how: Shutdown) -> Called {
+    let id = socket.stream()?;
+    let mut tcp = stack.tcp();
     if matches!(how, Shutdown::Read | Shutdown::Both) {
         tcp.shutdown_read(now, id).map_err(|_| Errno::NotConnected)?;
     }

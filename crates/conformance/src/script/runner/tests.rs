@@ -23,7 +23,9 @@ const GOOD: &str = "`sysctl -q net.ipv4.tcp_timestamps=0 net.ipv4.tcp_sack=0`
 fn run(text: &str) -> Result<(), String> {
     let script = Script::parse("test.pkt", text).map_err(|error| error.to_string())?;
     for family in [Family::V4, Family::V6] {
-        script.run(family, 1).map_err(|error| error.to_string())?;
+        for shard_count in [1, 2] {
+            script.run(family, shard_count).map_err(|error| error.to_string())?;
+        }
     }
     Ok(())
 }
