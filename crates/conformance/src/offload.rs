@@ -9,11 +9,10 @@
 
 use netloom_base::{DeviceCaps, Medium, RxChecksum, RxMeta, TxChecksum, TxMeta};
 use netloom_sim::offload;
-use netloom_wire::{Checksum, EtherType, EthernetFrame, Ipv4Packet, Ipv6Packet, Protocol};
-
-const ETHERNET_HEADER_LEN: usize = 14;
-const IPV4_HEADER_LEN: usize = 20;
-const IPV6_HEADER_LEN: usize = 40;
+use netloom_wire::{
+    Checksum, ETHERNET_HEADER_LEN, EtherType, EthernetFrame, IPV4_HEADER_LEN, IPV6_HEADER_LEN, Ipv4Packet,
+    Ipv6Packet, Protocol,
+};
 
 /// The longest super-segment, in bytes of IP packet.
 const SUPER_SEGMENT_LEN: u32 = 65_535;

@@ -8,7 +8,7 @@
 //! *Limits.* [`FRAMES_PER_TURN`] frames and [`BYTES_PER_TURN`] bytes a turn, however many there are.
 
 /// Frames that one turn takes from a device before it looks at anything else.
-const FRAMES_PER_TURN: usize = 64;
+pub(crate) const FRAMES_PER_TURN: usize = 64;
 /// Bytes of frames after which a turn takes no more, so that super-segments are acknowledged, and read, before the
 /// window is full.
 const BYTES_PER_TURN: usize = 1 << 20;

@@ -1,8 +1,8 @@
 //! What the shards of a host send each other: frames that came to the wrong one, and news that concern all.
 //!
 //! *Theory of operation.* Each shard has a mailbox that the others post to, and from which its driver takes
-//! [`FRAMES_PER_TURN`] frames at the beginning of a turn. A mailbox's lock is held for a push or a swap, and taken under a shard's own lock; never the other way
-//! round. Whoever posts rings the driver once its own lock is gone.
+//! [`FRAMES_PER_TURN`] frames at the beginning of a turn. A mailbox's lock is held for a push or for taking those, and taken
+//! under a shard's own lock; never the other way round. Whoever posts rings the driver once its own lock is gone.
 //!
 //! *Limits.* [`FRAMES_MAX`] frames and [`BYTES_MAX`] bytes wait in a mailbox; one more is refused, and its shard counts it.
 //! News are bounded by what they tell: the last list of addresses, and the groups that sockets joined meanwhile.
@@ -16,12 +16,12 @@ use netloom_stack::internet::LocalAddress;
 use netloom_stack::{Handover, InterfaceId, Stack};
 use tokio::sync::Notify;
 
+use crate::batch::FRAMES_PER_TURN;
+
 /// Frames that may wait for a shard.
 const FRAMES_MAX: usize = 1024;
 /// Bytes of their memory: a receive window of super-segments that fill a quarter of their buffers.
 const BYTES_MAX: usize = 16 << 20;
-/// Frames that a shard takes in one turn, as many as from a device.
-const FRAMES_PER_TURN: usize = 64;
 
 /// A shard's mailbox, and its driver's bell.
 #[derive(Debug, Default)]
@@ -42,8 +42,6 @@ pub(crate) struct Mail {
     pub(crate) addresses: Option<Vec<LocalAddress>>,
     /// Groups that sockets of others joined or left.
     pub(crate) groups: Vec<GroupChange>,
-    /// Whether more is left in the box.
-    pub(crate) has_more: bool,
 }
 
 /// A group that a socket joined or left.
@@ -60,17 +58,17 @@ impl Mailbox {
             return None;
         }
         let mut mail = self.lock();
-        let has_more = mail.handovers.len() > FRAMES_PER_TURN;
-        let taken = if has_more {
+        let is_more = mail.handovers.len() > FRAMES_PER_TURN;
+        let taken = if is_more {
             let handovers: VecDeque<Handover> = mail.handovers.drain(..FRAMES_PER_TURN).collect();
             let byte_count = handovers.iter().map(Handover::memory_len).sum();
             mail.byte_count -= byte_count;
             let (addresses, groups) = (mail.addresses.take(), std::mem::take(&mut mail.groups));
-            Mail { handovers, byte_count, addresses, groups, has_more }
+            Mail { handovers, byte_count, addresses, groups }
         } else {
             std::mem::take(&mut *mail)
         };
-        self.has_mail.store(has_more, Ordering::Release);
+        self.has_mail.store(is_more, Ordering::Release);
         Some(taken)
     }
 
@@ -115,6 +113,11 @@ impl Post {
     /// What the others have sent.
     pub(crate) fn take(&self) -> Option<Mail> {
         self.mailboxes.get(self.own)?.take()
+    }
+
+    /// Whether there is something to [`take`](Self::take).
+    pub(crate) fn has_mail(&self) -> bool {
+        self.mailboxes.get(self.own).is_some_and(|mailbox| mailbox.has_mail.load(Ordering::Acquire))
     }
 
     /// Sends what the stack hands over.
@@ -191,7 +194,6 @@ mod tests {
             while let Some(mail) = post.take() {
                 assert!(mail.handovers.len() <= FRAMES_PER_TURN);
                 count += mail.handovers.len();
-                assert_eq!(mail.has_more, post.mailboxes[post.own].has_mail.load(Ordering::Relaxed));
             }
             count
         }
@@ -208,7 +210,9 @@ mod tests {
             };
             assert_eq!(send(&mut stack, room + 5), [1], "rung once");
             assert_eq!(stack.counters().drops.get(DropReason::HandoverFull), 5);
+            assert!(second.has_mail());
             assert_eq!(empty(&second), room);
+            assert!(!second.has_mail());
             assert_eq!(send(&mut stack, 1), [1], "there is room again");
             assert_eq!(empty(&second), 1);
             assert_eq!(stack.counters().drops.get(DropReason::HandoverFull), 5);

@@ -267,7 +267,7 @@ impl Shared {
         shard.armed = shard.stack.poll_timeout();
         // More timers have run out than are looked after in one turn.
         let is_late = shard.armed.is_some_and(|deadline| deadline <= now);
-        let has_work = has_more || mailed.has_more || shard.has_more_to_send || is_late;
+        let has_work = has_more || shard.post.has_mail() || shard.has_more_to_send || is_late;
         if !has_work {
             shard.flush();
         }
@@ -338,8 +338,6 @@ struct Received {
 #[derive(Clone, Copy, Debug)]
 struct Mailed {
     frame_count: usize,
-    /// More of it waits.
-    has_more: bool,
     news: News,
 }
 
@@ -413,8 +411,8 @@ impl Shard {
 
     /// Takes what the other shards sent.
     fn read_mail(&mut self, now: Instant) -> Mailed {
-        let Some(Mail { handovers, addresses, groups, has_more, .. }) = self.post.take() else {
-            return Mailed { frame_count: 0, has_more: false, news: News::None };
+        let Some(Mail { handovers, addresses, groups, .. }) = self.post.take() else {
+            return Mailed { frame_count: 0, news: News::None };
         };
         let news = if addresses.is_some() { News::Some } else { News::None };
         if let Some(addresses) = addresses {
@@ -431,7 +429,7 @@ impl Shard {
             self.stack.take_over(now, handover);
         }
         self.post.hand_over(&mut self.stack);
-        Mailed { frame_count, has_more, news }
+        Mailed { frame_count, news }
     }
 
     /// Takes a batch of frames, and says whether the end was found.

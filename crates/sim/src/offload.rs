@@ -10,11 +10,11 @@ use core::net::IpAddr;
 use core::num::NonZeroU16;
 
 use netloom_base::{Gso, GsoKind, Medium, RxChecksum, RxMeta, TxChecksum, TxMeta};
-use netloom_wire::{Checksum, Ipv4Packet, Ipv6Packet, Protocol, TCP_HEADER_LEN, TcpFlags, TcpSegment};
+use netloom_wire::{
+    Checksum, ETHERNET_HEADER_LEN, IPV4_HEADER_LEN, IPV6_HEADER_LEN, Ipv4Packet, Ipv6Packet, Protocol,
+    TCP_HEADER_LEN, TcpFlags, TcpSegment,
+};
 
-const ETHERNET_HEADER_LEN: usize = 14;
-const IPV4_HEADER_LEN: usize = 20;
-const IPV6_HEADER_LEN: usize = 40;
 /// Where a TCP header's fields are.
 const SEQUENCE_AT: usize = 4;
 const FLAGS_AT: usize = 13;

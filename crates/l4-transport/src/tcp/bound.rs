@@ -67,17 +67,14 @@ impl Bound {
 
     /// Lets a listener wait where [`is_taken`](Self::is_taken) has said that it may.
     pub(super) fn insert(&mut self, bind: TcpBind, share: bool, id: SlabId) {
-        match self.waiting.get_mut(&bind) {
-            Some(Waiting::Sharing(sharing)) => sharing.push(id),
-            Some(Waiting::One(_)) | None if share => {
-                let places = KeyedMap::with_hasher(self.sharing_key);
-                let mut sharing = Sharing { ids: Vec::new(), places };
-                sharing.push(id);
-                self.waiting.insert(bind, Waiting::Sharing(sharing));
-            }
-            Some(Waiting::One(_)) | None => {
-                self.waiting.insert(bind, Waiting::One(id));
-            }
+        let new = || {
+            let places = KeyedMap::with_hasher(self.sharing_key);
+            Waiting::Sharing(Sharing { ids: Vec::new(), places })
+        };
+        if !share {
+            self.waiting.insert(bind, Waiting::One(id));
+        } else if let Waiting::Sharing(sharing) = self.waiting.entry(bind).or_insert_with(new) {
+            sharing.push(id);
         }
     }
 
