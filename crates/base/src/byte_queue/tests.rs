@@ -253,3 +253,17 @@ fn a_list_that_was_long_is_given_back() {
     queue.append(b"a", &mut pool);
     assert!(list_len(&queue) <= 64, "{}", list_len(&queue));
 }
+
+#[test]
+fn a_list_whose_pieces_are_taken_is_given_back_though_a_hole_follows() {
+    let mut queue = ByteQueue::default();
+    for _ in 0..1000 {
+        queue.promise(0, 1400, 2048);
+        queue.fulfil(vec![0; 2048].into(), 54);
+    }
+    queue.write_ahead(100, &[1; 100], PIECE_LEN, &mut BufferPool::default());
+    while queue.take_first(usize::MAX).is_some() {}
+    queue.release_if_empty();
+    let list_len = queue.0.as_ref().map(|inner| inner.pieces.capacity());
+    assert!(list_len.is_some_and(|len| len <= 64), "{list_len:?}");
+}

@@ -367,6 +367,9 @@ fn a_buffer_that_the_bound_does_not_allow_is_not_kept() {
     let flow = lab.accept_with(TcpOptions { window_scale: Some(7), ..TcpOptions::default() });
     assert_eq!(inject_buffer(&mut lab, flow, 0, &[1; 20_000]), None);
     assert_eq!(lab.read(flow).len(), 20_000);
+    // One with little in it is only lent, and counts for what a copy would take.
+    assert!(inject_buffer(&mut lab, flow, 20_000, &[1; 1000]).is_some());
+    assert_eq!(lab.tcp.usage().buffer_bytes, 1024);
 }
 
 #[test]
