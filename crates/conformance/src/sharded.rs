@@ -2,7 +2,9 @@
 
 use netloom_base::{DeviceCaps, Instant, InterfaceId, Medium, Rng};
 use netloom_sim::{MailPlan, Shards, check_frame};
-use netloom_stack::{AddressDetection, Cidr, EthernetAddress, Event, HeadBuf, InterfaceSetup, StackConfig};
+use netloom_stack::{
+    AddressDetection, Cidr, EthernetAddress, Event, HeadBuf, InterfaceSetup, Stack, StackConfig,
+};
 
 use crate::Host;
 use crate::offload::{Device, Offload};
@@ -72,6 +74,14 @@ impl Sharded {
         Self { shards, device, sent: Vec::new(), events, interface, head: HeadBuf::new(), turn: 0 }
     }
 
+    /// The first shard, which is all of a whole host.
+    ///
+    /// # Panics
+    /// Never: there is one.
+    pub fn first(&mut self) -> &mut Stack {
+        self.shards.stacks.first_mut().expect("a shard")
+    }
+
     /// Its interface.
     pub const fn interface(&self) -> InterfaceId {
         self.interface
@@ -89,7 +99,7 @@ impl Sharded {
 
     /// How many frames and packets came to a shard that is not their owner: handed over, and taken over.
     pub fn handovers(&self) -> (u64, u64) {
-        let counters = || self.shards.stacks.iter().map(netloom_stack::Stack::counters);
+        let counters = || self.shards.stacks.iter().map(Stack::counters);
         (counters().map(|it| it.handed_over.get()).sum(), counters().map(|it| it.taken_over.get()).sum())
     }
 

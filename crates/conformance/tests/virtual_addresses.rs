@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use netloom_base::Instant;
-use netloom_conformance::{Host, Ours, Plan, Sharded, World};
+use netloom_conformance::{Host, Plan, Sharded, World};
 use netloom_stack::transport::{ListenOptions, SocketOptions, TcpBind, TcpError};
-use netloom_stack::{Event, Stack, StackConfig};
+use netloom_stack::{Event, Stack};
 use netloom_wire::{ArpOperation, ArpPacket, EtherType, EthernetAddress, EthernetHeader, HeadBuf};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -33,10 +33,10 @@ fn connections_of_a_lost_address_end() {
     for shard_count in [1, 2] {
         let plan = Plan { shard_count, ..Plan::default() };
         let ours = Sharded::new(1, &["10.0.0.1/24"], &plan);
-        let other = Ours::new(2, &["10.0.0.2/24"], StackConfig::default());
+        let other = Sharded::new(2, &["10.0.0.2/24"], &Plan::default());
         let mut world = World::new(ours, other, "delay=1ms");
         let bind = TcpBind { address: None, port: 80 };
-        world.b.stack.tcp().listen(bind, ListenOptions::default()).expect("a listener");
+        world.b.first().tcp().listen(bind, ListenOptions::default()).expect("a listener");
         let remote = "10.0.0.2:80".parse().expect("an address");
         // One of each shard's, though only the first hears of the address.
         let connect = |stack: &mut Stack| {

@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use netloom_conformance::{Host, Ours, Plan, Sharded, World};
+use netloom_conformance::{Host, Plan, Sharded, World};
 use netloom_stack::transport::{ListenOptions, Recv, SocketOptions, TcpBind, TcpSocketId, UdpBind};
-use netloom_stack::{AddressDetection, DropReason, StackConfig};
+use netloom_stack::{AddressDetection, DropReason};
 use netloom_wire::{ArpOperation, ArpPacket, EtherType, EthernetFrame, Ipv4Packet, Ipv6Packet, Protocol};
 
 const COUNT: u16 = 3;
 const LIMIT: Duration = Duration::from_secs(60);
 
-type Hosts = World<Ours, Sharded>;
+type Hosts = World<Sharded, Sharded>;
 
 /// A whole host, and one of shards at 10.0.0.2 and fd00::2.
 fn world(detection: AddressDetection) -> Hosts {
-    let peer = Ours::new(1, &["10.0.0.1/24", "fd00::1/64"], StackConfig::default());
+    let peer = Sharded::new(1, &["10.0.0.1/24", "fd00::1/64"], &Plan::default());
     let plan = Plan { shard_count: COUNT, detection, ..Plan::default() };
     World::new(peer, Sharded::new(2, &["10.0.0.2/24", "fd00::2/64"], &plan), "none")
 }
@@ -81,7 +81,7 @@ fn listen(world: &mut Hosts, port: u16) {
 
 fn connect(world: &mut Hosts, to: SocketAddr) -> TcpSocketId {
     let now = world.now();
-    world.a.stack.tcp().connect(now, TcpBind::default(), to, &SocketOptions::default()).unwrap()
+    world.a.first().tcp().connect(now, TcpBind::default(), to, &SocketOptions::default()).unwrap()
 }
 
 #[test]
@@ -90,10 +90,10 @@ fn connections_reach_their_owner_and_carry_bytes_both_ways() {
     listen(&mut world, 80);
     let ids: Vec<_> =
         [4, 6].into_iter().cycle().take(30).map(|family| connect(&mut world, sharded(80, family))).collect();
-    world.run_until(LIMIT, |a, _, _| ids.iter().all(|&id| a.stack.tcp().connected(id) == Ok(true)));
+    world.run_until(LIMIT, |a, _, _| ids.iter().all(|&id| a.first().tcp().connected(id) == Ok(true)));
     for &id in &ids {
         let now = world.now();
-        assert_eq!(world.a.stack.tcp().send(now, id, &[7; 9000]), Ok(9000));
+        assert_eq!(world.a.first().tcp().send(now, id, &[7; 9000]), Ok(9000));
     }
     // Each shard sends back what its connections got.
     let mut back = vec![0; ids.len()];
@@ -113,7 +113,7 @@ fn connections_reach_their_owner_and_carry_bytes_both_ways() {
         }
         for (&id, back) in ids.iter().zip(&mut back) {
             let mut buffer = [0; 2000];
-            while let Ok(Recv::Data(len)) = a.stack.tcp().recv(now, id, &mut buffer) {
+            while let Ok(Recv::Data(len)) = a.first().tcp().recv(now, id, &mut buffer) {
                 *back += len;
             }
         }
@@ -132,7 +132,7 @@ fn connections_reach_their_owner_and_carry_bytes_both_ways() {
 #[test]
 fn a_shard_connects_from_ports_that_make_the_connection_its_own() {
     let mut world = world(AddressDetection::Off);
-    world.a.stack.tcp().listen(TcpBind { address: None, port: 80 }, ListenOptions::default()).unwrap();
+    world.a.first().tcp().listen(TcpBind { address: None, port: 80 }, ListenOptions::default()).unwrap();
     let now = world.now();
     let mut ids = Vec::new();
     for shard in 0..usize::from(COUNT) {
@@ -162,7 +162,7 @@ fn what_nobody_wants_is_refused_once() {
             world.run_for(Duration::from_secs(5));
             sent(&mut world);
             let id = connect(&mut world, sharded(9, family));
-            world.run_until(LIMIT, |a, _, _| a.stack.tcp().connected(id).is_err());
+            world.run_until(LIMIT, |a, _, _| a.first().tcp().connected(id).is_err());
             world.run_for(Duration::from_secs(5));
             let kinds = sent(&mut world);
             assert_eq!(count(&kinds, "reset"), 1, "{family} {kinds:?}");
@@ -170,9 +170,9 @@ fn what_nobody_wants_is_refused_once() {
             for len in [10, 3500] {
                 for port in 9..14 {
                     let now = world.now();
-                    let socket = world.a.stack.udp().bind(UdpBind::new(None, 0)).unwrap();
+                    let socket = world.a.first().udp().bind(UdpBind::new(None, 0)).unwrap();
                     let to = sharded(port, family);
-                    world.a.stack.udp().send_to(socket, to, None, &vec![1; len]).unwrap();
+                    world.a.first().udp().send_to(socket, to, None, &vec![1; len]).unwrap();
                     world.run_for(Duration::from_millis(100));
                     let kinds = sent(&mut world);
                     let unreachable = if family == 4 { "icmp 3" } else { "icmp6 1" };
@@ -204,12 +204,12 @@ fn only_the_first_shard_tries_out_announces_and_answers() {
     }
     // A question comes to each shard in turn; the first answers.
     for _ in 0..6 {
-        let peer = Ours::new(7, &["10.0.0.7/24", "fd00::7/64"], StackConfig::default());
+        let peer = Sharded::new(7, &["10.0.0.7/24", "fd00::7/64"], &Plan::default());
         let mut other =
             World::new(peer, std::mem::replace(&mut world.b, Sharded::new(9, &[], &Plan::default())), "none");
         for family in [4, 6] {
-            let socket = other.a.stack.udp().bind(UdpBind::new(None, 0)).unwrap();
-            other.a.stack.udp().send_to(socket, sharded(53, family), None, b"x").unwrap();
+            let socket = other.a.first().udp().bind(UdpBind::new(None, 0)).unwrap();
+            other.a.first().udp().send_to(socket, sharded(53, family), None, b"x").unwrap();
         }
         other.run_for(Duration::from_millis(500));
         let kinds = sent(&mut other);
@@ -234,8 +234,8 @@ fn a_group_is_reported_by_the_first_shard_for_all() {
     let shards: Vec<_> = world.b.sent.iter().map(|&(shard, _)| shard).collect();
     assert!(shards.iter().all(|&shard| shard == 0) && count(&sent(&mut world), "mld report") > 0);
     for &(_, port) in &sockets {
-        let socket = world.a.stack.udp().bind(UdpBind::new(None, 0)).unwrap();
-        world.a.stack.udp().send_to(socket, SocketAddr::new(group, port), None, b"x").unwrap();
+        let socket = world.a.first().udp().bind(UdpBind::new(None, 0)).unwrap();
+        world.a.first().udp().send_to(socket, SocketAddr::new(group, port), None, b"x").unwrap();
     }
     world.run_for(Duration::from_secs(1));
     for (stack, &(socket, _)) in world.b.shards.stacks.iter_mut().zip(&sockets) {
