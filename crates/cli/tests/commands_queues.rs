@@ -11,6 +11,8 @@ mod process;
 mod sandbox;
 #[path = "commands/shell.rs"]
 mod shell;
+#[path = "commands/shell_terminal.rs"]
+mod shell_terminal;
 #[path = "commands/up.rs"]
 mod up;
 #[path = "commands/up_refusals.rs"]

@@ -11,7 +11,7 @@ use nix::pty::openpty;
 use nix::sys::signal::Signal;
 
 use crate::process::DEADLINE;
-use crate::sandbox::{binary, skip};
+use crate::sandbox::{binary, skip, with_queues};
 
 const CTRL_C: &str = "\x03";
 const CTRL_Z: &str = "\x1a";
@@ -38,8 +38,8 @@ impl Terminal {
         let stdio = || Stdio::from(pty.slave.try_clone().unwrap());
         // A session of its own, with the terminal as its controlling terminal.
         let child = Command::new("setsid")
-            .args(["--ctty", binary(), "shell"])
-            .args(arguments)
+            .args(["--ctty", binary()])
+            .args(with_queues(&[&["shell"], arguments].concat()))
             .env("SHELL", "/bin/bash")
             .env("HOME", "/nonexistent")
             .env("PS1", "prompt> ")
