@@ -63,7 +63,6 @@ mod loss;
 mod loss_probe;
 mod memory;
 mod negotiation;
-mod offer;
 mod output;
 mod pacing;
 mod passive;
@@ -120,7 +119,6 @@ pub use id::{
 };
 pub use info::{TcpInfo, TcpListenerInfo, TcpUsage};
 pub use layer::Tcp;
-pub use offer::TakenText;
 pub use path_search::PathMtuSearch;
 pub use reason::{
     ChallengeCause, EndReason, FastOpenFallback, IcmpIgnored, ProbeCause, ResetCause, RetransmitCause,

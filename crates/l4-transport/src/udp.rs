@@ -2,15 +2,16 @@
 //!
 //! # Theory of operation
 //! A datagram in: [`Udp::input`] verifies length and checksum, finds the socket (the one that is connected to the
-//! sender first, then one bound to the address, then one bound to any), and queues a copy; [`Udp::poll_event`] then says
-//! `Readable`, and [`Udp::recv_from`] takes it. A group's or broadcast datagram goes to every socket that it matches.
+//! sender first, then one bound to the address, then one bound to any), and queues it; [`Udp::poll_event`] then says
+//! `Readable`, and [`Udp::recv_from`] takes it. What was queued lies in the buffer that the device has filled, where the caller
+//! [offers](Udp::offer_buffer) that, until a reader copies it, or the 65th such buffer calls the oldest back; else in a copy. A group's or broadcast datagram goes to every socket that it matches.
 //!
 //! A datagram out: [`Udp::send_to`] queues a copy, and [`Udp::poll_transmit`] hands out one datagram of each socket in
 //! turn. Path, source address and checksum are added by whoever polls. A socket that is closed with datagrams in its
 //! queue lives on, unseen, until they are sent.
 //!
 //! # Limits
-//! Sockets, bytes and datagrams in each queue, and bytes in all receive queues together are bounded by [`UdpConfig`]. A full
+//! Sockets, bytes and datagrams in each queue, and bytes in all receive queues together are bounded by [`UdpConfig`], buffers on loan by 64. A full
 //! receive queue drops the newest; a full send queue refuses it.
 //!
 //! # Not here
@@ -25,6 +26,8 @@ mod groups;
 mod id;
 mod input;
 mod layer;
+mod receive_queue;
+mod receiving;
 mod socket;
 
 pub use config::{UdpBind, UdpConfig, UdpCounters, UdpOptions};
@@ -32,7 +35,8 @@ pub use error::{UdpBindError, UdpConnectError, UdpGroupError, UdpRecvError, UdpS
 pub use groups::UdpGroupChange;
 pub use id::UdpSocketId;
 pub use layer::{Udp, UdpEvent};
-pub use socket::{MAX_TRAIN_LEN, UdpIcmpReport, UdpOutput, UdpReceived, UdpSocketInfo};
+pub use receive_queue::UdpReceived;
+pub use socket::{MAX_TRAIN_LEN, UdpIcmpReport, UdpOutput, UdpSocketInfo};
 
 #[cfg(test)]
 mod tests;

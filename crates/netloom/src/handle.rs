@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use netloom_stack::transport::{Recv, RecvError, SendError, TcpError, TcpSocketId};
 use netloom_stack::{Instant, SHARED_LEN_MIN};
 use tokio::io::{Interest, ReadBuf, Ready};
@@ -173,17 +173,7 @@ impl Handle {
         })
     }
 
-    /// One attempt to receive; 0 is the end of the stream.
-    fn receive(&self, shard: &mut Shard, now: Instant, target: &mut [u8], take: Take) -> io::Result<usize> {
-        let mut tcp = shard.stack.tcp();
-        let received = match take {
-            Take::Yes => tcp.recv(now, self.id, target),
-            Take::No => tcp.peek(self.id, target),
-        };
-        self.count_of(received)
-    }
-
-    /// What a reader is told.
+    /// What a reader is told; 0 is the end of the stream.
     fn count_of(&self, received: Result<Recv, RecvError>) -> io::Result<usize> {
         match received {
             Ok(Recv::Data(count)) => Ok(count),
@@ -239,11 +229,15 @@ impl Handle {
         self.with_open(|shard, _, id| Ok(shard.stack.tcp().error(id).and_then(|error| self.tell(error))))
     }
 
-    pub(crate) fn try_receive(&self, target: &mut [u8]) -> io::Result<usize> {
-        if target.is_empty() {
+    /// As much as the next chunk of `target` holds.
+    pub(crate) fn try_receive(&self, target: &mut impl BufMut) -> io::Result<usize> {
+        let most = target.chunk_mut().len();
+        if most == 0 {
             return Ok(0);
         }
-        self.with_open(|shard, now, _| self.receive(shard, now, target, Take::Yes))
+        self.with_open(|shard, now, _| {
+            self.count_of(shard.stack.tcp().recv_with(now, self.id, most, |part| target.put_slice(part)))
+        })
     }
 
     pub(crate) fn try_receive_vectored(&self, targets: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
@@ -257,7 +251,7 @@ impl Handle {
                 if read > 0 && !matches!(shard.stack.tcp().peek(self.id, target), Ok(Recv::Data(_))) {
                     break;
                 }
-                let count = self.receive(shard, now, target, Take::Yes)?;
+                let count = self.count_of(shard.stack.tcp().recv(now, self.id, target))?;
                 read += count;
                 if count < target.len() {
                     break;

@@ -181,7 +181,6 @@ mod cable;
 mod current;
 mod driver;
 mod error;
-mod fill;
 mod handle;
 mod hold;
 mod hop_limit;

@@ -16,7 +16,6 @@ use bytes::{Buf, BufMut, Bytes};
 use netloom_stack::transport::{TcpInfo, TcpSocketId};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 
-use crate::fill::fill;
 use crate::handle::{Handle, Take};
 use crate::shard::Shared;
 use crate::wakers::{Claim, wait_for};
@@ -228,8 +227,8 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.handle.try_receive(buf)
+    pub fn try_read(&self, mut buf: &mut [u8]) -> io::Result<usize> {
+        self.handle.try_receive(&mut buf)
     }
 
     /// The same into several buffers, one after the other.
@@ -272,7 +271,7 @@ impl TcpStream {
     /// # }
     /// ```
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        fill(buf, |target| self.try_read(target))
+        self.handle.try_receive(buf)
     }
 
     /// Writes as much as there is room for.

@@ -5,12 +5,20 @@ use std::ops::Range;
 use netloom_base::{DropReason, Instant, InterfaceId, RxMeta};
 use netloom_l2_link::LinkInput;
 use netloom_l3_internet::{Arrival, Forward, Input};
+use netloom_l4_transport::TakenText;
 use netloom_wire::{CastKind, Datagram, IcmpErrorKind, Protocol};
 use tracing::trace;
 
 use crate::Stack;
 use crate::handover::{Kind, Memory};
 use crate::steering::Share;
+
+/// Data that a transport took without copying it.
+#[derive(Clone, Copy, Debug)]
+enum Taken {
+    Tcp(TakenText),
+    Udp(TakenText),
+}
 
 impl Stack {
     /// Takes one frame from a device. Whatever it holds, this neither fails nor panics; what is dropped is counted by
@@ -45,15 +53,17 @@ impl Stack {
         if let Share::Theirs(to) = self.share_frame(interface, frame, meta) {
             return self.hand_over_buffer(to, interface, buffer, range, meta);
         }
-        self.tcp.offer_buffer(Some(buffer.len()));
+        self.offer_buffer(Some(buffer.len()));
         let result = self.receive(now, interface, frame, meta);
-        self.tcp.offer_buffer(None);
-        if let Some(text) = self.tcp.taken_text() {
-            let offset = text.address - buffer.as_ptr().addr();
+        self.offer_buffer(None);
+        if let Some(taken) = self.taken() {
             let (size, kept) = (buffer.len(), std::mem::take(buffer));
-            self.tcp.adopt(now, text, kept, offset);
+            self.adopt(now, taken, kept);
             // After it, as one may have been called back that is still in a cache.
-            *buffer = self.tcp.take_buffer(size);
+            *buffer = match taken {
+                Taken::Tcp(_) => self.tcp.take_buffer(size),
+                Taken::Udp(_) => self.udp.take_buffer(size),
+            };
         }
         if let Err(reason) = result {
             self.drop_packet(reason, interface, len);
@@ -110,7 +120,7 @@ impl Stack {
             Input::Deliver(datagram) => self.deliver(now, &datagram),
             Input::Reassembled(packet) => {
                 // It lies in a buffer of its own.
-                self.tcp.offer_buffer(None);
+                self.offer_buffer(None);
                 let Arrival { interface, cast, link_source, .. } = arrival;
                 let meta = RxMeta::default();
                 let whole = Arrival { packet: &packet, meta, ..arrival };
@@ -138,17 +148,34 @@ impl Stack {
         memory: Memory,
         receive: impl FnOnce(&mut Self, &[u8]) -> Result<(), DropReason>,
     ) -> Result<(), DropReason> {
-        self.tcp.offer_buffer(Some(memory.buffer.len()));
+        self.offer_buffer(Some(memory.buffer.len()));
         let result = receive(self, memory.bytes());
-        self.tcp.offer_buffer(None);
-        match self.tcp.taken_text() {
-            Some(text) => {
-                let offset = text.address - memory.buffer.as_ptr().addr();
-                self.tcp.adopt(now, text, memory.buffer, offset);
-            }
+        self.offer_buffer(None);
+        match self.taken() {
+            Some(taken) => self.adopt(now, taken, memory.buffer),
             None => self.tcp.give_back(memory.buffer.into()),
         }
         result
+    }
+
+    /// Says whether the data of the next packet may be taken out of the buffer of this size that it lies in.
+    fn offer_buffer(&mut self, size: Option<usize>) {
+        self.tcp.offer_buffer(size);
+        self.udp.offer_buffer(size);
+    }
+
+    /// What was taken out of it. [`adopt`](Self::adopt) must follow.
+    fn taken(&mut self) -> Option<Taken> {
+        self.tcp.taken_text().map(Taken::Tcp).or_else(|| self.udp.taken_text().map(Taken::Udp))
+    }
+
+    /// Hands in the buffer.
+    fn adopt(&mut self, now: Instant, taken: Taken, buffer: Box<[u8]>) {
+        let begin = buffer.as_ptr().addr();
+        match taken {
+            Taken::Tcp(text) => self.tcp.adopt(now, text, buffer, text.address - begin),
+            Taken::Udp(text) => self.udp.adopt(text, buffer, text.address - begin),
+        }
     }
 
     /// A packet for another host, in segments if its way out takes no longer ones.
@@ -192,3 +219,6 @@ impl Stack {
         trace!(%reason, %interface, len, "dropped");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,11 @@ impl BufferPool {
         self.free.pop().unwrap_or_else(|| vec![0; PIECE_LEN].into_boxed_slice())
     }
 
+    /// A buffer of `size` bytes, whatever is in it.
+    pub fn take_of(&mut self, size: usize) -> Box<[u8]> {
+        if size == PIECE_LEN { self.take() } else { vec![0; size].into() }
+    }
+
     /// Takes a buffer back, if it is a full piece and there are not enough of them.
     pub fn put(&mut self, buffer: Box<[u8]>) {
         if buffer.len() == PIECE_LEN && self.free.len() < POOL_BUFFERS {

@@ -19,7 +19,6 @@ use super::isn::timestamp;
 use super::loss_probe::LossProbe;
 use super::memory::Memory;
 use super::negotiation::{Negotiated, effective_mss};
-use super::offer::FrameOffer;
 use super::pacing::{PacedWindow, Pacer};
 use super::path_search::PathSearch;
 use super::rack::Rack;
@@ -34,6 +33,7 @@ use super::state::{Input, State, next};
 use super::statistics::{Conditions, Statistics, Totals};
 use super::timers::{Timer, Timers};
 use super::tuple::FourTuple;
+use crate::offer::FrameOffer;
 
 /// Who began a connection. [9293 MUST-11]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use netloom_base::{BufferPool, DeadlineQueue, Instant, KeyedMap, LocalEnds, PIECE_LEN, Rng, Slab, SlabId};
+use netloom_base::{BufferPool, DeadlineQueue, Instant, KeyedMap, LocalEnds, Rng, Slab, SlabId};
 use tracing::trace;
 
 use super::answers::Answers;
@@ -18,7 +18,6 @@ use super::id::{Outcome, PathAdvice, TcpEvent, TcpListenerId, TcpPendingId, TcpS
 use super::isn::IsnGenerator;
 use super::listener::Listener;
 use super::memory::Memory;
-use super::offer::{FrameOffer, Loan, Loans, TakenText};
 use super::reason::{EndReason, RetransmitCause, RtoCause};
 use super::segment::Reply;
 use super::state::State;
@@ -26,6 +25,7 @@ use super::syn_cache::SynCacheEntry;
 use super::syn_cookie::SynCookies;
 use super::time_wait::TimeWait;
 use super::tuple::FourTuple;
+use crate::offer::{FrameOffer, Loan, Loans, TakenText};
 use crate::ports::EphemeralPorts;
 
 /// Hints for the neighbour cache that may wait; more are dropped.
@@ -237,7 +237,7 @@ impl Tcp {
 
     /// A buffer of `size` bytes for a frame, whatever is in it.
     pub fn take_buffer(&mut self, size: usize) -> Box<[u8]> {
-        if size == PIECE_LEN { self.buffers.take() } else { vec![0; size].into() }
+        self.buffers.take_of(size)
     }
 
     /// Runs `work` with a context and the table of TIME-WAIT.

@@ -14,15 +14,16 @@ pub struct UdpConfig {
     /// Sockets, those included that are closed and still have something to send. Each costs about half a kilobyte
     /// without its queues.
     pub max_sockets: usize,
-    /// Bytes that wait in one socket's receive queue, each datagram counted with 128 more; a datagram that does not fit
-    /// is dropped.
+    /// Bytes that wait in one socket's receive queue, each datagram counted with 128 more, and a train of them that came as one
+    /// packet until it is read whole; a datagram that does not fit is dropped.
     pub receive_queue_bytes: usize,
     /// Bytes that wait in one socket's send queue, counted in the same way. An empty queue takes any datagram.
     pub send_queue_bytes: usize,
     /// Datagrams in either queue of one socket.
     pub queue_datagrams: usize,
     /// Bytes that wait in all receive queues together, counted in the same way: the memory that senders can make UDP
-    /// take. (Send queues hold only what this host's own programs put there.)
+    /// take. (Send queues hold only what this host's own programs put there.) Beside it UDP has up to 64 buffers of
+    /// [`PIECE_LEN`](netloom_base::PIECE_LEN) bytes free, and 64 on loan to datagrams that are shorter.
     pub max_receive_bytes: usize,
     /// Groups that all sockets together may be members of. Each costs about 64 bytes.
     pub max_groups: usize,

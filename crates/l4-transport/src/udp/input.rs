@@ -8,7 +8,8 @@ use netloom_wire::{CastKind, Datagram, IcmpError, IcmpErrorKind, UdpDatagram};
 use super::error::UdpSocketError;
 use super::id::UdpSocketId;
 use super::layer::Udp;
-use super::socket::{Incoming, UdpIcmpReport, UdpReceived, cost_of};
+use super::receive_queue::{ReceiveQueue, UdpReceived};
+use super::socket::UdpIcmpReport;
 
 impl Udp {
     /// Takes a datagram from the internet layer and queues it for its socket, or for every socket that it is for. Drain
@@ -79,7 +80,7 @@ impl Udp {
         result
     }
 
-    /// Queues the datagram, or each of a train of them that a device has glued together.
+    /// Queues the datagram, or of a train of them that a device has glued together as many as fit.
     fn deliver(
         &mut self,
         id: UdpSocketId,
@@ -87,32 +88,36 @@ impl Udp {
         data: &[u8],
         train: usize,
     ) -> Result<(), DropReason> {
-        if data.is_empty() {
-            return self.queue(id, about, data);
-        }
-        let mut result = Err(DropReason::UdpQueueFull);
-        for piece in data.chunks(train.max(1)) {
-            let queued = self.queue(id, UdpReceived { len: piece.len(), ..about }, piece);
-            result = result.or(queued);
-        }
-        result
-    }
-
-    fn queue(&mut self, id: UdpSocketId, about: UdpReceived, data: &[u8]) -> Result<(), DropReason> {
-        let cost = cost_of(data.len());
-        let has_room = self.receive_bytes + cost <= self.config.max_receive_bytes;
+        let segment_size = train.max(1);
+        let all_room = self.config.max_receive_bytes.saturating_sub(self.receive_bytes);
         let (max_bytes, max_count) = (self.config.receive_queue_bytes, self.config.queue_datagrams);
-        let socket = self.open_socket_mut(id).ok_or(DropReason::UdpNoSocket)?;
-        if !(has_room && socket.received.fits(cost, max_bytes, max_count)) {
-            socket.dropped = socket.dropped.wrapping_add(1);
-            self.counters.queue_full.increment();
-            return Err(DropReason::UdpQueueFull);
+        let socket =
+            self.sockets.get_mut(id.0).filter(|socket| !socket.is_closing).ok_or(DropReason::UdpNoSocket)?;
+        let queue = &mut socket.received;
+        let room = max_bytes.saturating_sub(queue.bytes()).min(all_room);
+        let (len, count) =
+            ReceiveQueue::fitting(data.len(), segment_size, room, max_count.saturating_sub(queue.len()));
+        let dropped = (data.len() - len).div_ceil(segment_size).max(usize::from(count == 0)) as u64;
+        if dropped > 0 {
+            socket.dropped = socket.dropped.wrapping_add(dropped);
+            self.counters.queue_full.add(dropped);
+            if count == 0 {
+                return Err(DropReason::UdpQueueFull);
+            }
         }
-        socket.received.push(Incoming { about, data: data.into() }, cost);
+        let data = data.get(..len).unwrap_or(data);
+        let cost_before = queue.bytes();
+        if self.offer.size().is_some() && len > 0 {
+            queue.promise(about, segment_size, len);
+            self.offer.take(data);
+            self.offer.sign(id.0);
+        } else {
+            queue.push_copy(about, segment_size, data);
+        }
+        self.receive_bytes += queue.bytes() - cost_before;
         socket.news.readable = true;
-        self.receive_bytes += cost;
-        self.counters.received.increment();
-        self.counters.bytes_received.add(data.len() as u64);
+        self.counters.received.add(count as u64);
+        self.counters.bytes_received.add(len as u64);
         self.announce(id);
         Ok(())
     }

@@ -4,25 +4,23 @@ use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU16;
 use std::collections::VecDeque;
 
-use netloom_base::{InterfaceId, Rng, Slab};
+use netloom_base::{BufferPool, InterfaceId, Rng, Slab};
 use netloom_wire::{UdpHeader, is_same_family};
 
 use super::config::{UdpBind, UdpConfig, UdpCounters, UdpOptions};
 use super::demux::{Demux, Local, Member};
-use super::error::{
-    UdpBindError, UdpConnectError, UdpGroupError, UdpRecvError, UdpSendError, UdpSocketError,
-};
+use super::error::{UdpBindError, UdpConnectError, UdpGroupError, UdpSendError, UdpSocketError};
 use super::groups::{Groups, UdpGroupChange};
 use super::id::UdpSocketId;
-use super::socket::{
-    Incoming, MAX_TRAIN_LEN, News, Socket, UdpIcmpReport, UdpOutput, UdpReceived, UdpSocketInfo, cost_of,
-};
+use super::receive_queue::cost_of;
+use super::socket::{MAX_TRAIN_LEN, News, Socket, UdpIcmpReport, UdpOutput, UdpSocketInfo};
+use crate::offer::{FrameOffer, Loans};
 use crate::ports::EphemeralPorts;
 
 /// What a socket has to tell. Events are edges: one comes when something has changed since the last was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UdpEvent {
-    /// A datagram has come: read until [`UdpRecvError::WouldBlock`].
+    /// A datagram has come: read until [`WouldBlock`](super::UdpRecvError::WouldBlock).
     Readable(UdpSocketId),
     /// There is room again after a send was refused.
     Writable(UdpSocketId),
@@ -48,6 +46,10 @@ pub struct Udp {
     makes_trains: bool,
     /// What waits in all receive queues.
     pub(super) receive_bytes: usize,
+    pub(super) offer: FrameOffer,
+    pub(super) loans: Loans,
+    /// Buffers that came back.
+    pub(super) buffers: BufferPool,
     pub(super) counters: UdpCounters,
 }
 
@@ -66,6 +68,9 @@ impl Udp {
             ready: VecDeque::new(),
             makes_trains: false,
             receive_bytes: 0,
+            offer: FrameOffer::default(),
+            loans: Loans::default(),
+            buffers: BufferPool::default(),
             counters: UdpCounters::default(),
         }
     }
@@ -317,35 +322,6 @@ impl Udp {
         Ok(())
     }
 
-    /// Takes the oldest datagram that has come. What does not fit `buffer` is lost.
-    ///
-    /// # Errors
-    /// When none is there, or when an earlier datagram met an error.
-    pub fn recv_from(&mut self, id: UdpSocketId, buffer: &mut [u8]) -> Result<UdpReceived, UdpRecvError> {
-        let about = self.peek_from(id, buffer)?;
-        let socket = self.open_socket_mut(id).ok_or(UdpRecvError::NoSocket)?;
-        let cost = cost_of(about.len);
-        socket.received.pop(|_| cost);
-        self.receive_bytes -= cost;
-        Ok(about)
-    }
-
-    /// The same, but the datagram stays. An error is told only once here too.
-    pub fn peek_from(&mut self, id: UdpSocketId, buffer: &mut [u8]) -> Result<UdpReceived, UdpRecvError> {
-        let socket = self.open_socket_mut(id).ok_or(UdpRecvError::NoSocket)?;
-        if let Some(error) = socket.error.take() {
-            return Err(UdpRecvError::Socket(error));
-        }
-        let Some(Incoming { about, data }) = socket.received.front() else {
-            return Err(UdpRecvError::WouldBlock);
-        };
-        let count = data.len().min(buffer.len());
-        if let (Some(target), Some(data)) = (buffer.get_mut(..count), data.get(..count)) {
-            target.copy_from_slice(data);
-        }
-        Ok(*about)
-    }
-
     /// Closes a socket: it receives nothing more, and its port is free at once. What it has to send is still sent.
     /// Take [`poll_group_change`](Self::poll_group_change) next if it was in groups.
     pub fn close(&mut self, id: UdpSocketId) {
@@ -358,7 +334,7 @@ impl Udp {
         for group in core::mem::take(&mut socket.groups) {
             self.groups.leave(group);
         }
-        self.receive_bytes -= socket.received.clear();
+        self.receive_bytes -= socket.received.clear(&mut self.buffers);
         socket.news = News::default();
         // It may still stand in `announced`, where it is passed over.
         socket.is_closing = true;

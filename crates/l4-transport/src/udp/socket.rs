@@ -12,43 +12,16 @@ use super::demux::{Local, Member};
 use super::error::UdpSocketError;
 use super::groups::Group;
 use super::id::UdpSocketId;
+use super::receive_queue::ReceiveQueue;
 
 /// Datagrams in one train at most: what the kernel's sockets take as well (`UDP_MAX_SEGMENTS` of Linux before 6.10).
 pub const MAX_TRAIN_LEN: usize = 64;
-
-/// What a queued datagram costs beside its data.
-const DATAGRAM_COST: usize = 128;
 
 /// Entries that an empty queue keeps room for.
 const KEPT_ENTRIES: usize = 32;
 
 /// ICMP errors that a socket remembers.
 const MAX_ICMP_REPORTS: usize = 8;
-
-/// What came with a datagram's data.
-// [768-03] [1122-U011] [1122-U014] [1122-U019] [1122-I150]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UdpReceived {
-    /// Bytes of data that the datagram had, however many of them fitted.
-    pub len: usize,
-    /// Who sent it; port 0 if it wants no answer.
-    pub remote: SocketAddr,
-    /// To which of our addresses, or which group, it was sent, and our port. An answer goes out from here.
-    pub local: SocketAddr,
-    /// Where it came in.
-    pub interface: InterfaceId,
-    /// TTL or hop limit as received.
-    pub hop_limit: u8,
-    /// DSCP (6 bits) and ECN (2 bits).
-    pub traffic_class: u8,
-}
-
-impl UdpReceived {
-    /// Whether a buffer of `capacity` bytes did not hold all of it. What did not fit is gone, as with `recvfrom`.
-    pub const fn is_truncated(&self, capacity: usize) -> bool {
-        self.len > capacity
-    }
-}
 
 /// A datagram to be sent. The sender of it knows the path, and makes header and checksum.
 // [1122-U009] [1122-U016]
@@ -142,23 +115,11 @@ pub struct UdpSocketInfo {
     pub is_closing: bool,
 }
 
-/// A received datagram in its queue.
-#[derive(Clone, Debug)]
-pub(super) struct Incoming {
-    pub(super) about: UdpReceived,
-    pub(super) data: Box<[u8]>,
-}
-
 /// Things that cost memory, in the order they came, and what they cost.
 #[derive(Clone, Debug)]
 pub(super) struct Queue<T> {
     items: VecDeque<T>,
     bytes: usize,
-}
-
-/// What a datagram of `len` bytes of data costs in a queue.
-pub(super) const fn cost_of(len: usize) -> usize {
-    len + DATAGRAM_COST
 }
 
 impl<T> Queue<T> {
@@ -178,10 +139,6 @@ impl<T> Queue<T> {
         self.bytes
     }
 
-    pub(super) fn front(&self) -> Option<&T> {
-        self.items.front()
-    }
-
     pub(super) fn back_mut(&mut self) -> Option<&mut T> {
         self.items.back_mut()
     }
@@ -199,12 +156,6 @@ impl<T> Queue<T> {
     pub(super) fn push(&mut self, item: T, cost: usize) {
         self.items.push_back(item);
         self.bytes += cost;
-    }
-
-    /// Drops everything, and says what it has cost.
-    pub(super) fn clear(&mut self) -> usize {
-        self.items = VecDeque::new();
-        core::mem::take(&mut self.bytes)
     }
 
     /// Takes the oldest out; `cost` says what it costs.
@@ -229,7 +180,7 @@ pub(super) struct News {
     pub(super) error: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Socket {
     pub(super) local: Local,
     pub(super) share: bool,
@@ -239,7 +190,7 @@ pub(super) struct Socket {
     pub(super) source: Option<IpAddr>,
     pub(super) remote: Option<SocketAddr>,
     pub(super) options: UdpOptions,
-    pub(super) received: Queue<Incoming>,
+    pub(super) received: ReceiveQueue,
     pub(super) outgoing: Queue<UdpOutput>,
     pub(super) error: Option<UdpSocketError>,
     pub(super) icmp_reports: VecDeque<UdpIcmpReport>,
@@ -265,7 +216,7 @@ impl Socket {
             source: None,
             remote: None,
             options: UdpOptions::default(),
-            received: Queue::new(),
+            received: ReceiveQueue::default(),
             outgoing: Queue::new(),
             error: None,
             icmp_reports: VecDeque::new(),

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod buffers;
 mod trains;
 
 const NOW: Instant = Instant::ZERO;
@@ -130,7 +131,7 @@ fn a_datagram_arrives_with_all_that_is_known_about_it() {
             hop_limit: 61,
             traffic_class: 0xb8,
         };
-        assert_eq!(udp.peek_from(id, &mut buffer), Ok(expected));
+        assert_eq!(udp.peek_with(id, |about, data| (about, data.len())), Ok((expected, 5)));
         assert_eq!(udp.recv_from(id, &mut buffer), Ok(expected));
         assert_eq!(&buffer, b"hel");
         assert!(expected.is_truncated(buffer.len()) && !expected.is_truncated(5));

@@ -26,8 +26,8 @@ impl UdpSocket {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        wait_for(|cx| self.poll_take(cx, buf, Take::No), |waker| self.give_up(waker)).await
+    pub async fn peek_from(&self, mut buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        wait_for(|cx| self.poll_take(cx, &mut buf, Take::No), |waker| self.give_up(waker)).await
     }
 
     /// The same for `poll` functions.
@@ -53,7 +53,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<SocketAddr>> {
-        self.poll_into(cx, buf, Take::No)
+        self.poll_take(cx, buf, Take::No).map_ok(|(_, remote)| remote)
     }
 
     /// The same if one is there.
@@ -70,8 +70,8 @@ impl UdpSocket {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.with_open(|shard| self.take(shard, buf, Take::No))
+    pub fn try_peek_from(&self, mut buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.with_open(|shard| self.take(shard, &mut buf, Take::No))
     }
 
     /// Copies the next datagram without taking it, and without its sender. Cancel safe.

@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use bytes::BufMut;
-use netloom_stack::transport::{UdpReceived, UdpRecvError};
+use netloom_stack::transport::UdpReceived;
 use tokio::io::{Interest, ReadBuf};
 
 use super::UdpSocket;
 use crate::error;
-use crate::fill::fill;
 use crate::handle::Take;
 use crate::shard::Shard;
 use crate::wakers::{Interest as Wait, in_turn, wait_for};
@@ -32,8 +31,8 @@ impl UdpSocket {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        wait_for(|cx| self.poll_take(cx, buf, Take::Yes), |waker| self.give_up(waker)).await
+    pub async fn recv_from(&self, mut buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        wait_for(|cx| self.poll_take(cx, &mut buf, Take::Yes), |waker| self.give_up(waker)).await
     }
 
     /// The same for `poll` functions.
@@ -59,7 +58,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<SocketAddr>> {
-        self.poll_into(cx, buf, Take::Yes)
+        self.poll_take(cx, buf, Take::Yes).map_ok(|(_, remote)| remote)
     }
 
     /// The same if one is there.
@@ -75,11 +74,8 @@ impl UdpSocket {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.shared.take(|shard| {
-            shard.check_open()?;
-            self.take(shard, buf, Take::Yes)
-        })
+    pub fn try_recv_from(&self, mut buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.try_recv_buf_from(&mut buf)
     }
 
     /// The same into the next chunk of a growing buffer.
@@ -99,7 +95,10 @@ impl UdpSocket {
     /// # }
     /// ```
     pub fn try_recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
-        fill(buf, |target| self.try_recv_from(target))
+        self.shared.take(|shard| {
+            shard.check_open()?;
+            self.take(shard, buf, Take::Yes)
+        })
     }
 
     /// The same, and waits for one. Cancel safe.
@@ -194,7 +193,7 @@ impl UdpSocket {
     /// # }
     /// ```
     pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        fill(buf, |target| self.try_recv(target))
+        Ok(self.try_recv_buf_from(buf)?.0)
     }
 
     /// The same, and waits for one. Cancel safe.
@@ -215,45 +214,36 @@ impl UdpSocket {
         Ok(self.recv_buf_from(buf).await?.0)
     }
 
-    /// One attempt to receive.
-    pub(super) fn take(
+    /// One attempt to receive as much of a datagram as the next chunk of `target` holds.
+    pub(super) fn take<B: BufMut>(
         &self,
         shard: &mut Shard,
-        target: &mut [u8],
+        target: &mut B,
         take: Take,
     ) -> io::Result<(usize, SocketAddr)> {
         let mut udp = shard.stack.udp();
-        let received: Result<UdpReceived, UdpRecvError> = match take {
-            Take::Yes => udp.recv_from(self.id, target),
-            Take::No => udp.peek_from(self.id, target),
+        let read = |about: UdpReceived, data: &[u8]| {
+            let count = data.len().min(target.chunk_mut().len());
+            target.put_slice(data.get(..count).unwrap_or(data));
+            (count, about.remote)
         };
-        let UdpReceived { len, remote, .. } = received.map_err(error::of_udp_recv)?;
-        Ok((len.min(target.len()), remote))
+        match take {
+            Take::Yes => udp.recv_with(self.id, read),
+            Take::No => udp.peek_with(self.id, read),
+        }
+        .map_err(error::of_udp_recv)
     }
 
-    pub(super) fn poll_take(
+    pub(super) fn poll_take<B: BufMut>(
         &self,
         cx: &mut Context<'_>,
-        target: &mut [u8],
+        target: &mut B,
         take: Take,
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
         in_turn(cx, |waker| {
             self.shared.take(|shard| {
                 self.attempt_on(shard, waker, &[Wait::Read], |shard| self.take(shard, target, take))
             })
-        })
-    }
-
-    pub(super) fn poll_into(
-        &self,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-        take: Take,
-    ) -> Poll<io::Result<SocketAddr>> {
-        let target = buffer.initialize_unfilled();
-        self.poll_take(cx, target, take).map_ok(|(count, remote)| {
-            buffer.advance(count);
-            remote
         })
     }
 }

@@ -1,0 +1,71 @@
+//! Who keeps a frame's buffer.
+
+use netloom_base::{AddressDetection, DeviceCaps, Medium, PIECE_LEN, Rng};
+use netloom_l4_transport::{UdpBind, UdpSocketId};
+use netloom_wire::{EthernetAddress, HeadBuf, Ipv4Header, UdpHeader};
+
+use super::*;
+use crate::{InterfaceSetup, StackConfig};
+
+const THEIRS: [u8; 4] = [10, 0, 0, 1];
+const OURS: [u8; 4] = [10, 0, 0, 2];
+
+fn stack() -> (Stack, InterfaceId, UdpSocketId) {
+    let mut stack = Stack::new(StackConfig::default(), Rng::from_number(1));
+    let caps = DeviceCaps::plain(Medium::Ip, 1500);
+    let interface = stack.add_interface(InterfaceSetup { caps, link_address: EthernetAddress([2; 6]) });
+    stack
+        .add_address(Instant::ZERO, interface, "10.0.0.2/24".parse().unwrap(), AddressDetection::Off)
+        .unwrap();
+    let socket = stack.udp().bind(UdpBind::new(None, 7)).unwrap();
+    (stack, interface, socket)
+}
+
+fn packet(port: u16, data: &[u8]) -> Vec<u8> {
+    let mut head = HeadBuf::new();
+    let header = UdpHeader { source_port: 9, destination_port: port };
+    header.emit(&mut head, THEIRS.into(), OURS.into(), &[data], false);
+    let ip = Ipv4Header {
+        source: THEIRS.into(),
+        destination: OURS.into(),
+        protocol: Protocol::UDP,
+        ttl: 64,
+        traffic_class: 0,
+        identification: 0,
+        dont_fragment: true,
+        more_fragments: false,
+        fragment_offset: 0,
+    };
+    let len = head.len() + data.len();
+    ip.emit(&mut head, len);
+    [head.as_slice(), data].concat()
+}
+
+/// Hands in a packet in a buffer of its own. Says where that was, and whether there is another one for the next.
+fn hand_in(stack: &mut Stack, interface: InterfaceId, packet: &[u8]) -> (Range<usize>, bool) {
+    let mut buffer = vec![0; PIECE_LEN].into_boxed_slice();
+    let range = 10..10 + packet.len();
+    buffer[range.clone()].copy_from_slice(packet);
+    let begin = buffer.as_ptr().addr();
+    stack.handle_buffer(Instant::ZERO, interface, &mut buffer, range, RxMeta::default());
+    assert_eq!(buffer.len(), PIECE_LEN);
+    (begin..begin + PIECE_LEN, buffer.as_ptr().addr() != begin)
+}
+
+#[test]
+fn a_datagram_stays_in_the_buffer_that_the_device_has_filled() {
+    let (mut stack, interface, socket) = stack();
+    for data in [&[1; 10][..], &[2; 1400]] {
+        let (buffer, is_kept) = hand_in(&mut stack, interface, &packet(7, data));
+        assert!(is_kept);
+        let read = |_, part: &[u8]| (part.to_vec(), buffer.contains(&part.as_ptr().addr()));
+        assert_eq!(stack.udp().recv_with(socket, read), Ok((data.to_vec(), true)));
+    }
+}
+
+#[test]
+fn a_buffer_that_nobody_keeps_stays_the_caller_s() {
+    let (mut stack, interface, _) = stack();
+    let (_, is_kept) = hand_in(&mut stack, interface, &packet(8, b"nobody listens"));
+    assert!(!is_kept);
+}
