@@ -50,14 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if is_whole && !tools::has_or_installs("valgrind")? {
         bail!("instructions are counted by valgrind; on Debian type: sudo apt-get install valgrind");
     }
-    let metadata =
-        MetadataCommand::new().no_deps().exec().context("cargo metadata does not read the workspace")?;
-    let root = metadata.workspace_root.into_std_path_buf();
-    let bench = match &options.bench {
-        Some(path) => path.clone(),
-        None => build(metadata.target_directory.as_std_path())?,
-    };
-    let lab = Lab { script: root.join("scripts/bench-lab"), bench, seconds: options.seconds };
+    let lab = Lab::new(options.bench.as_deref(), options.seconds)?;
     let rows: Vec<&str> = rows(options.row.as_deref());
     if rows.is_empty() {
         bail!("no row has this in its name");
@@ -73,20 +66,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let text = table::render(&measured, &description);
     println!("\n{text}");
     if is_whole {
-        std::fs::write(root.join("docs/performance.svg"), chart::draw(&measured))
+        std::fs::write(lab.root.join("docs/performance.svg"), chart::draw(&measured))
             .context("docs/performance.svg cannot be written")?;
-        report::write_part(&root.join("docs/performance.md"), "bench", &text)?;
+        report::write_part(&lab.root.join("docs/performance.md"), "bench", &text)?;
         is_complete &= instructions::run(Mode::Write)?;
     }
     Ok(is_complete)
-}
-
-/// Builds the loads and the servers.
-fn build(target: &Path) -> Result<PathBuf> {
-    if !cargo(&["build", "--release", "--package", "netloom-bench"]).status()?.success() {
-        bail!("netloom-bench does not build");
-    }
-    Ok(target.join("release/netloom-bench"))
 }
 
 /// The rows that are wanted, each once.
@@ -133,28 +118,61 @@ fn description(options: &Options) -> String {
 }
 
 /// Where one measurement takes place.
-struct Lab {
-    script: PathBuf,
+pub(crate) struct Lab {
+    root: PathBuf,
     bench: PathBuf,
     seconds: u32,
 }
 
 impl Lab {
+    /// Of loads that take so long; builds them and the servers, unless they are built already.
+    pub(crate) fn new(bench: Option<&Path>, seconds: u32) -> Result<Self> {
+        let metadata =
+            MetadataCommand::new().no_deps().exec().context("cargo metadata does not read the workspace")?;
+        let root = metadata.workspace_root.into_std_path_buf();
+        if let Some(bench) = bench {
+            return Ok(Self { root, bench: bench.to_owned(), seconds });
+        }
+        if !cargo(&["build", "--release", "--package", "netloom-bench"]).status()?.success() {
+            bail!("netloom-bench does not build");
+        }
+        Ok(Self { root, bench: metadata.target_directory.join("release/netloom-bench").into(), seconds })
+    }
+
     /// Lines of `NAME VALUE`.
     fn measure(&self, side: Side, row: &str) -> Result<String> {
-        let limit = (LOADS_MAX * self.seconds + OVERHEAD_SECONDS).to_string();
-        let output = Command::new("timeout")
-            .args(["--kill-after=5", &limit])
-            .arg(&self.script)
-            .arg(&self.bench)
-            .args([side.name(), row, &self.seconds.to_string()])
-            .output()
-            .context("the lab cannot be run")?;
-        if !output.status.success() {
-            bail!("the lab failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        figures(&mut self.command(side, row))
     }
+
+    /// The same of netloom, while perf records its server into `profile`.
+    pub(crate) fn profile(&self, row: &str, profile: &Path) -> Result<String> {
+        figures(self.command(Side::Netloom, row).env("PROFILE", profile))
+    }
+
+    fn command(&self, side: Side, row: &str) -> Command {
+        let limit = (LOADS_MAX * self.seconds + OVERHEAD_SECONDS).to_string();
+        let mut command = Command::new("timeout");
+        command
+            .args(["--kill-after=5", &limit])
+            .arg(self.root.join("scripts/bench-lab"))
+            .arg(&self.bench)
+            .args([side.name(), row, &self.seconds.to_string()]);
+        command
+    }
+}
+
+/// What the lab prints.
+fn figures(lab: &mut Command) -> Result<String> {
+    let output = lab.output().context("the lab cannot be run")?;
+    if !output.status.success() {
+        bail!("the lab failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What the table calls the first figure of a row.
+pub(crate) fn title(row: &str) -> Option<&'static str> {
+    FIGURES.iter().find(|figure| figure.row == row).map(|figure| figure.title)
 }
 
 #[cfg(test)]

@@ -70,7 +70,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Measure what a packet takes in each layer, in nanoseconds, with perf, and write it into docs/performance.md.
+    /// Measure what a packet takes in each layer, in nanoseconds, with perf, in virtual time and behind a TAP, and write it into
+    /// docs/performance.md; as root, for five minutes.
     Nanoseconds(nanoseconds::Options),
     /// What CI runs: the documentation and the licences, then everything that `test` does.
     Ci,

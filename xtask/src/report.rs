@@ -1,8 +1,10 @@
-//! What the measuring commands share: medians, words about the machine, and parts of a page that a command writes.
+//! What the measuring commands share: medians, words about the machine, parts of a page that a command writes, and room for
+//! the files of one run.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 /// The middle one, or of two middle ones the lower; 0 of none.
 pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
@@ -23,6 +25,14 @@ pub(crate) fn machine() -> String {
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or_else(String::new, |(_, name)| format!(" ({})", name.trim()));
     format!("{processors} CPUs{model}, Linux {}", version.join("."))
+}
+
+/// A directory below `target` that no other run uses, and that goes with the value.
+pub(crate) fn scratch(target: &Path) -> Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix("xtask-")
+        .tempdir_in(target)
+        .with_context(|| format!("no directory can be made in {}", target.display()))
 }
 
 /// Puts `text` between the markers that `command` has in the file.

@@ -9,12 +9,22 @@ pub(crate) const ELSEWHERE: &str = "libraries";
 /// What stands for devices and applications.
 pub(crate) const EXCHANGE: &str = "exchange";
 
-/// Where a function belongs: to the first crate of ours in its name, which a method of another's type has in it too.
+/// The layer that a function belongs to, by its crate.
 pub(crate) fn layer_of(function: &str) -> &'static str {
-    let Some((_, name)) = function.split_once("netloom_") else { return ELSEWHERE };
+    crate_of(function).map_or(ELSEWHERE, |name| layer_of_crate(name).unwrap_or(EXCHANGE))
+}
+
+/// The first crate of ours in the name of a function, which a method of another's type has in it too.
+pub(crate) fn crate_of(function: &str) -> Option<&str> {
+    let name = function.get(function.find("netloom")?..)?;
     let end = name.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(name.len());
-    let name = name.get(..end).unwrap_or_default();
-    LAYERS.iter().copied().find(|layer| name == layer.replace('-', "_")).unwrap_or(EXCHANGE)
+    name.get(..end)
+}
+
+/// The layer that a crate of ours is, if it is one.
+pub(crate) fn layer_of_crate(name: &str) -> Option<&'static str> {
+    let name = name.strip_prefix("netloom_")?;
+    LAYERS.iter().copied().find(|layer| name == layer.replace('-', "_"))
 }
 
 /// Every function with what it took itself, in pieces: a function may come more than once.
