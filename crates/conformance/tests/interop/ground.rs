@@ -57,13 +57,11 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// That of the case with this number: there are six kinds, and each case comes to the next of them with each turn, which
-    /// `NETLOOM_INTEROP_TURN` names.
-    pub(crate) fn of_case(number: usize) -> Self {
-        let turn =
-            std::env::var("NETLOOM_INTEROP_TURN").map_or(0, |turn| turn.parse().expect("a number of turns"));
-        let number: usize = number + turn;
-        let offload = [Offload::Full, Offload::Plain, Offload::Checksum][number % 3];
+    /// That of the case with this number: with one queue in some modes and with two in the others, which
+    /// `NETLOOM_INTEROP_SWAP=1` swaps.
+    pub(crate) fn of_case(number: usize, offload: Offload) -> Self {
+        let is_swapped = std::env::var("NETLOOM_INTEROP_SWAP").is_ok_and(|swap| swap == "1");
+        let number = number + offload as usize + usize::from(is_swapped);
         Self { offload, queues: if number.is_multiple_of(2) { NonZeroU16::MIN } else { TWO } }
     }
 }

@@ -9,7 +9,7 @@
 use std::process::Command;
 
 use netloom::Net;
-use netloom::device::{TunTap, TunTapConfig};
+use netloom::device::{Offload, TunTap, TunTapConfig};
 use netloom::stack::Medium;
 use smoltcp::wire::IpCidr;
 use tokio::task::spawn_blocking;
@@ -29,9 +29,9 @@ const BETWEEN: [[&str; 3]; 2] =
     [["10.1.0.0/24", "10.1.0.1", "10.1.0.2"], ["fd01::/64", "fd01::1", "fd01::2"]];
 const BEHIND: [[&str; 3]; 2] = [["10.2.0.0/24", "10.2.0.1", "10.2.0.2"], ["fd02::/64", "fd02::1", "fd02::2"]];
 
-pub(crate) fn cases() -> Vec<Named> {
+pub(crate) fn cases(offload: Offload) -> Vec<Named> {
     let named = |number: usize, name: &str, run: fn(Device)| -> Named {
-        let device = Device::of_case(number);
+        let device = Device::of_case(number, offload);
         (format!("{name}, {device}"), Box::new(move || run(device)))
     };
     vec![
