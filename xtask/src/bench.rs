@@ -21,7 +21,8 @@ use crate::steps::cargo;
 use crate::{instructions, report, tools};
 use figures::{FIGURES, Measured, Side};
 
-/// How many loads of a time a measurement consists of at most: a crowd's is measured before it comes, beside it, and when it has left.
+/// How many loads of a time a measurement consists of at most: what is measured beside others is measured before they come and when they have
+/// left, too.
 const LOADS_MAX: u32 = 3;
 /// What a measurement may take beyond its time.
 const OVERHEAD_SECONDS: u32 = 60;

@@ -8,7 +8,8 @@
 //! what. Every load ends by itself.
 //!
 //! # Not here
-//! HTTP, bulk and ping loads are those that everybody has: wrk, iperf3 and ping are started and their output is read.
+//! HTTP, bulk and ping loads are those that everybody has: wrk, iperf3 and ping are started and their output is read. Only the
+//! requests on some of a crowd's connections are made here, as wrk opens its own.
 #![forbid(unsafe_code)]
 
 mod figures;
@@ -71,7 +72,7 @@ enum Command {
         #[arg(long, default_value_t = 64)]
         window: usize,
     },
-    /// What an idle connection costs the server, and round trips beside them all
+    /// What an idle connection costs the server, and round trips alone and beside them all
     Idle {
         #[command(flatten)]
         target: Target,
@@ -85,11 +86,11 @@ enum Command {
         #[arg(long)]
         in_kernel: bool,
     },
-    /// Requests a second through wrk with 64 connections, alone and beside a crowd of idle ones
+    /// Requests a second on 64 connections, alone and as some of a crowd whose others are idle
     Crowd {
         #[command(flatten)]
         target: Target,
-        /// Idle connections
+        /// Connections, the 64 included
         #[arg(long, default_value_t = 100_000)]
         count: usize,
         /// The server's process
@@ -236,7 +237,10 @@ fn run(command: Command) -> Result<()> {
         Command::Serve(Serve::Mirror { tap, address, spin_us }) => {
             mirror::serve(&tap, address, spin_us.map(Duration::from_micros))
         }
-        Command::Rr { target, size } => load::rr::run(target.port(ports::ECHO), size, target.span()),
+        Command::Rr { target, size } => {
+            load::rr::measure(target.port(ports::ECHO), size, target.span())?.print();
+            Ok(())
+        }
         Command::Connect { target, parallel } => {
             load::connect::run(target.port(ports::ECHO), parallel, target.span())
         }
@@ -249,7 +253,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Crowd { target, count, server_pid } => {
             let memory = process::Memory { pid: server_pid, in_kernel: false };
-            load::crowd::run(target.address, count, memory, target.seconds)
+            load::crowd::run(target.address, count, memory, target.span())
         }
         Command::Hold { address, port, count } => load::crowd::hold(address, port, count),
         Command::Bulk { target, streams, direction, server_pid } => {

@@ -3,18 +3,22 @@
 mod bare_http;
 pub(crate) mod ports;
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use netloom::{AddressDetection, Cidr, InterfaceConfig, Net, StackConfig};
 use netloom_base::Medium;
 use netloom_device::{Offload, TunTap, TunTapConfig};
 use netloom_l7_app::http::{self, HttpOptions};
 use netloom_l7_app::iperf3::{self, Iperf3Options};
 use netloom_l7_app::{CancellationToken, Datagrams, Listener};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::coop::consume_budget;
 
@@ -141,19 +145,28 @@ async fn bare_http<L: Listener<Io: Stream>>(mut listener: L) {
         let (mut stream, _) = listener.accept().await;
         tokio::spawn(async move {
             stream.send_at_once()?;
-            let mut buffer = vec![0; BUFFER_LEN];
             let mut heads = HeadCounter::default();
-            loop {
-                let len = stream.read(&mut buffer).await?;
-                if len == 0 {
-                    return stream.shutdown().await;
-                }
-                for _ in 0..heads.count(buffer.get(..len).unwrap_or_default()) {
+            while let Some(count) = poll_fn(|cx| poll_heads(Pin::new(&mut stream), cx, &mut heads)).await? {
+                for _ in 0..count {
                     stream.write_all(RESPONSE).await?;
                 }
             }
+            stream.shutdown().await
         });
     }
+}
+
+/// How many heads end in what comes next; `None` at the end. A connection that waits has no buffer: thousands may be idle.
+fn poll_heads(
+    stream: Pin<&mut impl Stream>,
+    cx: &mut Context<'_>,
+    heads: &mut HeadCounter,
+) -> Poll<io::Result<Option<usize>>> {
+    let mut room = [const { MaybeUninit::uninit() }; BUFFER_LEN];
+    let mut buffer = ReadBuf::uninit(&mut room);
+    ready!(stream.poll_read(cx, &mut buffer))?;
+    let filled = buffer.filled();
+    Poll::Ready(Ok((!filled.is_empty()).then(|| heads.count(filled))))
 }
 
 /// Keeps every connection open, and does nothing with it.

@@ -11,6 +11,7 @@
 mod device;
 mod iperf3;
 
+use std::collections::VecDeque;
 use std::os::fd::AsFd;
 
 use anyhow::{Context, Result, anyhow};
@@ -121,6 +122,8 @@ struct Application {
     echoes: Vec<SocketHandle>,
     responders: Vec<(SocketHandle, HeadCounter)>,
     holders: Vec<SocketHandle>,
+    /// What they have taken: connections that are only to be there.
+    held: VecDeque<SocketHandle>,
     datagrams: Option<SocketHandle>,
     iperf3: Option<Iperf3>,
     buffer: Vec<u8>,
@@ -146,7 +149,7 @@ impl Application {
                 || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; DATAGRAM_POOL], vec![0; LARGE]);
             sockets.add(udp::Socket::new(buffer(), buffer()))
         });
-        Self { echoes, responders, holders, datagrams, iperf3, buffer: vec![0; SMALL] }
+        Self { echoes, responders, holders, held: VecDeque::new(), datagrams, iperf3, buffer: vec![0; SMALL] }
     }
 
     /// Does what there is to do; whether that was anything.
@@ -161,12 +164,13 @@ impl Application {
         for handle in &mut self.holders {
             let socket = sockets.get_mut::<tcp::Socket<'_>>(*handle);
             if socket.is_active() {
-                // It stays in the set, and is not looked at any more.
+                self.held.push_back(*handle);
                 *handle = sockets.add(tcp_socket(SMALL));
                 worked = true;
             }
             worked |= listen(sockets.get_mut(*handle), ports::HOLD);
         }
+        self.release(sockets);
         if let Some(handle) = self.datagrams {
             worked |= echo_datagrams(sockets.get_mut(handle), &mut self.buffer);
         }
@@ -174,6 +178,29 @@ impl Application {
             worked |= iperf3.turn(sockets);
         }
         worked
+    }
+
+    /// Drops connections that are held no more; it looks at one a turn, and at the next if that one was closed.
+    fn release(&mut self, sockets: &mut SocketSet<'static>) {
+        while let Some(handle) = self.held.pop_front() {
+            if sockets.get::<tcp::Socket<'_>>(handle).is_open() {
+                self.held.push_back(handle);
+                return;
+            }
+            sockets.remove(handle);
+            if self.held.is_empty() {
+                self.shrink(sockets);
+            }
+        }
+    }
+
+    /// Makes the set as small as it was: it is passed over for every frame, with the places of those who have left.
+    fn shrink(&mut self, sockets: &mut SocketSet<'static>) {
+        let mut left = std::mem::replace(sockets, SocketSet::new(Vec::new()));
+        // Nobody else is in a set that has holders.
+        for handle in self.echoes.iter_mut().chain(&mut self.holders) {
+            *handle = sockets.add(left.remove(*handle));
+        }
     }
 }
 

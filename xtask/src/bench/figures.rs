@@ -126,8 +126,10 @@ pub(super) const FIGURES: &[Figure] = &[
     figure(["ping-awake", "p99_us"], "the same, 99% within", "us", Better::Less, 0),
     figure(["idle", "bytes_each"], "memory of one of 10,000 idle connections", "bytes", Better::Less, 0),
     figure(["idle", "rate"], "round trips of 1 byte beside them", "1/s", Better::More, 0),
+    figure(["idle", "rate_alone"], "the same alone", "1/s", Better::More, 0),
+    figure(["idle", "share"], "what is left of the rate beside them", "", Better::One, 2),
     figure(["crowd", "rate_alone"], "HTTP, bare responder, 64 connections alone", "1/s", Better::More, 0),
-    figure(["crowd", "rate"], "the same beside 100,000 idle connections", "1/s", Better::More, 0),
+    figure(["crowd", "rate"], "the same on 64 of 100,000, the others idle", "1/s", Better::More, 0),
     figure(["crowd", "share"], "what is left of the rate beside them", "", Better::One, 2),
     figure(["crowd", "bytes_each"], "memory of one of these connections", "bytes", Better::Less, 0),
 ];

@@ -7,19 +7,14 @@ use anyhow::{Context, Result, ensure};
 use crate::figures::print;
 use crate::program::output_of;
 
-/// Measures for `seconds`.
+/// Measures for `seconds` on 64 connections of one thread.
 pub(crate) fn run(server: SocketAddr, seconds: u64) -> Result<()> {
-    print("rate", rate(server, seconds)?);
-    Ok(())
-}
-
-/// Requests a second for `seconds` on 64 connections of one thread.
-pub(crate) fn rate(server: SocketAddr, seconds: u64) -> Result<f64> {
     let span = format!("-d{seconds}s");
     let text = output_of("wrk", &["-t1", "-c64", &span, "--latency", &format!("http://{server}/hello")])?;
     // An answer other than 200, or a connection that broke, is not a request that was served.
     ensure!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "wrk met errors:\n{text}");
-    reported_rate(&text).context("wrk's report is not understood")
+    print("rate", reported_rate(&text).context("wrk's report is not understood")?);
+    Ok(())
 }
 
 fn reported_rate(report: &str) -> Option<f64> {

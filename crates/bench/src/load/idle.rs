@@ -1,36 +1,31 @@
-//! Idle connections: what each costs the server's memory, and round trips beside them.
+//! Idle connections: what each costs the server's memory, and round trips beside them, and alone before and after.
 
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::figures::print;
-use crate::load::rr;
+use crate::load::{held, rr};
 use crate::process::Memory;
 use crate::server::ports;
-use crate::sockets;
 
-/// Opens `count` connections, measures, and then round trips for `span`.
+/// Measures for `span` before there are `count` connections, beside them, and when they are gone.
 pub(crate) fn run(server: IpAddr, count: usize, memory: Memory, span: Duration) -> Result<()> {
-    let holder = SocketAddr::from((server, ports::HOLD));
+    let (holder, echo) = (SocketAddr::from((server, ports::HOLD)), SocketAddr::from((server, ports::ECHO)));
+    let round_trips = || rr::measure(echo, 1, span);
+    let before = round_trips()?;
     // What a server makes once, it makes for the first.
-    let first = open(holder, 1)?;
-    let before = memory.bytes()?;
-    let streams = open(holder, count)?;
-    let held = f64::from(u32::try_from(streams.len()).unwrap_or(u32::MAX));
-    print("bytes_each", (memory.bytes()? - before) / held.max(1.0));
-    rr::run((server, ports::ECHO).into(), 1, span)?;
-    drop((first, streams));
+    let mut streams = held::open(holder, 1)?;
+    let bytes = memory.bytes()?;
+    streams.append(&mut held::open(holder, count)?);
+    print("bytes_each", (memory.bytes()? - bytes) / f64::from(u32::try_from(count)?).max(1.0));
+    let beside = round_trips()?;
+    held::check(&streams)?;
+    held::leave(echo, streams)?;
+    let alone = f64::midpoint(before.rate, round_trips()?.rate);
+    print("rate_alone", alone);
+    print("share", beside.rate / alone);
+    beside.print();
     Ok(())
-}
-
-/// Opens `count` connections, each of which is reset when it is closed.
-pub(crate) fn open(server: SocketAddr, count: usize) -> Result<Vec<TcpStream>> {
-    let streams = (0..count).map(|number| {
-        let stream = sockets::connect(server).with_context(|| format!("{number} connections are open"))?;
-        sockets::reset_on_close(&stream)?;
-        Ok(stream)
-    });
-    streams.collect()
 }

@@ -14,8 +14,27 @@ const WARM_UP: Duration = Duration::from_millis(200);
 /// The longest wait for an echo.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Measures for `span` with `size` bytes each way.
-pub(crate) fn run(server: SocketAddr, size: usize, span: Duration) -> Result<()> {
+/// What was measured.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    /// Round trips a second.
+    pub(crate) rate: f64,
+    p50_us: f64,
+    p99_us: f64,
+}
+
+impl Measured {
+    /// Prints its figures.
+    pub(crate) fn print(&self) {
+        let Self { rate, p50_us, p99_us } = self;
+        print("rate", rate);
+        print("p50_us", p50_us);
+        print("p99_us", p99_us);
+    }
+}
+
+/// Measures for `span` with `size` bytes each way, on a connection of its own.
+pub(crate) fn measure(server: SocketAddr, size: usize, span: Duration) -> Result<Measured> {
     ensure!(size > 0, "a round trip takes a byte");
     let mut stream = sockets::connect(server)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -24,10 +43,11 @@ pub(crate) fn run(server: SocketAddr, size: usize, span: Duration) -> Result<()>
     let mut times = round_trips(&mut stream, size, span)?;
     let elapsed = started.elapsed();
     times.sort_unstable();
-    print("rate", per_second(times.len() as u64, elapsed));
-    print("p50_us", percentile_us(&times, 50));
-    print("p99_us", percentile_us(&times, 99));
-    Ok(())
+    Ok(Measured {
+        rate: per_second(times.len() as u64, elapsed),
+        p50_us: percentile_us(&times, 50),
+        p99_us: percentile_us(&times, 99),
+    })
 }
 
 fn round_trips(stream: &mut TcpStream, size: usize, span: Duration) -> Result<Vec<Duration>> {
