@@ -9,9 +9,9 @@
 
 /// Frames that one turn takes from a device before it looks at anything else.
 pub(crate) const FRAMES_PER_TURN: usize = 64;
-/// Bytes of frames after which a turn takes no more, so that super-segments are acknowledged, and read, before the
-/// window is full.
-const BYTES_PER_TURN: usize = 1 << 20;
+/// Bytes of frames after which a turn takes no more, so that super-segments are acknowledged before the window is full, and
+/// read while their buffers are in the second-level cache, as those that the next turn fills again.
+const BYTES_PER_TURN: usize = 1 << 18;
 
 /// Turns in a row that read no further than is expected.
 const SHORT_TURNS_MAX: u8 = 31;
