@@ -147,7 +147,7 @@ impl Lab {
 
     /// The same of netloom, while perf records its server into `profile`.
     pub(crate) fn profile(&self, row: &str, profile: &Path) -> Result<String> {
-        figures(self.command(Side::Netloom, row).env("PROFILE", profile))
+        figures(self.command(Side::Netloom, row).env("NETLOOM_BENCH_PROFILE", profile))
     }
 
     fn command(&self, side: Side, row: &str) -> Command {

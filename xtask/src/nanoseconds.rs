@@ -31,17 +31,18 @@ pub(crate) struct Options {
 
 /// Measures, and writes the tables.
 pub(crate) fn run(&Options { runs }: &Options) -> Result<bool> {
-    tools::ensure_measuring()?;
+    tools::ensure_profiling()?;
     let Programs { packets, target, page } = Programs::build()?;
     let lab = Lab::new(None, SECONDS)?;
     let scratch = report::scratch(&target)?;
     let profile = scratch.path().join("perf.data");
+    let exchanges = exchange::measure(&packets, &profile, runs)?;
+    println!("{exchanges}");
+    let loads = tap::measure(&lab, &profile, runs)?;
+    println!("{loads}");
     let text = format!(
-        "`cargo xtask nanoseconds --runs {runs}`; {}, release build, medians of {runs} runs.\n\n{}\n{}",
-        report::machine(),
-        exchange::measure(&packets, &profile, runs)?,
-        tap::measure(&lab, &profile, runs)?
+        "`cargo xtask nanoseconds --runs {runs}`; {}, release build, medians of {runs} runs.\n\n{exchanges}\n{loads}",
+        report::machine()
     );
-    println!("{text}");
     report::write_part(&page, "nanoseconds", &text).map(|()| true)
 }

@@ -46,6 +46,9 @@ const MEASURING_TOOLS: &[Tool] = &[
     tool("wrk", &["wrk"], None),
 ];
 
+/// What profiles take besides.
+const PROFILING_TOOLS: &[Tool] = &[tool("perf", &["linux-perf"], None)];
+
 const fn tool(
     program: &'static str,
     packages: &'static [&'static str],
@@ -82,7 +85,17 @@ pub(crate) fn ensure_measuring() -> Result<()> {
     if !is_root() {
         bail!("only root may measure, as that takes network namespaces");
     }
-    let lines = find_or_install(MEASURING_TOOLS)?;
+    ensure_all(MEASURING_TOOLS)
+}
+
+/// The same for every tool of profiles, which are of what the measurements start.
+pub(crate) fn ensure_profiling() -> Result<()> {
+    ensure_measuring()?;
+    ensure_all(PROFILING_TOOLS)
+}
+
+fn ensure_all(tools: &'static [Tool]) -> Result<()> {
+    let lines = find_or_install(tools)?;
     if !lines.is_empty() {
         bail!("{}", lines.join("; "));
     }

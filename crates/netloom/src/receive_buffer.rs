@@ -1,6 +1,6 @@
 //! How long a device's frames may be, and so the buffers that they are received to.
 //!
-//! *Theory of operation.* A frame's buffer becomes part of a connection's queue, unless it is mostly empty. So it is no longer
+//! *Theory of operation.* A frame's buffer becomes part of a connection's or a socket's queue, or is lent to it. So it is no longer
 //! than the frames of its device should be: super-segments where the device cuts ours, packets of the MTU else. If a
 //! longer one comes all the same, as somebody has raised the interface's MTU, it is lost, and there are buffers for any
 //! frame from then on.

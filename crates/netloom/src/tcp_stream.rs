@@ -254,7 +254,7 @@ impl TcpStream {
         self.handle.try_receive_vectored(bufs)
     }
 
-    /// The same into a growing buffer: as many bytes as its next chunk takes.
+    /// The same into a growing buffer: as many bytes as its next chunk takes. It must not use sockets of this stack meanwhile.
     ///
     /// # Errors
     /// As [`try_read`](Self::try_read).

@@ -60,10 +60,7 @@ impl Stack {
             let (size, kept) = (buffer.len(), std::mem::take(buffer));
             self.adopt(now, taken, kept);
             // After it, as one may have been called back that is still in a cache.
-            *buffer = match taken {
-                Taken::Tcp(_) => self.tcp.take_buffer(size),
-                Taken::Udp(_) => self.udp.take_buffer(size),
-            };
+            *buffer = self.take_buffer(size);
         }
         if let Err(reason) = result {
             self.drop_packet(reason, interface, len);
@@ -167,6 +164,11 @@ impl Stack {
     /// What was taken out of it. [`adopt`](Self::adopt) must follow.
     fn taken(&mut self) -> Option<Taken> {
         self.tcp.taken_text().map(Taken::Tcp).or_else(|| self.udp.taken_text().map(Taken::Udp))
+    }
+
+    /// A buffer of `size` bytes for a frame: one that came back, if there is one.
+    pub(crate) fn take_buffer(&mut self, size: usize) -> Box<[u8]> {
+        self.udp.spare_buffer(size).unwrap_or_else(|| self.tcp.take_buffer(size))
     }
 
     /// Hands in the buffer.

@@ -120,7 +120,7 @@ impl Stack {
             if is_mostly_empty(buffer.len(), range.len()) {
                 return buffer.get(range).unwrap_or_default().into();
             }
-            let next = stack.tcp.take_buffer(buffer.len());
+            let next = stack.take_buffer(buffer.len());
             Memory { buffer: std::mem::replace(buffer, next), range }
         });
     }

@@ -25,29 +25,49 @@ pub(super) const POOL_BUFFERS: usize = 64;
 /// Memory that is somebody else's and does not change.
 pub type SharedBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
 
-/// Full pieces that are free, the one that was used last first: its bytes are still in a cache.
+/// Full pieces that are free, the one that was used last first: its bytes are still in a cache. Besides, shorter buffers for the
+/// frames of a device, all of one size.
 ///
-/// *Limits.* 64 buffers of [`PIECE_LEN`] bytes.
+/// *Limits.* 64 buffers of [`PIECE_LEN`] bytes, and 64 of the size that was asked for last.
 #[derive(Debug, Default)]
 pub struct BufferPool {
     pub(super) free: Vec<Box<[u8]>>,
+    short: Vec<Box<[u8]>>,
+    /// Bytes of each of those; 0 before any was asked for.
+    short_len: usize,
 }
 
 impl BufferPool {
     /// A buffer of [`PIECE_LEN`] bytes, whatever is in it.
     pub fn take(&mut self) -> Box<[u8]> {
-        self.free.pop().unwrap_or_else(|| vec![0; PIECE_LEN].into_boxed_slice())
+        self.take_of(PIECE_LEN)
     }
 
     /// A buffer of `size` bytes, whatever is in it.
     pub fn take_of(&mut self, size: usize) -> Box<[u8]> {
-        if size == PIECE_LEN { self.take() } else { vec![0; size].into() }
+        self.try_take(size).unwrap_or_else(|| vec![0; size].into())
     }
 
-    /// Takes a buffer back, if it is a full piece and there are not enough of them.
+    /// A buffer of `size` bytes if one is free, whatever is in it.
+    pub fn try_take(&mut self, size: usize) -> Option<Box<[u8]>> {
+        if size != PIECE_LEN && size != self.short_len {
+            (self.short, self.short_len) = (Vec::new(), size);
+        }
+        self.kept(size)?.pop()
+    }
+
+    /// Takes a buffer back, if it is of a size that is kept and there are not enough of them.
     pub fn put(&mut self, buffer: Box<[u8]>) {
-        if buffer.len() == PIECE_LEN && self.free.len() < POOL_BUFFERS {
-            self.free.push(buffer);
+        if let Some(kept) = self.kept(buffer.len()).filter(|kept| kept.len() < POOL_BUFFERS) {
+            kept.push(buffer);
+        }
+    }
+
+    fn kept(&mut self, size: usize) -> Option<&mut Vec<Box<[u8]>>> {
+        if size == PIECE_LEN {
+            Some(&mut self.free)
+        } else {
+            (size == self.short_len && size > 0).then_some(&mut self.short)
         }
     }
 }

@@ -60,9 +60,14 @@ impl Device {
     /// That of the case with this number: with one queue in some modes and with two in the others, which
     /// `NETLOOM_INTEROP_SWAP=1` swaps.
     pub(crate) fn of_case(number: usize, offload: Offload) -> Self {
-        let is_swapped = std::env::var("NETLOOM_INTEROP_SWAP").is_ok_and(|swap| swap == "1");
-        let number = number + offload as usize + usize::from(is_swapped);
-        Self { offload, queues: if number.is_multiple_of(2) { NonZeroU16::MIN } else { TWO } }
+        let is_swapped = match std::env::var("NETLOOM_INTEROP_SWAP").as_deref() {
+            Err(_) | Ok("0") => false,
+            Ok("1") => true,
+            Ok(other) => panic!("NETLOOM_INTEROP_SWAP is 0 or 1, not {other}"),
+        };
+        let is_plain = offload == Offload::Plain;
+        let has_two = number.is_multiple_of(2) ^ is_plain ^ is_swapped;
+        Self { offload, queues: if has_two { TWO } else { NonZeroU16::MIN } }
     }
 }
 

@@ -94,13 +94,14 @@ fn main() -> ExitCode {
             })
             .collect()
     };
-    let trials = [Offload::Full, Offload::Checksum, Offload::Plain].into_iter().flat_map(|offload| {
+    let modes = [("full", Offload::Full), ("checksum", Offload::Checksum), ("plain", Offload::Plain)];
+    let trials = modes.into_iter().flat_map(|(mode, offload)| {
         [
             ("every_byte_arrives_at_and_from_the_kernel", exchanges(Peer::Kernel, offload)),
             ("every_byte_arrives_at_and_from_smoltcp", exchanges(Peer::Smoltcp, offload)),
             ("every_byte_arrives_while_the_mtu_shrinks", shrinking::cases(offload)),
         ]
-        .map(|(name, cases)| Trial::test(format!("{offload}::{name}"), move || side_by_side(cases)))
+        .map(|(name, cases)| Trial::test(format!("{mode}::{name}"), move || side_by_side(cases)))
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }

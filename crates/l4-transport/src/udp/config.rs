@@ -6,6 +6,9 @@ use netloom_base::{Counter, Sharding};
 
 use crate::ports::PortRange;
 
+/// What a queued datagram counts for beside its data.
+pub(super) const DATAGRAM_COST: usize = 128;
+
 /// The bounds of UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UdpConfig {

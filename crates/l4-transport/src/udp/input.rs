@@ -88,7 +88,7 @@ impl Udp {
         data: &[u8],
         train: usize,
     ) -> Result<(), DropReason> {
-        let segment_size = train.max(1);
+        let segment_size = u16::try_from(train.max(1)).unwrap_or(u16::MAX);
         let all_room = self.config.max_receive_bytes.saturating_sub(self.receive_bytes);
         let (max_bytes, max_count) = (self.config.receive_queue_bytes, self.config.queue_datagrams);
         let socket =
@@ -97,7 +97,7 @@ impl Udp {
         let room = max_bytes.saturating_sub(queue.bytes()).min(all_room);
         let (len, count) =
             ReceiveQueue::fitting(data.len(), segment_size, room, max_count.saturating_sub(queue.len()));
-        let dropped = (data.len() - len).div_ceil(segment_size).max(usize::from(count == 0)) as u64;
+        let dropped = (data.len() - len).div_ceil(segment_size.into()).max(usize::from(count == 0)) as u64;
         if dropped > 0 {
             socket.dropped = socket.dropped.wrapping_add(dropped);
             self.counters.queue_full.add(dropped);

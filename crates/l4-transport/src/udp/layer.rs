@@ -12,7 +12,6 @@ use super::demux::{Demux, Local, Member};
 use super::error::{UdpBindError, UdpConnectError, UdpGroupError, UdpSendError, UdpSocketError};
 use super::groups::{Groups, UdpGroupChange};
 use super::id::UdpSocketId;
-use super::receive_queue::cost_of;
 use super::socket::{MAX_TRAIN_LEN, News, Socket, UdpIcmpReport, UdpOutput, UdpSocketInfo};
 use crate::offer::{FrameOffer, Loans};
 use crate::ports::EphemeralPorts;
@@ -301,20 +300,18 @@ impl Udp {
 
     /// Queues `output` with `data`, or lets it join the train at the end of the queue.
     fn enqueue(&mut self, mut output: UdpOutput, data: &[u8]) -> Result<(), UdpSendError> {
-        let (id, cost) = (output.id, cost_of(data.len()));
+        let id = output.id;
         let (max_bytes, max_count) = (self.config.send_queue_bytes, self.config.queue_datagrams);
         let socket = self.sockets.get_mut(id.0).ok_or(UdpSendError::NoSocket)?;
-        if !(socket.outgoing.is_empty() || socket.outgoing.fits(cost, max_bytes, max_count)) {
+        if !(socket.outgoing.is_empty() || socket.outgoing.fits(data.len(), max_bytes, max_count)) {
             socket.wants_to_send = true;
             return Err(UdpSendError::WouldBlock);
         }
-        if self.makes_trains && socket.outgoing.back_mut().is_some_and(|last| last.try_append(&output, data))
-        {
-            socket.outgoing.add_cost(data.len());
+        if self.makes_trains && socket.outgoing.try_append(&output, data) {
             return Ok(());
         }
         output.data = data.to_vec();
-        socket.outgoing.push(output, cost);
+        socket.outgoing.push(output);
         if !socket.is_ready {
             socket.is_ready = true;
             self.ready.push_back(id);
@@ -353,7 +350,7 @@ impl Udp {
         loop {
             let id = self.ready.pop_front()?;
             let Some(socket) = self.sockets.get_mut(id.0) else { continue };
-            let Some(output) = socket.outgoing.pop(|it| cost_of(it.data.len())) else {
+            let Some(output) = socket.outgoing.pop() else {
                 socket.is_ready = false;
                 continue;
             };
@@ -511,7 +508,7 @@ impl Udp {
     pub fn has_room(&mut self, id: UdpSocketId) -> bool {
         let (max_bytes, max_count) = (self.config.send_queue_bytes, self.config.queue_datagrams);
         let Some(socket) = self.open_socket_mut(id) else { return false };
-        let has_room = socket.outgoing.is_empty() || socket.outgoing.fits(cost_of(0), max_bytes, max_count);
+        let has_room = socket.outgoing.is_empty() || socket.outgoing.fits(0, max_bytes, max_count);
         socket.wants_to_send |= !has_room;
         has_room
     }
@@ -526,7 +523,8 @@ impl Udp {
         self.sockets.iter().map(|(id, socket)| socket.info(UdpSocketId(id)))
     }
 
-    /// Bytes that wait in all receive queues, each datagram counted with what it costs beside its data.
+    /// Bytes that wait in all receive queues, each datagram counted with what it costs beside its data, and a train that came as one
+    /// packet until it is read whole.
     pub const fn receive_bytes(&self) -> usize {
         self.receive_bytes
     }

@@ -12,11 +12,13 @@ use std::collections::VecDeque;
 
 use netloom_base::{BufferPool, InterfaceId};
 
-/// What a queued datagram costs beside its data.
-const DATAGRAM_COST: usize = 128;
+use super::config::DATAGRAM_COST;
 
 /// Entries that an empty queue keeps room for.
 const KEPT_ENTRIES: usize = 32;
+
+// A datagram alone costs no more than it is counted for.
+const _: () = assert!(size_of::<Incoming>() <= DATAGRAM_COST);
 
 /// What came with a datagram's data.
 // [768-03] [1122-U011] [1122-U014] [1122-U019] [1122-I150]
@@ -43,23 +45,19 @@ impl UdpReceived {
     }
 }
 
-/// What a datagram of `len` bytes of data costs in a queue.
-pub(super) const fn cost_of(len: usize) -> usize {
-    len + DATAGRAM_COST
-}
-
 /// What came as one packet.
 #[derive(Debug)]
 struct Incoming {
     /// What is known of each datagram, but for its length.
     about: UdpReceived,
-    /// Bytes of each datagram; the last may have fewer.
-    segment_size: usize,
     memory: Memory,
     /// Where in the memory lies what was not read yet.
-    range: Range<usize>,
+    begin: u32,
+    end: u32,
     /// What it costs, each datagram by itself.
-    cost: usize,
+    cost: u32,
+    /// Bytes of each datagram; the last may have fewer.
+    segment_size: u16,
 }
 
 /// Whose memory the data lies in.
@@ -101,12 +99,22 @@ impl Memory {
 impl Incoming {
     /// Where the next datagram lies.
     fn next(&self) -> Range<usize> {
-        self.range.start..self.range.end.min(self.range.start.saturating_add(self.segment_size))
+        in_memory(self.begin, self.end.min(self.begin.saturating_add(self.segment_size.into())))
     }
 
-    fn data(&self) -> &[u8] {
-        self.memory.bytes().get(self.next()).unwrap_or_default()
+    /// Where all that lies that was not read yet.
+    fn rest(&self) -> Range<usize> {
+        in_memory(self.begin, self.end)
     }
+}
+
+fn in_memory(begin: u32, end: u32) -> Range<usize> {
+    let place = |at| usize::try_from(at).unwrap_or(usize::MAX);
+    place(begin)..place(end)
+}
+
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// The datagrams, in the order they came, and what they cost.
@@ -138,32 +146,34 @@ impl ReceiveQueue {
     /// `most_count` more; and how many datagrams that is.
     pub(super) fn fitting(
         len: usize,
-        segment_size: usize,
+        segment_size: u16,
         most_bytes: usize,
         most_count: usize,
     ) -> (usize, usize) {
-        let count = len.div_ceil(segment_size).max(1);
-        if count <= most_count && len + count * cost_of(0) <= most_bytes {
+        let count = count_of(len, segment_size);
+        if count <= most_count && cost_of(len, count) <= most_bytes {
             return (len, count);
         }
-        let fitting = most_count.min(most_bytes / cost_of(segment_size)).min(count - 1);
-        (fitting * segment_size, fitting)
+        let each = usize::from(segment_size);
+        let fitting = most_count.min(most_bytes / cost_of(each, 1)).min(count - 1);
+        (fitting * each, fitting)
     }
 
     /// Queues a copy of `data`, which is one datagram or a train of them.
-    pub(super) fn push_copy(&mut self, about: UdpReceived, segment_size: usize, data: &[u8]) {
+    pub(super) fn push_copy(&mut self, about: UdpReceived, segment_size: u16, data: &[u8]) {
         self.push(about, segment_size, Memory::Own(data.into()), data.len());
     }
 
     /// Queues such data whose buffer will be handed in by [`fulfil`](Self::fulfil), before anything else is done with the queue.
-    pub(super) fn promise(&mut self, about: UdpReceived, segment_size: usize, len: usize) {
+    pub(super) fn promise(&mut self, about: UdpReceived, segment_size: u16, len: usize) {
         self.push(about, segment_size, Memory::Promised, len);
     }
 
-    fn push(&mut self, about: UdpReceived, segment_size: usize, memory: Memory, len: usize) {
-        let count = len.div_ceil(segment_size).max(1);
-        let cost = len + count * cost_of(0);
-        self.entries.push_back(Incoming { about, segment_size, memory, range: 0..len, cost });
+    fn push(&mut self, about: UdpReceived, segment_size: u16, memory: Memory, len: usize) {
+        let count = count_of(len, segment_size);
+        let cost = cost_of(len, count);
+        let (begin, end, cost_of_entry) = (0, narrow(len), narrow(cost));
+        self.entries.push_back(Incoming { about, memory, begin, end, cost: cost_of_entry, segment_size });
         self.datagram_count += count;
         self.bytes += cost;
     }
@@ -171,11 +181,13 @@ impl ReceiveQueue {
     /// The buffer that was promised; its data begins at `offset`. Returns the entry that it is in if it is on
     /// loan, for [`call_back`](Self::call_back).
     pub(super) fn fulfil(&mut self, buffer: Box<[u8]>, offset: usize) -> Option<u64> {
-        let last = self.entries.back_mut().filter(|last| matches!(last.memory, Memory::Promised))?;
-        let range = offset..offset + last.range.len();
-        debug_assert!(range.end <= buffer.len(), "the buffer holds what was promised");
-        let is_lent = buffer.len() > last.cost;
-        (last.memory, last.range) = (if is_lent { Memory::Lent(buffer) } else { Memory::Own(buffer) }, range);
+        let last = self.entries.back_mut().filter(|last| matches!(last.memory, Memory::Promised));
+        debug_assert!(last.is_some(), "a buffer was promised");
+        let last = last?;
+        (last.begin, last.end) = (narrow(offset), narrow(offset).saturating_add(last.end));
+        debug_assert!(last.rest().end <= buffer.len(), "the buffer holds what was promised");
+        let is_lent = narrow(buffer.len()) > last.cost;
+        last.memory = if is_lent { Memory::Lent(buffer) } else { Memory::Own(buffer) };
         is_lent.then(|| self.first + self.entries.len() as u64 - 1)
     }
 
@@ -184,8 +196,8 @@ impl ReceiveQueue {
         let index = at.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         let Some(entry) = index.and_then(|index| self.entries.get_mut(index)) else { return };
         if matches!(entry.memory, Memory::Lent(_)) {
-            let copy: Box<[u8]> = entry.memory.bytes().get(entry.range.clone()).unwrap_or_default().into();
-            entry.range = 0..copy.len();
+            let copy: Box<[u8]> = entry.memory.bytes().get(entry.rest()).unwrap_or_default().into();
+            (entry.begin, entry.end) = (0, narrow(copy.len()));
             core::mem::replace(&mut entry.memory, Memory::Own(copy)).give_back(pool);
         }
     }
@@ -193,19 +205,21 @@ impl ReceiveQueue {
     /// The oldest datagram.
     pub(super) fn front(&self) -> Option<(UdpReceived, &[u8])> {
         let entry = self.entries.front()?;
-        Some((UdpReceived { len: entry.next().len(), ..entry.about }, entry.data()))
+        let data = entry.memory.bytes().get(entry.next()).unwrap_or_default();
+        debug_assert_eq!(data.len(), entry.next().len(), "what was promised comes first");
+        Some((UdpReceived { len: data.len(), ..entry.about }, data))
     }
 
     /// Drops the oldest datagram, and says what costs nothing more.
     pub(super) fn pop(&mut self, pool: &mut BufferPool) -> usize {
         let Some(entry) = self.entries.front_mut() else { return 0 };
-        let next = entry.next();
-        entry.range.start = next.end;
+        entry.begin = narrow(entry.next().end);
         self.datagram_count -= 1;
-        if !entry.range.is_empty() {
+        if entry.begin < entry.end {
             return 0;
         }
         let Some(Incoming { memory, cost, .. }) = self.entries.pop_front() else { return 0 };
+        let cost = usize::try_from(cost).unwrap_or(usize::MAX);
         self.first += 1;
         self.bytes -= cost;
         memory.give_back(pool);
@@ -227,4 +241,14 @@ impl ReceiveQueue {
         self.datagram_count = 0;
         core::mem::take(&mut self.bytes)
     }
+}
+
+/// Datagrams that `len` bytes in pieces of `segment_size` are.
+fn count_of(len: usize, segment_size: u16) -> usize {
+    len.div_ceil(segment_size.max(1).into()).max(1)
+}
+
+/// What `count` datagrams with `len` bytes together cost.
+const fn cost_of(len: usize, count: usize) -> usize {
+    len + count * DATAGRAM_COST
 }

@@ -75,9 +75,9 @@ impl Udp {
         }
     }
 
-    /// A buffer of `size` bytes for a packet, whatever is in it.
-    pub fn take_buffer(&mut self, size: usize) -> Box<[u8]> {
-        self.buffers.take_of(size)
+    /// A buffer of `size` bytes that datagrams were read from, if one is free, whatever is in it.
+    pub fn spare_buffer(&mut self, size: usize) -> Option<Box<[u8]>> {
+        self.buffers.try_take(size)
     }
 }
 

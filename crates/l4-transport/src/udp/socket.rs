@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use netloom_base::InterfaceId;
 use netloom_wire::{IcmpErrorKind, UdpHeader};
 
-use super::config::{UdpBind, UdpOptions};
+use super::config::{DATAGRAM_COST, UdpBind, UdpOptions};
 use super::demux::{Local, Member};
 use super::error::UdpSocketError;
 use super::groups::Group;
@@ -57,7 +57,7 @@ impl UdpOutput {
 
     /// Puts `data`, a datagram that `other` is to be sent with, at the end of this train, or of what becomes one; `false` if it
     /// cannot be there. Only the last of a train may be shorter than the others.
-    pub(super) fn try_append(&mut self, other: &Self, data: &[u8]) -> bool {
+    fn try_append(&mut self, other: &Self, data: &[u8]) -> bool {
         let Ok(len) = u16::try_from(self.data.len()) else { return false };
         let Some(size) = self.segment_size.or(NonZeroU16::new(len)) else { return false };
         let count = usize::from(len / size);
@@ -103,7 +103,7 @@ pub struct UdpSocketInfo {
     pub remote: Option<SocketAddr>,
     /// Datagrams that wait to be read.
     pub receive_queue_count: usize,
-    /// Bytes that those cost.
+    /// Bytes that those cost, and what was read already of a train that came as one packet.
     pub receive_queue_bytes: usize,
     /// Datagrams that wait to be sent.
     pub send_queue_count: usize,
@@ -115,18 +115,19 @@ pub struct UdpSocketInfo {
     pub is_closing: bool,
 }
 
-/// Things that cost memory, in the order they came, and what they cost.
-#[derive(Clone, Debug)]
-pub(super) struct Queue<T> {
-    items: VecDeque<T>,
+/// Datagrams to be sent, in the order they came, and what they cost.
+#[derive(Debug, Default)]
+pub(super) struct SendQueue {
+    items: VecDeque<UdpOutput>,
     bytes: usize,
 }
 
-impl<T> Queue<T> {
-    const fn new() -> Self {
-        Self { items: VecDeque::new(), bytes: 0 }
-    }
+/// What a datagram, or a train, of `len` bytes of data costs that is to be sent.
+const fn cost_of(len: usize) -> usize {
+    len + DATAGRAM_COST
+}
 
+impl SendQueue {
     pub(super) fn len(&self) -> usize {
         self.items.len()
     }
@@ -139,36 +140,37 @@ impl<T> Queue<T> {
         self.bytes
     }
 
-    pub(super) fn back_mut(&mut self) -> Option<&mut T> {
-        self.items.back_mut()
+    /// Whether one with `len` bytes of data still fits the bounds.
+    pub(super) fn fits(&self, len: usize, max_bytes: usize, max_count: usize) -> bool {
+        self.items.len() < max_count && self.bytes.saturating_add(cost_of(len)) <= max_bytes
     }
 
-    /// What is queued costs so much more.
-    pub(super) fn add_cost(&mut self, cost: usize) {
-        self.bytes += cost;
+    /// Puts `data`, which `output` is to be sent with, at the end of the train that comes last, or of what becomes one; `false` if it
+    /// cannot be there.
+    pub(super) fn try_append(&mut self, output: &UdpOutput, data: &[u8]) -> bool {
+        let is_joined = self.items.back_mut().is_some_and(|last| last.try_append(output, data));
+        if is_joined {
+            self.bytes += data.len();
+        }
+        is_joined
     }
 
-    /// Whether something that costs `cost` still fits the bounds.
-    pub(super) fn fits(&self, cost: usize, max_bytes: usize, max_count: usize) -> bool {
-        self.items.len() < max_count && self.bytes.saturating_add(cost) <= max_bytes
+    pub(super) fn push(&mut self, output: UdpOutput) {
+        self.bytes += cost_of(output.data.len());
+        self.items.push_back(output);
     }
 
-    pub(super) fn push(&mut self, item: T, cost: usize) {
-        self.items.push_back(item);
-        self.bytes += cost;
-    }
-
-    /// Takes the oldest out; `cost` says what it costs.
-    pub(super) fn pop(&mut self, cost: impl FnOnce(&T) -> usize) -> Option<T> {
-        let item = self.items.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(cost(&item));
+    /// Takes the oldest out.
+    pub(super) fn pop(&mut self) -> Option<UdpOutput> {
+        let output = self.items.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(cost_of(output.data.len()));
         if self.items.is_empty() {
             debug_assert_eq!(self.bytes, 0, "an empty queue costs nothing");
             if self.items.capacity() > KEPT_ENTRIES {
                 self.items = VecDeque::new();
             }
         }
-        Some(item)
+        Some(output)
     }
 }
 
@@ -191,7 +193,7 @@ pub(super) struct Socket {
     pub(super) remote: Option<SocketAddr>,
     pub(super) options: UdpOptions,
     pub(super) received: ReceiveQueue,
-    pub(super) outgoing: Queue<UdpOutput>,
+    pub(super) outgoing: SendQueue,
     pub(super) error: Option<UdpSocketError>,
     pub(super) icmp_reports: VecDeque<UdpIcmpReport>,
     pub(super) groups: Vec<Group>,
@@ -217,7 +219,7 @@ impl Socket {
             remote: None,
             options: UdpOptions::default(),
             received: ReceiveQueue::default(),
-            outgoing: Queue::new(),
+            outgoing: SendQueue::default(),
             error: None,
             icmp_reports: VecDeque::new(),
             groups: Vec::new(),

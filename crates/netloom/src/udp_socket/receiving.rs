@@ -78,7 +78,7 @@ impl UdpSocket {
         self.try_recv_buf_from(&mut buf)
     }
 
-    /// The same into the next chunk of a growing buffer.
+    /// The same into the next chunk of a growing buffer, which must not use sockets of this stack meanwhile.
     ///
     /// # Errors
     /// As [`try_recv_from`](Self::try_recv_from).
@@ -177,7 +177,7 @@ impl UdpSocket {
         Ok(self.try_recv_from(buf)?.0)
     }
 
-    /// The same into the next chunk of a growing buffer.
+    /// The same into the next chunk of a growing buffer, which must not use sockets of this stack meanwhile.
     ///
     /// # Errors
     /// As [`try_recv`](Self::try_recv).

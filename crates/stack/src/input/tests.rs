@@ -21,24 +21,33 @@ fn stack() -> (Stack, InterfaceId, UdpSocketId) {
     (stack, interface, socket)
 }
 
-fn packet(port: u16, data: &[u8]) -> Vec<u8> {
+fn datagram(port: u16, data: &[u8]) -> Vec<u8> {
     let mut head = HeadBuf::new();
     let header = UdpHeader { source_port: 9, destination_port: port };
     header.emit(&mut head, THEIRS.into(), OURS.into(), &[data], false);
+    [head.as_slice(), data].concat()
+}
+
+fn packet(port: u16, data: &[u8]) -> Vec<u8> {
+    fragment(&datagram(port, data), 0, false)
+}
+
+/// A packet with what begins at `fragment_offset` of a datagram.
+fn fragment(bytes: &[u8], fragment_offset: u16, more_fragments: bool) -> Vec<u8> {
     let ip = Ipv4Header {
         source: THEIRS.into(),
         destination: OURS.into(),
         protocol: Protocol::UDP,
         ttl: 64,
         traffic_class: 0,
-        identification: 0,
-        dont_fragment: true,
-        more_fragments: false,
-        fragment_offset: 0,
+        identification: 7,
+        dont_fragment: false,
+        more_fragments,
+        fragment_offset,
     };
-    let len = head.len() + data.len();
-    ip.emit(&mut head, len);
-    [head.as_slice(), data].concat()
+    let mut head = HeadBuf::new();
+    ip.emit(&mut head, bytes.len());
+    [head.as_slice(), bytes].concat()
 }
 
 /// Hands in a packet in a buffer of its own. Says where that was, and whether there is another one for the next.
@@ -61,6 +70,42 @@ fn a_datagram_stays_in_the_buffer_that_the_device_has_filled() {
         let read = |_, part: &[u8]| (part.to_vec(), buffer.contains(&part.as_ptr().addr()));
         assert_eq!(stack.udp().recv_with(socket, read), Ok((data.to_vec(), true)));
     }
+}
+
+#[test]
+fn a_datagram_that_was_put_together_lies_elsewhere_and_its_last_buffer_stays_the_caller_s() {
+    let (mut stack, interface, socket) = stack();
+    let data = [3; 2000];
+    let bytes = datagram(7, &data);
+    let (first, last) = bytes.split_at(1200);
+    for packet in [fragment(first, 0, true), fragment(last, 1200, false)] {
+        let (_, is_kept) = hand_in(&mut stack, interface, &packet);
+        assert!(!is_kept);
+    }
+    let read = |_, part: &[u8]| part.to_vec();
+    assert_eq!(stack.udp().recv_with(socket, read), Ok(data.to_vec()));
+}
+
+#[test]
+fn a_datagram_of_this_host_to_itself_stays_where_it_was_made() {
+    let (mut stack, _, socket) = stack();
+    let to = "10.0.0.2:7".parse().unwrap();
+    stack.udp().send_to(socket, to, None, b"to myself").unwrap();
+    assert!(stack.poll_transmit(Instant::ZERO, &mut HeadBuf::new()).is_none());
+    let read = |_, part: &[u8]| part.to_vec();
+    assert_eq!(stack.udp().recv_with(socket, read), Ok(b"to myself".to_vec()));
+}
+
+#[test]
+fn what_was_read_is_the_next_frame_s_buffer() {
+    let (mut stack, interface, socket) = stack();
+    let (first, _) = hand_in(&mut stack, interface, &packet(7, b"x"));
+    stack.udp().recv_with(socket, |_, _| ()).unwrap();
+    let mut buffer = vec![0; PIECE_LEN].into_boxed_slice();
+    let packet = packet(7, b"y");
+    buffer[..packet.len()].copy_from_slice(&packet);
+    stack.handle_buffer(Instant::ZERO, interface, &mut buffer, 0..packet.len(), RxMeta::default());
+    assert_eq!(buffer.as_ptr().addr(), first.start);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn hand_in(
     segment_size: usize,
     size: usize,
 ) -> Result<Option<usize>, DropReason> {
-    let from = at(casts()[0].peer, 9);
+    let from = at(casts()[usize::from(to.is_ipv6())].peer, 9);
     let payload = bytes(from, to, data);
     let mut buffer = vec![0; size].into_boxed_slice();
     let range = BEFORE..BEFORE + payload.len();
@@ -50,8 +50,13 @@ fn us() -> SocketAddr {
 fn a_datagram_is_read_from_the_buffer_that_it_came_in() {
     let mut udp = udp();
     let id = bind(&mut udp, None, 7);
-    for (data, size) in [(vec![1; 5], PIECE_LEN), (vec![2; 1400], 2048), (vec![3; 60_000], PIECE_LEN)] {
-        let address = hand_in(&mut udp, us(), &data, data.len(), size).unwrap().unwrap();
+    for (data, size) in [(vec![1; 5], PIECE_LEN), (vec![2; 1400], 2048), (vec![3; 60_000], PIECE_LEN)]
+        .into_iter()
+        .cycle()
+        .take(6)
+    {
+        let to = if udp.counters().received.get() < 3 { us() } else { at(casts()[1].ours, 7) };
+        let address = hand_in(&mut udp, to, &data, data.len(), size).unwrap().unwrap();
         assert_eq!(udp.receive_bytes(), data.len() + 128);
         assert_eq!(next(&mut udp, id), (data, address));
     }
@@ -119,6 +124,48 @@ fn the_oldest_of_65_loans_is_called_back_and_what_is_left_of_it_copied() {
 }
 
 #[test]
+fn who_has_gone_has_no_loans_and_another_s_may_be_called_back_for_ours() {
+    let mut udp = udp();
+    let first = bind(&mut udp, None, 7);
+    let train: Vec<u8> = (0..30).collect();
+    for _ in 0..10 {
+        hand_in(&mut udp, us(), &train, 10, PIECE_LEN).unwrap();
+    }
+    assert!(udp.recv_from(first, &mut [0; 10]).is_ok());
+    udp.close(first);
+    assert!(udp.is_clean());
+    // It has the place of the first in memory.
+    let (second, other) = (bind(&mut udp, None, 7), bind(&mut udp, None, 8));
+    let mine = hand_in(&mut udp, us(), b"mine", 4, PIECE_LEN).unwrap().unwrap();
+    for number in 0..63 {
+        hand_in(&mut udp, at(us().ip(), 8), &[number], 1, PIECE_LEN).unwrap();
+    }
+    let look = |udp: &mut Udp| udp.peek_with(second, |_, data| (data.to_vec(), data.as_ptr().addr()));
+    assert_eq!(look(&mut udp), Ok((b"mine".to_vec(), mine)));
+    hand_in(&mut udp, at(us().ip(), 8), &[63], 1, PIECE_LEN).unwrap();
+    let (data, address) = look(&mut udp).unwrap();
+    assert_eq!((&data[..], address == mine), (&b"mine"[..], false));
+    for number in 0..64 {
+        assert_eq!(next(&mut udp, other).0, [number]);
+    }
+    assert_eq!(next(&mut udp, second).0, b"mine");
+}
+
+#[test]
+fn what_was_read_leaves_its_buffer_for_the_next_packet() {
+    let mut udp = udp();
+    let id = bind(&mut udp, None, 7);
+    for size in [PIECE_LEN, 2048] {
+        assert!(udp.spare_buffer(size).is_none());
+        hand_in(&mut udp, us(), b"x", 1, size).unwrap();
+        assert!(udp.spare_buffer(size).is_none(), "it is not read yet");
+        next(&mut udp, id);
+        assert_eq!(udp.spare_buffer(size).map(|buffer| buffer.len()), Some(size));
+        assert!(udp.spare_buffer(size).is_none());
+    }
+}
+
+#[test]
 fn a_buffer_that_holds_no_more_than_what_its_data_costs_is_nobody_s_loan() {
     let mut udp = udp();
     let id = bind(&mut udp, None, 7);
@@ -153,7 +200,7 @@ proptest! {
     fn what_is_read_is_what_came(
         steps in prop::collection::vec((0usize..4, 1usize..3000, 1usize..1500, any::<bool>()), 0..300),
     ) {
-        let config = UdpConfig { receive_queue_bytes: 400_000, queue_datagrams: 100, ..UdpConfig::default() };
+        let config = UdpConfig { receive_queue_bytes: 60_000, queue_datagrams: 60, max_receive_bytes: 90_000, ..UdpConfig::default() };
         let mut udp = Udp::new(config, Rng::from_number(1));
         let ids = [7, 8].map(|port| bind(&mut udp, None, port));
         let mut expected = [VecDeque::new(), VecDeque::new()];
@@ -176,7 +223,7 @@ proptest! {
             let count = after.receive_queue_count - before.receive_queue_count;
             prop_assert_eq!(came, count > 0);
             prop_assert_eq!(after.dropped - before.dropped, (parts.len() - count) as u64);
-            prop_assert!(after.receive_queue_count <= 100 && after.receive_queue_bytes <= 400_000);
+            prop_assert!(after.receive_queue_count <= 60 && after.receive_queue_bytes <= 60_000);
             expected[which].extend(parts.take(count).map(<[u8]>::to_vec));
         }
         for (id, left) in ids.into_iter().zip(expected) {
