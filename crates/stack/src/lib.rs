@@ -25,6 +25,8 @@ mod handover;
 mod input;
 mod interface;
 mod output;
+#[cfg(test)]
+mod packets;
 mod sockets;
 mod stack;
 mod steering;

@@ -2,13 +2,11 @@
 
 use netloom_base::{AddressDetection, DeviceCaps, Medium, PIECE_LEN, Rng};
 use netloom_l4_transport::{UdpBind, UdpSocketId};
-use netloom_wire::{EthernetAddress, HeadBuf, Ipv4Header, UdpHeader};
+use netloom_wire::{EthernetAddress, HeadBuf};
 
 use super::*;
+use crate::packets::{datagram, fragment, packet};
 use crate::{InterfaceSetup, StackConfig};
-
-const THEIRS: [u8; 4] = [10, 0, 0, 1];
-const OURS: [u8; 4] = [10, 0, 0, 2];
 
 fn stack() -> (Stack, InterfaceId, UdpSocketId) {
     let mut stack = Stack::new(StackConfig::default(), Rng::from_number(1));
@@ -19,35 +17,6 @@ fn stack() -> (Stack, InterfaceId, UdpSocketId) {
         .unwrap();
     let socket = stack.udp().bind(UdpBind::new(None, 7)).unwrap();
     (stack, interface, socket)
-}
-
-fn datagram(port: u16, data: &[u8]) -> Vec<u8> {
-    let mut head = HeadBuf::new();
-    let header = UdpHeader { source_port: 9, destination_port: port };
-    header.emit(&mut head, THEIRS.into(), OURS.into(), &[data], false);
-    [head.as_slice(), data].concat()
-}
-
-fn packet(port: u16, data: &[u8]) -> Vec<u8> {
-    fragment(&datagram(port, data), 0, false)
-}
-
-/// A packet with what begins at `fragment_offset` of a datagram.
-fn fragment(bytes: &[u8], fragment_offset: u16, more_fragments: bool) -> Vec<u8> {
-    let ip = Ipv4Header {
-        source: THEIRS.into(),
-        destination: OURS.into(),
-        protocol: Protocol::UDP,
-        ttl: 64,
-        traffic_class: 0,
-        identification: 7,
-        dont_fragment: false,
-        more_fragments,
-        fragment_offset,
-    };
-    let mut head = HeadBuf::new();
-    ip.emit(&mut head, bytes.len());
-    [head.as_slice(), bytes].concat()
 }
 
 /// Hands in a packet in a buffer of its own. Says where that was, and whether there is another one for the next.

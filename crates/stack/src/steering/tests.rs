@@ -1,13 +1,11 @@
 //! Bounds and counters of what is handed over; what comes of it is tested in `conformance`.
 
 use netloom_base::{AddressDetection, DeviceCaps, Rng};
-use netloom_wire::{EthernetAddress, HeadBuf, IPV4_HEADER_LEN, Ipv4Header, Ipv4Packet, UdpHeader};
+use netloom_wire::{EthernetAddress, HeadBuf, IPV4_HEADER_LEN, Ipv4Packet};
 
 use super::*;
+use crate::packets::packet;
 use crate::{InterfaceSetup, StackConfig};
-
-const THEIRS: [u8; 4] = [10, 0, 0, 1];
-const OURS: [u8; 4] = [10, 0, 0, 2];
 
 fn stack(index: ShardIndex) -> (Stack, InterfaceId) {
     let sharding = Sharding::new(Rng::from_number(5).hash_key(), index, 2).unwrap();
@@ -18,24 +16,9 @@ fn stack(index: ShardIndex) -> (Stack, InterfaceId) {
     (stack, id)
 }
 
+/// A packet with one byte.
 fn datagram(port: u16) -> Vec<u8> {
-    let mut head = HeadBuf::new();
-    let header = UdpHeader { source_port: 9, destination_port: port };
-    header.emit(&mut head, THEIRS.into(), OURS.into(), &[b"x"], false);
-    let ip = Ipv4Header {
-        source: THEIRS.into(),
-        destination: OURS.into(),
-        protocol: Protocol::UDP,
-        ttl: 64,
-        traffic_class: 0,
-        identification: 0,
-        dont_fragment: true,
-        more_fragments: false,
-        fragment_offset: 0,
-    };
-    let len = head.len() + 1;
-    ip.emit(&mut head, len);
-    [head.as_slice(), b"x"].concat()
+    packet(port, b"x")
 }
 
 /// A port of each shard.
