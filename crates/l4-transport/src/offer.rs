@@ -4,8 +4,8 @@
 //! socket that the text belongs to takes it, if it is new, and goes on as if it had the bytes. When the frame is
 //! through, and nothing is borrowed from it any more, the buffer itself becomes part of its queue.
 //!
-//! A buffer that is mostly empty, or with UDP longer than what its data counts for, is on loan ([`Loans`]): the reader is expected to run soon. Who has had one for longest gives
-//! it back for the next, and its text is copied then.
+//! A buffer that is mostly empty, or with UDP longer than what its data counts for, is on loan ([`Loans`]): the reader is expected
+//! to run soon. Who has had one for longest gives it back for the next, and its text is copied then.
 //!
 //! *Limits.* [`LOANS_MAX`] buffers on loan to TCP's connections, and as many to UDP's sockets.
 

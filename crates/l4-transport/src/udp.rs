@@ -4,15 +4,16 @@
 //! A datagram in: [`Udp::input`] verifies length and checksum, finds the socket (the one that is connected to the
 //! sender first, then one bound to the address, then one bound to any), and queues it; [`Udp::poll_event`] then says
 //! `Readable`, and [`Udp::recv_from`] takes it. What was queued lies in the buffer that the device has filled, where the caller
-//! [offers](Udp::offer_buffer) that, until a reader copies it, or the 65th such buffer calls the oldest back; else in a copy. A group's or broadcast datagram goes to every socket that it matches.
+//! [offers](Udp::offer_buffer) that, until a reader copies it, or the 65th such buffer calls the oldest back; else in a copy. A
+//! group's or broadcast datagram goes to every socket that it matches.
 //!
 //! A datagram out: [`Udp::send_to`] queues a copy, and [`Udp::poll_transmit`] hands out one datagram of each socket in
 //! turn. Path, source address and checksum are added by whoever polls. A socket that is closed with datagrams in its
 //! queue lives on, unseen, until they are sent.
 //!
 //! # Limits
-//! Sockets, bytes and datagrams in each queue, and bytes in all receive queues together are bounded by [`UdpConfig`], buffers on loan by 64. A full
-//! receive queue drops the newest; a full send queue refuses it.
+//! Sockets, bytes and datagrams in each queue, and bytes in all receive queues together are bounded by [`UdpConfig`], buffers on
+//! loan by 64. A full receive queue drops the newest; a full send queue refuses it.
 //!
 //! # Not here
 //! Routes, and which addresses are ours: `stack` asks the internet layer before it binds or sends. IP options

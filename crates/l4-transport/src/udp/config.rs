@@ -9,6 +9,9 @@ use crate::ports::PortRange;
 /// What a queued datagram counts for beside its data.
 pub(super) const DATAGRAM_COST: usize = 128;
 
+/// Entries that an empty queue keeps room for.
+pub(super) const KEPT_ENTRIES: usize = 32;
+
 /// The bounds of UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UdpConfig {

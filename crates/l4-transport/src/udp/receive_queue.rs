@@ -12,10 +12,7 @@ use std::collections::VecDeque;
 
 use netloom_base::{BufferPool, InterfaceId};
 
-use super::config::DATAGRAM_COST;
-
-/// Entries that an empty queue keeps room for.
-const KEPT_ENTRIES: usize = 32;
+use super::config::{DATAGRAM_COST, KEPT_ENTRIES};
 
 // A datagram alone costs no more than it is counted for.
 const _: () = assert!(size_of::<Incoming>() <= DATAGRAM_COST);

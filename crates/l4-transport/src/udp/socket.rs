@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use netloom_base::InterfaceId;
 use netloom_wire::{IcmpErrorKind, UdpHeader};
 
-use super::config::{DATAGRAM_COST, UdpBind, UdpOptions};
+use super::config::{DATAGRAM_COST, KEPT_ENTRIES, UdpBind, UdpOptions};
 use super::demux::{Local, Member};
 use super::error::UdpSocketError;
 use super::groups::Group;
@@ -16,9 +16,6 @@ use super::receive_queue::ReceiveQueue;
 
 /// Datagrams in one train at most: what the kernel's sockets take as well (`UDP_MAX_SEGMENTS` of Linux before 6.10).
 pub const MAX_TRAIN_LEN: usize = 64;
-
-/// Entries that an empty queue keeps room for.
-const KEPT_ENTRIES: usize = 32;
 
 /// ICMP errors that a socket remembers.
 const MAX_ICMP_REPORTS: usize = 8;
